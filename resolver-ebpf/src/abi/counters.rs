@@ -1,0 +1,90 @@
+//! Counters of the kernel half: every frame adds one to exactly one of them.
+
+use bytemuck::{Pod, Zeroable};
+
+/// Declares [`Counters`] and [`Outcome`] together, so that a counter and its number cannot drift apart.
+macro_rules! outcomes {
+    ($($(#[$doc:meta])* $variant:ident => $field:ident,)*) => {
+        /// What became of a frame. The number is the position in [`Counters`].
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[repr(u32)]
+        pub enum Outcome { $($(#[$doc])* $variant,)* }
+
+        impl Outcome {
+            /// Every outcome with its counter's name, in the order of [`Counters`].
+            pub const ALL: &[(Self, &str)] = &[$((Self::$variant, stringify!($field)),)*];
+        }
+
+        /// The one element of `COUNTERS`, for each CPU: frames by [`Outcome`].
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+        #[repr(C)]
+        pub struct Counters { $($(#[$doc])* pub $field: u64,)* }
+    };
+}
+
+outcomes! {
+    /// Answered with a Secure answer.
+    AnsweredSecure => answered_secure,
+    /// Answered with a proven insecure answer.
+    AnsweredInsecure => answered_insecure,
+    /// Passed: would have been answered, but the mode is dry-run.
+    PassDryRun => pass_dry_run,
+    /// Passed: the mode is off, or the settings are of another ABI.
+    PassOff => pass_off,
+    /// Passed: shorter than its headers say, or than any query.
+    PassTruncated => pass_truncated,
+    /// Passed: carries a VLAN tag.
+    PassVlan => pass_vlan,
+    /// Passed: neither IPv4 nor IPv6, or to a group of stations.
+    PassNotIp => pass_not_ip,
+    /// Passed: IP options, extension headers, or a header that contradicts itself.
+    PassIpHeader => pass_ip_header,
+    /// Passed: a fragment.
+    PassFragment => pass_fragment,
+    /// Passed: not UDP.
+    PassNotUdp => pass_not_udp,
+    /// Passed: not to an address and port that we listen on.
+    PassNotOurs => pass_not_ours,
+    /// Passed: from an address that no client can have.
+    PassSource => pass_source,
+    /// Passed: a response, another opcode, truncated, or recursion not desired.
+    PassHeader => pass_header,
+    /// Passed: not exactly one question, or records that a plain query does not carry.
+    PassCounts => pass_counts,
+    /// Passed: the name does not end within the message or 255 bytes.
+    PassName => pass_name,
+    /// Passed: class other than IN.
+    PassClass => pass_class,
+    /// Passed: the additional record is not an OPT of version 0 that fills the message.
+    PassEdns => pass_edns,
+    /// Passed: no such answer is published.
+    PassMiss => pass_miss,
+    /// Passed: the published answer has no whole second left.
+    PassExpired => pass_expired,
+    /// Passed: the answer is larger than the client takes; the daemon truncates.
+    PassTooLarge => pass_too_large,
+    /// Passed: the driver has no room for the answer in this frame.
+    PassNoRoom => pass_no_room,
+}
+
+/// Number of counters.
+pub const OUTCOMES: usize = Outcome::ALL.len();
+
+impl Counters {
+    /// The counters by position.
+    pub fn as_array(&self) -> &[u64; OUTCOMES] {
+        bytemuck::must_cast_ref(self)
+    }
+
+    /// Frames answered by XDP.
+    pub fn answered(&self) -> u64 {
+        self.answered_secure + self.answered_insecure
+    }
+
+    /// All frames seen.
+    pub fn frames(&self) -> u64 {
+        self.as_array().iter().sum()
+    }
+}
+
+const _: () = assert!(size_of::<Counters>() == OUTCOMES * size_of::<u64>());

@@ -1,0 +1,83 @@
+//! What the daemon tells the kernel half, and the clock sample it gets back.
+
+use bytemuck::{Pod, Zeroable};
+
+/// Words of the hash key: one for each 8 bytes of the longest name, one for the length, one spare.
+pub const HASH_KEY_WORDS: usize = 34;
+/// Listening endpoints of each address family that the kernel half knows; further ones are served by the daemon alone.
+pub const LISTEN_MAX: usize = 16;
+
+/// XDP answers nothing.
+pub const MODE_OFF: u32 = 0;
+/// XDP answers.
+pub const MODE_SERVE: u32 = 1;
+/// XDP counts what it would have answered, and passes it.
+pub const MODE_DRY_RUN: u32 = 2;
+
+/// One IPv4 endpoint that the daemon listens on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub struct ListenV4 {
+    /// Address, network order.
+    pub address: [u8; 4],
+    /// Port, network order.
+    pub port: [u8; 2],
+    /// Zero.
+    pub padding: [u8; 2],
+}
+
+/// One IPv6 endpoint that the daemon listens on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub struct ListenV6 {
+    /// Address, network order.
+    pub address: [u8; 16],
+    /// Port, network order.
+    pub port: [u8; 2],
+    /// Zero.
+    pub padding: [u8; 6],
+}
+
+/// The one element of `SETTINGS`. Each field is changed by single aligned stores.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C, align(64))]
+pub struct Settings {
+    /// [`super::ABI_VERSION`] of the daemon that wrote this. XDP passes everything while it differs from its own.
+    pub abi_version: u32,
+    /// [`MODE_OFF`], [`MODE_SERVE`] or [`MODE_DRY_RUN`].
+    pub mode: u32,
+    /// Bucket number = hash >> this. Valid: 33..=63, for 2^31 buckets down to 2.
+    pub bucket_shift: u32,
+    /// Used elements of `listen_v4`: 0..=[`LISTEN_MAX`].
+    pub listen_v4_count: u32,
+    /// Used elements of `listen_v6`: 0..=[`LISTEN_MAX`].
+    pub listen_v6_count: u32,
+    /// With `xdp-log`: one of this many passed queries is logged, a power of two. 0 logs none.
+    pub log_one_in: u32,
+    /// Length of a jiffy, in nanoseconds.
+    pub jiffy_ns: u64,
+    /// CLOCK_BOOTTIME = jiffies64 · `jiffy_ns` + this, in nanoseconds, wrapping. Refreshed by the daemon, since jiffies stop in suspend.
+    pub boot_offset_ns: u64,
+    /// Random, new at each start.
+    pub hash_key: [u64; HASH_KEY_WORDS],
+    /// UDP endpoints that are ours.
+    pub listen_v4: [ListenV4; LISTEN_MAX],
+    /// UDP endpoints that are ours.
+    pub listen_v6: [ListenV6; LISTEN_MAX],
+    /// Zero.
+    pub padding: [u64; 1],
+}
+
+/// What the `clock` program saw, both taken within one run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub struct ClockSample {
+    /// `bpf_jiffies64()`.
+    pub jiffies: u64,
+    /// `bpf_ktime_get_boot_ns()`.
+    pub boot_ns: u64,
+}
+
+const _: () = assert!(size_of::<ListenV4>() == 8 && size_of::<ListenV6>() == 24);
+const _: () = assert!(size_of::<Settings>().is_multiple_of(64));
+const _: () = assert!(size_of::<ClockSample>() == 16);

@@ -1,0 +1,2 @@
+//! Lib.
+pub mod wire;

@@ -1,0 +1,2 @@
+//! Developer's commands: one file per verb.
+fn main() {}

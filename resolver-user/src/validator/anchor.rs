@@ -1,0 +1,88 @@
+//! Trust anchors: the DS records from which every chain starts.
+
+use thiserror::Error;
+
+use crate::wire::Name;
+
+/// One anchor, in the form of a DS record (RFC 4034 §5.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DsAnchor {
+    /// The zone.
+    pub zone: Name,
+    /// Key tag.
+    pub key_tag: u16,
+    /// Algorithm, by number.
+    pub algorithm: u8,
+    /// Digest type, by number.
+    pub digest_type: u8,
+    /// Digest.
+    pub digest: Box<[u8]>,
+}
+
+/// Why an anchor cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum AnchorError {
+    /// The digest's length does not fit its type.
+    #[error("digest of type {digest_type} has {length} bytes, not {expected}")]
+    DigestLength {
+        /// Digest type, by number.
+        digest_type: u8,
+        /// Length found, in bytes.
+        length: usize,
+        /// Length that the type has, in bytes.
+        expected: usize,
+    },
+    /// We cannot verify with this algorithm.
+    #[error("algorithm {algorithm} is not supported; supported: 8, 10, 13, 14, 15")]
+    Algorithm {
+        /// Algorithm, by number.
+        algorithm: u8,
+    },
+    /// We cannot compute this digest.
+    #[error("digest type {digest_type} is not supported; supported: 2, 4")]
+    DigestType {
+        /// Digest type, by number.
+        digest_type: u8,
+    },
+}
+
+impl DsAnchor {
+    /// Checks that the anchor can be used.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self) -> Result<(), AnchorError> {
+        if !matches!(self.algorithm, 8 | 10 | 13 | 14 | 15) {
+            return Err(AnchorError::Algorithm { algorithm: self.algorithm });
+        }
+        let expected = match self.digest_type {
+            2 => 32,
+            4 => 48,
+            digest_type => return Err(AnchorError::DigestType { digest_type }),
+        };
+        match self.digest.len() {
+            length if length == expected => Ok(()),
+            length => Err(AnchorError::DigestLength { digest_type: self.digest_type, length, expected }),
+        }
+    }
+}
+
+/// All anchors, checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrustAnchors {
+    anchors: Vec<DsAnchor>,
+}
+
+impl TrustAnchors {
+    /// The usable ones of `anchors`.
+    pub fn new(anchors: Vec<DsAnchor>) -> Self {
+        Self { anchors: anchors.into_iter().filter(|anchor| anchor.check().is_ok()).collect() }
+    }
+
+    /// The zone of the anchor closest above `name`, with its anchors; none if no anchor covers the name.
+    pub fn closest(&self, name: &Name) -> Option<(&Name, impl Iterator<Item = &DsAnchor>)> {
+        let covering = self.anchors.iter().filter(|anchor| name.is_at_or_below(&anchor.zone));
+        let zone = covering.map(|anchor| &anchor.zone).max_by_key(|zone| zone.label_count())?;
+        Some((zone, self.anchors.iter().filter(move |anchor| anchor.zone == *zone)))
+    }
+}

@@ -1,0 +1,133 @@
+//! The work that one client query may cause. Spent by the validator and by whoever fetches for it; never refilled.
+
+use std::fmt;
+
+/// The limits of one client query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkLimits {
+    /// Signature checks (KeyTrap, CVE-2023-50387).
+    pub signature_checks: u32,
+    /// Keys tried for one tag and algorithm.
+    pub keys_per_tag: u32,
+    /// Signatures of one set that are looked at.
+    pub rrsigs_per_rrset: u32,
+    /// DS records of one zone that are looked at.
+    pub ds_per_zone: u32,
+    /// DS, DNSKEY and alias queries made on behalf of one client query.
+    pub sub_queries: u32,
+    /// CNAME and DNAME links followed.
+    pub alias_hops: u32,
+    /// NSEC3 owner hashes for one proof (CVE-2023-50868).
+    pub nsec3_hashes_per_proof: u32,
+    /// NSEC3 hash rounds in all.
+    pub nsec3_rounds: u32,
+    /// NSEC3 iterations above which a zone counts as unsigned (RFC 9276 §3.2).
+    pub nsec3_iterations_insecure_above: u16,
+    /// NSEC3 iterations above which a zone is bogus.
+    pub nsec3_iterations_bogus_above: u16,
+}
+
+impl WorkLimits {
+    /// The defaults of our DNSSEC policy.
+    pub const DEFAULT: Self = Self {
+        signature_checks: 32,
+        keys_per_tag: 2,
+        rrsigs_per_rrset: 8,
+        ds_per_zone: 8,
+        sub_queries: 40,
+        alias_hops: 11,
+        nsec3_hashes_per_proof: 8,
+        nsec3_rounds: 600,
+        nsec3_iterations_insecure_above: 50,
+        nsec3_iterations_bogus_above: 150,
+    };
+}
+
+/// What is left of the work of one client query.
+#[derive(Clone, Debug)]
+pub struct WorkBudget {
+    limits: WorkLimits,
+    signature_checks: u32,
+    sub_queries: u32,
+    alias_hops: u32,
+    nsec3_rounds: u32,
+}
+
+/// A kind of work that ran out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BudgetItem {
+    /// [`WorkLimits::signature_checks`].
+    SignatureChecks,
+    /// [`WorkLimits::sub_queries`].
+    SubQueries,
+    /// [`WorkLimits::alias_hops`].
+    AliasHops,
+    /// [`WorkLimits::nsec3_rounds`] or [`WorkLimits::nsec3_hashes_per_proof`].
+    Nsec3Hashes,
+}
+
+impl fmt::Display for BudgetItem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SignatureChecks => "signature checks",
+            Self::SubQueries => "sub-queries",
+            Self::AliasHops => "alias hops",
+            Self::Nsec3Hashes => "NSEC3 hashes",
+        })
+    }
+}
+
+impl WorkBudget {
+    /// A full budget.
+    pub fn new(limits: WorkLimits) -> Self {
+        Self {
+            limits,
+            signature_checks: limits.signature_checks,
+            sub_queries: limits.sub_queries,
+            alias_hops: limits.alias_hops,
+            nsec3_rounds: limits.nsec3_rounds,
+        }
+    }
+
+    /// The limits it started from.
+    pub fn limits(&self) -> &WorkLimits {
+        &self.limits
+    }
+
+    /// Pays for one signature check.
+    ///
+    /// # Errors
+    /// The item, if nothing is left of it.
+    pub fn spend_signature_check(&mut self) -> Result<(), BudgetItem> {
+        spend(&mut self.signature_checks, 1, BudgetItem::SignatureChecks)
+    }
+
+    /// Pays for one query to the outside.
+    ///
+    /// # Errors
+    /// The item, if nothing is left of it.
+    pub fn spend_sub_query(&mut self) -> Result<(), BudgetItem> {
+        spend(&mut self.sub_queries, 1, BudgetItem::SubQueries)
+    }
+
+    /// Pays for following one alias.
+    ///
+    /// # Errors
+    /// The item, if nothing is left of it.
+    pub fn spend_alias_hop(&mut self) -> Result<(), BudgetItem> {
+        spend(&mut self.alias_hops, 1, BudgetItem::AliasHops)
+    }
+
+    /// Pays for `rounds` rounds of NSEC3 hashing: iterations + 1 for one name.
+    ///
+    /// # Errors
+    /// The item, if not enough is left of it.
+    pub fn spend_nsec3_rounds(&mut self, rounds: u32) -> Result<(), BudgetItem> {
+        spend(&mut self.nsec3_rounds, rounds, BudgetItem::Nsec3Hashes)
+    }
+}
+
+fn spend(left: &mut u32, amount: u32, item: BudgetItem) -> Result<(), BudgetItem> {
+    *left = left.checked_sub(amount).ok_or(item)?;
+    Ok(())
+}

@@ -1,0 +1,17 @@
+//! Decides whether a response may be believed: the chain of trust from an anchor down to each set, and the proofs that
+//! something does not exist (RFC 4033 to 4035, RFC 5155, RFC 6840).
+//!
+//! Ask-and-answer: [`Validation::advance`] says which set it needs next or what the verdict is; the caller fetches, and
+//! hands over with [`Validation::supply`]. In: a [`Response`](crate::wire::Response), anchors, the time. Out: a
+//! [`Verdict`]. Only this room builds a [`Validated`], and only a `Validated` can carry AD or be published.
+//! Refuses: sockets, clocks, tasks, logs, and any opinion on RCODEs and extended errors, which `answer` has.
+
+mod anchor;
+mod budget;
+mod status;
+
+pub use anchor::{AnchorError, DsAnchor, TrustAnchors};
+pub use budget::{BudgetItem, WorkBudget, WorkLimits};
+pub use status::{
+    BogusReason, FetchFailure, IndeterminateReason, InsecureReason, ProvenStatus, Step, Validated, Verdict,
+};

@@ -1,0 +1,61 @@
+//! Writes the queries that we send.
+
+use super::{CLASS_IN, Question};
+
+/// A query to an upstream server: RD, CD and DO set, EDNS of version 0.
+#[derive(Clone, Copy, Debug)]
+pub struct QueryWriter<'a> {
+    /// What to ask.
+    pub question: &'a Question,
+    /// Whether the upstream is to recurse.
+    pub recursion_desired: bool,
+    /// CD: the upstream is to leave validation to us (RFC 6840 §5.9).
+    pub checking_disabled: bool,
+    /// DO: DNSSEC records are wanted.
+    pub dnssec_ok: bool,
+    /// UDP payload size to announce, in bytes.
+    pub udp_payload_len: u16,
+}
+
+impl QueryWriter<'_> {
+    /// The query in wire form with this ID, without the two length bytes of TCP.
+    pub fn write(&self, id: u16) -> Vec<u8> {
+        let mut out = Vec::with_capacity(12 + self.question.qname.wire().len() + 4 + 11);
+        out.extend(id.to_be_bytes());
+        out.push(u8::from(self.recursion_desired));
+        out.push(u8::from(self.checking_disabled) << 4);
+        out.extend([0, 1, 0, 0, 0, 0, 0, 1]);
+        out.extend(self.question.qname.wire());
+        out.extend(self.question.qtype.0.to_be_bytes());
+        out.extend(CLASS_IN.to_be_bytes());
+        out.extend([0, 0, 41]);
+        out.extend(self.udp_payload_len.to_be_bytes());
+        out.extend([0, 0, u8::from(self.dnssec_ok) << 7, 0, 0, 0]);
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Message, RecordType};
+
+    #[test]
+    fn a_written_query_reads_back() {
+        let question = Question::new("www.Example.".parse().unwrap(), RecordType::AAAA);
+        let writer = QueryWriter {
+            question: &question,
+            recursion_desired: true,
+            checking_disabled: true,
+            dnssec_ok: true,
+            udp_payload_len: 1232,
+        };
+        let message = Message::read(&writer.write(0xbeef)).unwrap();
+        assert_eq!(message.header.id, 0xbeef);
+        assert!(message.header.flags.recursion_desired && message.header.flags.checking_disabled);
+        assert!(!message.header.flags.response);
+        assert_eq!(message.question.unwrap().0.to_string(), "www.Example. AAAA");
+        let edns = message.edns.unwrap();
+        assert!(edns.dnssec_ok && edns.udp_payload_len == 1232 && edns.version == 0);
+    }
+}

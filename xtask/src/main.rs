@@ -1,2 +1,44 @@
-//! Developer's commands: one file per verb.
-fn main() {}
+//! The developer's commands, one file per verb: `cargo xtask setup | build`.
+//!
+//! In: the words after `cargo xtask`. Out: an exit code, and on standard error every command that was run.
+//! Refuses to hide work in shell scripts: a verb prints each command, fails with it, and cleans up after itself.
+
+mod build;
+mod command;
+mod paths;
+mod setup;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Command line of `cargo xtask`.
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Developer's commands of the resolver")]
+struct CommandLine {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// One verb, and the words that belong to it.
+#[derive(Subcommand)]
+enum Verb {
+    /// Install what the build, the lab and the tests need; quick when nothing is missing
+    Setup,
+    /// Build both halves: the BPF objects and target/release/resolver
+    Build,
+}
+
+fn main() -> ExitCode {
+    let outcome = match CommandLine::parse().verb {
+        Verb::Setup => setup::run(),
+        Verb::Build => build::run().map(|_| ()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

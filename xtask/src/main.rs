@@ -1,10 +1,11 @@
-//! The developer's commands, one file per verb: `cargo xtask setup | build`.
+//! The developer's commands, one file per verb: `cargo xtask setup | build | lab| lint | test`.
 //!
 //! In: the words after `cargo xtask`. Out: an exit code, and on standard error every command that was run.
 //! Refuses to hide work in shell scripts: a verb prints each command, fails with it, and cleans up after itself.
 
 mod build;
 mod command;
+mod lab;
 mod paths;
 mod setup;
 
@@ -23,16 +24,20 @@ struct CommandLine {
 /// One verb, and the words that belong to it.
 #[derive(Subcommand)]
 enum Verb {
-    /// Install what the build, the lab and the tests need; quick when nothing is missing
+    /// Install what the build, the laband the tests need; quick when nothing is missing
     Setup,
     /// Build both halves: the BPF objects and target/release/resolver
     Build,
+    /// Raise, use and remove the network namespaces and the private DNS tree
+    #[command(subcommand)]
+    Lab(lab::Action),
 }
 
 fn main() -> ExitCode {
     let outcome = match CommandLine::parse().verb {
         Verb::Setup => setup::run(),
         Verb::Build => build::run().map(|_| ()),
+        Verb::Lab(action) => lab::run(action),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

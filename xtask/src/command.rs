@@ -335,7 +335,10 @@ pub fn remove(path: &Path) -> Result<(), Failure> {
 }
 
 /// Turns an exit status into an outcome.
-fn ended(command: String, status: ExitStatus, output: String) -> Result<(), Failure> {
+///
+/// # Errors
+/// The status is not success.
+pub fn ended(command: String, status: ExitStatus, output: String) -> Result<(), Failure> {
     if status.success() { Ok(()) } else { Err(Failure::Status { command, status, output }) }
 }
 

@@ -62,6 +62,43 @@ pub enum Switch {
     Off,
 }
 
+/// A lab that is taken down when its user is done with it, in whatever way.
+pub struct Guard {
+    /// What there is.
+    pub facts: Facts,
+    /// Whether somebody took it down already.
+    is_down: bool,
+}
+
+impl Guard {
+    /// Raises the lab.
+    ///
+    /// # Errors
+    /// As [`up`].
+    pub fn up(csum: Switch) -> Result<Self, Failure> {
+        up(csum).map(|facts| Self { facts, is_down: false })
+    }
+
+    /// Takes the lab down and tells how that went.
+    ///
+    /// # Errors
+    /// As [`down`].
+    pub fn down(mut self) -> Result<(), Failure> {
+        self.is_down = true;
+        down()
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if !self.is_down
+            && let Err(failure) = down()
+        {
+            eprintln!("xtask: {failure}");
+        }
+    }
+}
+
 /// Runs the verb.
 ///
 /// # Errors

@@ -1,0 +1,113 @@
+//! `cargo xtask setup`: everything that the build, the lab and the tests need.
+//!
+//! In: a Debian machine in any state. Out: a [`BpfToolchain`], the packages, and bpffs on its mount point; or the exact
+//! list of what to do where we lack the rights. Each step looks before it acts, so a second run changes nothing.
+//! Refuses to start system services: a server package installed here stays off, now and at the next boot.
+
+mod compiler;
+mod linker;
+mod packages;
+mod rights;
+
+use std::path::{Path, PathBuf};
+
+use crate::command::{Failure, Tool};
+pub use compiler::BpfCompiler;
+pub use rights::{Rights, require_root};
+
+/// What builds the BPF half.
+pub struct BpfToolchain {
+    /// The compiler, with the source of its own `core`.
+    pub compiler: BpfCompiler,
+    /// Folder that holds `bpf-linker`, to be put first in `PATH`.
+    pub linker_folder: PathBuf,
+}
+
+/// Runs the verb: all needs at once.
+pub fn run() -> Result<(), Failure> {
+    let rights = Rights::found();
+    let mut remedies = Vec::new();
+    let lab = for_lab_with(&rights, &mut remedies);
+    let toolchain = for_build_with(&rights, &mut remedies);
+    lab?;
+    let toolchain = toolchain?;
+    if !remedies.is_empty() {
+        return Err(Failure::Incomplete { remedies });
+    }
+    if let Some(toolchain) = toolchain {
+        println!("setup: complete; BPF half: {}, bpf-linker {}", toolchain.compiler.title(), linker::VERSION);
+    }
+    Ok(())
+}
+
+/// Makes sure of what `cargo xtask build` needs.
+///
+/// # Errors
+/// Something is missing and could not be repaired.
+pub fn for_build() -> Result<BpfToolchain, Failure> {
+    let mut remedies = Vec::new();
+    match for_build_with(&Rights::found(), &mut remedies)? {
+        Some(toolchain) => Ok(toolchain),
+        None => Err(Failure::Incomplete { remedies }),
+    }
+}
+
+/// Makes sure of what the lab needs.
+///
+/// # Errors
+/// Something is missing and could not be repaired.
+pub fn for_lab() -> Result<(), Failure> {
+    let mut remedies = Vec::new();
+    for_lab_with(&Rights::found(), &mut remedies)?;
+    if remedies.is_empty() { Ok(()) } else { Err(Failure::Incomplete { remedies }) }
+}
+
+/// The BPF half's needs. `None` when what is missing has been added to `remedies`.
+fn for_build_with(rights: &Rights, remedies: &mut Vec<String>) -> Result<Option<BpfToolchain>, Failure> {
+    let Some(compiler) = compiler::ensure(rights, remedies)? else {
+        return Ok(None);
+    };
+    let linker_folder = linker::ensure(&compiler)?;
+    Ok(Some(BpfToolchain { compiler, linker_folder }))
+}
+
+/// The lab's needs. What cannot be repaired is added to `remedies`.
+fn for_lab_with(rights: &Rights, remedies: &mut Vec<String>) -> Result<(), Failure> {
+    packages::ensure(rights, remedies)?;
+    ensure_bpffs(rights, remedies)
+}
+
+/// Mounts bpffs where programs and maps are pinned.
+fn ensure_bpffs(rights: &Rights, remedies: &mut Vec<String>) -> Result<(), Failure> {
+    let mounts = crate::command::read(Path::new("/proc/self/mounts"))?;
+    let mounted = mounts.lines().any(|line| {
+        let mut words = line.split(' ').skip(1);
+        words.next() == Some(BPFFS) && words.next() == Some("bpf")
+    });
+    if mounted {
+        return Ok(());
+    }
+    let words = ["mount", "-t", "bpf", "bpf", BPFFS];
+    match rights.tool(words[0]) {
+        Some(tool) => tool.args(&words[1..]).run(),
+        None => {
+            remedies.push(words.join(" "));
+            Ok(())
+        }
+    }
+}
+
+/// Whether a program is in `PATH` or in the folders of system programs, which are not in everybody's.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    std::env::split_paths(&path).chain(system).map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
+/// Output of a program that only looks; `None` when it is not there or fails.
+fn look(tool: Tool) -> Option<String> {
+    tool.quiet_output().ok()
+}
+
+/// Mount point of bpffs.
+const BPFFS: &str = "/sys/fs/bpf";

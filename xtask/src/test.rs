@@ -1,0 +1,150 @@
+//! `cargo xtask test`: every tier of tests, and at the end how many passed, failed and were skipped.
+//!
+//! In: the checkout; for the lab tier also root. Out: the output of the tests as they run, and the sum over all tiers as
+//! the last line. A tier that cannot be built or run is a failure, never silence: absence must not look green.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::Stdio,
+};
+
+use clap::{Args, ValueEnum};
+
+use crate::{
+    build, command,
+    command::{Failure, Tool},
+    lab, paths, setup,
+};
+
+/// Words of the verb.
+#[derive(Args)]
+pub struct Options {
+    /// Run this tier alone
+    #[arg(long, value_enum)]
+    tier: Option<Tier>,
+}
+
+/// A tier of tests, from the cheapest to the dearest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Tier {
+    /// All that `cargo test` runs: no root, no BPF, sockets on the loopback interface only.
+    Plain,
+    /// Both halves in network namespaces, against real servers.
+    Lab,
+    /// Scripted upstreams and clients.
+    Scenarios,
+}
+
+/// Number of tests by outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+    skipped: u64,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// A test failed, or a tier could not be built or run.
+pub fn run(options: &Options) -> Result<(), Failure> {
+    let tiers: &[Tier] = options.tier.as_ref().map_or(&[Tier::Plain, Tier::Lab, Tier::Scenarios], std::slice::from_ref);
+    let mut tally = Tally::default();
+    let mut broken = Vec::new();
+    for tier in tiers {
+        let name = format!("{tier:?}").to_lowercase();
+        println!("\n== {name} ==");
+        let outcome = match tier {
+            Tier::Plain => plain(&mut tally),
+            Tier::Lab => in_lab(&mut tally),
+            Tier::Scenarios => {
+                println!("scenarios: no runner yet");
+                Ok(())
+            }
+        };
+        if let Err(failure) = outcome {
+            println!("{name}: {failure}");
+            broken.push(format!("{name}: {}", failure.to_string().lines().next().unwrap_or_default()));
+        }
+    }
+    println!("\n{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);
+    if broken.is_empty() && tally.failed == 0 { Ok(()) } else { Err(Failure::TestsFailed { broken }) }
+}
+
+/// The tier that a fresh clone can run.
+fn plain(tally: &mut Tally) -> Result<(), Failure> {
+    counted(Tool::cargo().args(["test", "--workspace", "--no-fail-fast"]), tally)
+}
+
+/// The tier in the lab, which is taken down afterwards, come what may.
+fn in_lab(tally: &mut Tally) -> Result<(), Failure> {
+    if setup::Rights::found() != setup::Rights::Root {
+        return Err(Failure::NotRoot { verb: "cargo xtask test --tier lab".to_owned() });
+    }
+    let built = build::run()?;
+    let lab = lab::Guard::up(lab::Switch::On)?;
+    println!("lab: {} zones on {} servers", lab.facts.zones.len(), lab.facts.servers.len());
+    let words = ["test", "--package", "resolver-tests", "--features", "lab", "--no-fail-fast"];
+    let tool = Tool::cargo()
+        .env("RESOLVER_BIN", &built.resolver)
+        .env("RESOLVER_BPF_OBJECT", &built.xdp_object)
+        .env("RESOLVER_BPF_BENCH_OBJECT", &built.bench_object)
+        .env("RESOLVER_LAB", paths::lab_facts())
+        .args(words)
+        // The tests share interfaces and pins.
+        .args(["--", "--test-threads=1"]);
+    counted(tool, tally).and(lab.down())
+}
+
+/// Runs `cargo test`, shows its output as it comes, and adds up the summaries. A run that ends badly without a failed
+/// test, such as one that does not compile, is a failure of its own.
+fn counted(tool: Tool, tally: &mut Tally) -> Result<(), Failure> {
+    let (line, mut command) = tool.announced();
+    let start = |source| Failure::Start { command: line.clone(), source };
+    let mut child = command.stdout(Stdio::piped()).spawn().map_err(start)?;
+    let mut sum = Tally::default();
+    let output = child.stdout.take();
+    for line in output.into_iter().flat_map(|output| BufReader::new(output).lines()).map_while(Result::ok) {
+        println!("{line}");
+        if let Some(target) = Tally::of_summary(&line) {
+            sum = sum.plus(target);
+        }
+    }
+    let status = child.wait().map_err(start)?;
+    *tally = tally.plus(sum);
+    if sum.failed > 0 { Ok(()) } else { command::ended(line, status, String::new()) }
+}
+
+impl Tally {
+    /// Reads a summary of Rust's test harness: `test result: ok. 3 passed; 0 failed; 1 ignored; …`
+    fn of_summary(line: &str) -> Option<Self> {
+        let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
+        let count = |name: &str| counts.split("; ").find_map(|part| part.strip_suffix(name)?.trim().parse().ok());
+        Some(Self { passed: count("passed")?, failed: count("failed")?, skipped: count("ignored")? })
+    }
+
+    /// The sum of two.
+    fn plus(self, other: Self) -> Self {
+        Self {
+            passed: self.passed + other.passed,
+            failed: self.failed + other.failed,
+            skipped: self.skipped + other.skipped,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn summaries_are_added_up() {
+        let lines = [
+            "test result: ok. 16 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.10s",
+            "test result: FAILED. 27 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.10s",
+            "test summary ... ok",
+        ];
+        let sum = lines.iter().filter_map(|line| Tally::of_summary(line)).fold(Tally::default(), Tally::plus);
+        assert_eq!(sum, Tally { passed: 43, failed: 2, skipped: 1 });
+    }
+}

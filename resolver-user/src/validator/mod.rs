@@ -8,10 +8,15 @@
 
 mod anchor;
 mod budget;
+mod key;
 mod status;
+mod validation;
+mod zones;
 
 pub use anchor::{AnchorError, DsAnchor, TrustAnchors};
 pub use budget::{BudgetItem, WorkBudget, WorkLimits};
 pub use status::{
     BogusReason, FetchFailure, IndeterminateReason, InsecureReason, ProvenStatus, Step, Validated, Verdict,
 };
+pub use validation::Validation;
+pub use zones::ZoneCache;

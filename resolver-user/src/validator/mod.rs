@@ -6,12 +6,35 @@
 //! [`Verdict`]. Only this room builds a [`Validated`], and only a `Validated` can carry AD or be published.
 //! Refuses: sockets, clocks, tasks, logs, and any opinion on RCODEs and extended errors, which `answer` has.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::unwrap_used
+    )
+)]
+
+mod algorithm;
+mod alias;
 mod anchor;
 mod budget;
+mod canonical;
+mod chain;
+mod denial;
+mod judge;
+mod key;
+mod signature;
 mod status;
+mod validation;
+mod zones;
 
 pub use anchor::{AnchorError, DsAnchor, TrustAnchors};
 pub use budget::{BudgetItem, WorkBudget, WorkLimits};
 pub use status::{
     BogusReason, FetchFailure, IndeterminateReason, InsecureReason, ProvenStatus, Step, Validated, Verdict,
 };
+pub use validation::Validation;
+pub use zones::ZoneCache;

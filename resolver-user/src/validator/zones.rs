@@ -1,0 +1,135 @@
+//! What is proven about names: where zones start, and with which keys. Shared by all validations.
+//!
+//! In: facts with the end of their life. Out: the same facts until then. Bounded: old and unpopular facts make room.
+//! Refuses: to judge. A fact is only as good as the anchors it was derived from, so clear the cache when they change.
+
+use std::sync::Arc;
+
+use quick_cache::sync::Cache;
+
+use super::InsecureReason;
+use super::key::ZoneKey;
+use crate::clock::{NS_PER_S, Now};
+use crate::wire::Name;
+
+/// Longest life of a fact, in seconds.
+/// Choice: a day, so that a withdrawn key or a new delegation is noticed whatever TTL was published.
+const FACT_TTL_S_MAX: u32 = 86_400;
+
+/// What is proven about a name as the start of a zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ZoneFact {
+    /// A zone starts here, and these are all its zone keys that a chain from an anchor vouches for.
+    Secure(Vec<ZoneKey>),
+    /// What starts here has no chain of signatures; nor has anything below.
+    Insecure(InsecureReason),
+    /// No zone starts here.
+    NoCut {
+        /// Nothing exists below the name either.
+        nothing_below: bool,
+    },
+}
+
+/// A fact about a name, and until when it may be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fact {
+    /// The name.
+    pub(super) name: Name,
+    /// What is proven about it.
+    pub(super) what: ZoneFact,
+    /// End of its life, in nanoseconds of boot time.
+    pub(super) expires_at_boot_ns: u64,
+}
+
+impl Fact {
+    /// A fact that holds for `ttl_s` seconds from `now`, at most a day.
+    pub(super) fn new(name: &Name, what: ZoneFact, ttl_s: u32, now: Now) -> Arc<Self> {
+        let life_ns = u64::from(ttl_s.min(FACT_TTL_S_MAX)).saturating_mul(NS_PER_S);
+        Arc::new(Self { name: name.clone(), what, expires_at_boot_ns: now.boot_ns.saturating_add(life_ns) })
+    }
+
+    /// Whole seconds that are left of its life.
+    pub(super) fn ttl_s(&self, now: Now) -> u32 {
+        let left_ns = self.expires_at_boot_ns.saturating_sub(now.boot_ns);
+        u32::try_from(left_ns.checked_div(NS_PER_S).unwrap_or(0)).unwrap_or(u32::MAX)
+    }
+}
+
+/// Bounded memory of what is proven about names.
+#[derive(Debug)]
+pub struct ZoneCache {
+    facts: Cache<Name, Arc<Fact>>,
+}
+
+impl ZoneCache {
+    /// An empty cache for about `capacity` names.
+    pub fn new(capacity: usize) -> Self {
+        Self { facts: Cache::new(capacity) }
+    }
+
+    /// Forgets everything. To be called when anchors change.
+    pub fn clear(&self) {
+        self.facts.clear();
+    }
+
+    /// Number of names of which something is known, facts at the end of their life included.
+    pub fn len(&self) -> usize {
+        self.facts.len()
+    }
+
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.facts.is_empty()
+    }
+
+    /// What is known about `name`, if it still holds.
+    pub(super) fn fact(&self, name: &Name, now: Now) -> Option<Arc<Fact>> {
+        self.facts.get(name).filter(|fact| fact.expires_at_boot_ns > now.boot_ns)
+    }
+
+    /// Remembers a fact; one with no life left is not worth a place.
+    pub(super) fn remember(&self, fact: Arc<Fact>, now: Now) {
+        if fact.expires_at_boot_ns > now.boot_ns {
+            self.facts.insert(fact.name.clone(), fact);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Now = Now { unix_s: 1_000, boot_ns: 5 * NS_PER_S };
+
+    fn later(seconds: u64) -> Now {
+        Now { unix_s: NOW.unix_s + seconds, boot_ns: NOW.boot_ns + seconds * NS_PER_S }
+    }
+
+    fn no_cut(name: &str, ttl_s: u32) -> Arc<Fact> {
+        Fact::new(&name.parse().unwrap(), ZoneFact::NoCut { nothing_below: false }, ttl_s, NOW)
+    }
+
+    #[test]
+    fn a_fact_ends_with_its_ttl_and_after_a_day_at_the_latest() {
+        let cache = ZoneCache::new(10);
+        cache.remember(no_cut("a.example", 60), NOW);
+        cache.remember(no_cut("b.example", u32::MAX), NOW);
+        cache.remember(no_cut("c.example", 0), NOW);
+        let known = |name: &str, seconds| cache.fact(&name.parse().unwrap(), later(seconds)).is_some();
+        assert!(known("A.example", 59) && !known("a.example", 60));
+        assert!(known("b.example", 86_399) && !known("b.example", 86_400));
+        assert!(!known("c.example", 0));
+        assert_eq!(no_cut("a.example", 60).ttl_s(later(20)), 40);
+    }
+
+    #[test]
+    fn the_cache_stays_within_its_capacity() {
+        let cache = ZoneCache::new(16);
+        for index in 0..1000 {
+            cache.remember(no_cut(&format!("n{index}.example"), 60), NOW);
+        }
+        assert!(cache.len() <= 16, "{}", cache.len());
+        cache.clear();
+        assert!(cache.is_empty());
+    }
+}

@@ -2,11 +2,15 @@
 //!
 //! Compiled twice: for the host, where it is tested on plain memory, and for BPF, where `bin/xdp` gives it packets and
 //! maps. Rooms, in the order a packet meets them: [`wire`] (headers, names, sums), [`abi`] (map layout), [`serve`] (the
-//! fast path: admit → look up → reply).
+//! fast path: admit → look up → reply). [`slot`] writes and reads what the daemon publishes; [`host`] is the fast path on
+//! plain memory, for tests.
 //!
 //! Refuses: allocation, panics, and every dependency on a BPF library; those live in the binaries.
 #![no_std]
 
 pub mod abi;
+#[cfg(not(target_arch = "bpf"))]
+pub mod host;
 pub mod serve;
+pub mod slot;
 pub mod wire;

@@ -26,8 +26,11 @@ pub const BLOCK_LINES: usize = 1024;
 pub const SLOT_LINES_MAX: usize = 22;
 /// Longest slot, in 8-byte words.
 pub const SLOT_WORDS_MAX: usize = SLOT_LINES_MAX * LINE_LEN / 8;
-/// Last line of a block at which a slot may start, so that even the longest slot ends inside the block.
-pub const SLOT_START_MAX: usize = BLOCK_LINES - SLOT_LINES_MAX;
+/// Words from a slot's start that the kernel half may read: it bounds where the name starts, how long it is and how many
+/// offsets follow each by its own, which comes to more than the longest slot.
+pub const SLOT_REACH_WORDS: usize = 25 * LINE_LEN / 8;
+/// Last line of a block at which a slot may start, so that the kernel half never reaches over the block's end.
+pub const SLOT_START_MAX: usize = BLOCK_LINES - SLOT_REACH_WORDS * 8 / LINE_LEN;
 /// Where the body starts in a slot, in bytes. Fixed, because the verifier wants a constant there.
 pub const BODY_AT: usize = size_of::<AnswerHead>();
 /// Most TTL fields of one answer. Choice: an answer with more RRs is rare and left to the daemon.

@@ -67,6 +67,31 @@ outcomes! {
     PassNoRoom => pass_no_room,
 }
 
+impl Outcome {
+    /// Whether the frame was answered.
+    pub const fn is_answer(self) -> bool {
+        matches!(self, Self::AnsweredSecure | Self::AnsweredInsecure)
+    }
+
+    /// Whether a frame to an endpoint of ours was passed.
+    pub const fn is_pass_of_query(self) -> bool {
+        matches!(
+            self,
+            Self::PassDryRun
+                | Self::PassSource
+                | Self::PassHeader
+                | Self::PassCounts
+                | Self::PassName
+                | Self::PassClass
+                | Self::PassEdns
+                | Self::PassMiss
+                | Self::PassExpired
+                | Self::PassTooLarge
+                | Self::PassNoRoom
+        )
+    }
+}
+
 /// Number of counters.
 pub const OUTCOMES: usize = Outcome::ALL.len();
 
@@ -74,6 +99,11 @@ impl Counters {
     /// The counters by position.
     pub fn as_array(&self) -> &[u64; OUTCOMES] {
         bytemuck::must_cast_ref(self)
+    }
+
+    /// The counters by position, to change.
+    pub fn as_array_mut(&mut self) -> &mut [u64; OUTCOMES] {
+        bytemuck::must_cast_mut(self)
     }
 
     /// Frames answered by XDP.

@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-/// Words of the hash key: one for each 8 bytes of the longest name, one for the length, one spare.
+/// Words of the hash key: one for each 8 bytes of the longest name, two spare.
 pub const HASH_KEY_WORDS: usize = 34;
 /// Listening endpoints of each address family that the kernel half knows; further ones are served by the daemon alone.
 pub const LISTEN_MAX: usize = 16;
@@ -14,9 +14,9 @@ pub const MODE_SERVE: u32 = 1;
 /// XDP counts what it would have answered, and passes it.
 pub const MODE_DRY_RUN: u32 = 2;
 
-/// One IPv4 endpoint that the daemon listens on.
+/// One IPv4 endpoint that the daemon listens on. Compared as one word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Pod, Zeroable)]
-#[repr(C)]
+#[repr(C, align(8))]
 pub struct ListenV4 {
     /// Address, network order.
     pub address: [u8; 4],
@@ -26,9 +26,9 @@ pub struct ListenV4 {
     pub padding: [u8; 2],
 }
 
-/// One IPv6 endpoint that the daemon listens on.
+/// One IPv6 endpoint that the daemon listens on. Compared as three words.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Pod, Zeroable)]
-#[repr(C)]
+#[repr(C, align(8))]
 pub struct ListenV6 {
     /// Address, network order.
     pub address: [u8; 16],
@@ -52,7 +52,7 @@ pub struct Settings {
     pub listen_v4_count: u32,
     /// Used elements of `listen_v6`: 0..=[`LISTEN_MAX`].
     pub listen_v6_count: u32,
-    /// With `xdp-log`: one of this many passed queries is logged, a power of two. 0 logs none.
+    /// While the program is loaded with `XDP_LOG`: one of this many passed queries is logged, a power of two. 0 logs none.
     pub log_one_in: u32,
     /// Length of a jiffy, in nanoseconds.
     pub jiffy_ns: u64,

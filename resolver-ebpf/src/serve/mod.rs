@@ -1,1 +1,70 @@
-//! Placeholder.
+//! The fast path: a query whose answer is published is turned into that answer, in place.
+//!
+//! In: a [`Frame`] and a [`Store`]. Out: the [`Outcome`], and the answer in the frame if it is one of the answered ones.
+//! Whatever else comes out, the frame is byte for byte as it came: all that can fail is decided before the first change.
+//! The same code runs on the host over plain memory and in the kernel over packets and maps.
+//!
+//! Refuses: dropping, reading a clock, logging, and every guess; doubt means pass.
+
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
+
+mod admit;
+mod family;
+mod frame;
+mod lookup;
+mod reply;
+mod shared;
+mod store;
+
+pub use frame::{FAR_MAX, Frame};
+pub use shared::SharedWord;
+pub use store::{Bucket, Slot, Store};
+
+use crate::abi::{ABI_VERSION, MODE_DRY_RUN, MODE_OFF, Outcome, Settings};
+use crate::wire::link::{ETHER_IPV4, ETHER_IPV6, ETHER_VLAN, Ethernet};
+use family::{Family, V4, V6};
+
+/// Answers the query in `frame`, if that can be done from `store`.
+#[inline(always)]
+pub fn serve<F: Frame, S: Store>(frame: &mut F, store: &S) -> Outcome {
+    let Some(settings) = store.settings() else { return Outcome::PassOff };
+    if settings.abi_version != ABI_VERSION || settings.mode == MODE_OFF {
+        return Outcome::PassOff;
+    }
+    let Some(link) = frame.view::<Ethernet>(0) else { return Outcome::PassTruncated };
+    if link.is_to_group() {
+        return Outcome::PassNotIp;
+    }
+    let served = match link.ether_type {
+        ETHER_IPV4 => serve_family::<V4, F, S>(frame, store, settings),
+        ETHER_IPV6 => serve_family::<V6, F, S>(frame, store, settings),
+        other if ETHER_VLAN.contains(&other) => Err(Outcome::PassVlan),
+        _ => Err(Outcome::PassNotIp),
+    };
+    match served {
+        Ok(outcome) | Err(outcome) => outcome,
+    }
+}
+
+/// The whole journey of a query, for one IP version.
+#[inline(always)]
+fn serve_family<I: Family, F: Frame, S: Store>(
+    frame: &mut F,
+    store: &S,
+    settings: &Settings,
+) -> Result<Outcome, Outcome> {
+    let query = admit::admit::<I, F>(frame, settings)?;
+    let found = lookup::look_up::<I, F, S>(frame, store, settings, &query)?;
+    let plan = reply::plan(settings, store.jiffies(), &query, &found)?;
+    if settings.mode == MODE_DRY_RUN {
+        return Err(Outcome::PassDryRun);
+    }
+    reply::reply::<I, F>(frame, &query, &found, &plan)
+}

@@ -1,0 +1,63 @@
+//! The XDP object: entry points, and the glue between the fast path and the kernel.
+//!
+//! In: packets, and the maps that the daemon fills. Out: `XDP_TX` with an answer, or `XDP_PASS` with the packet as it came,
+//! and one counter raised.
+//! Refuses: any decision about DNS; those are made in `resolver_ebpf::serve`.
+#![no_std]
+#![no_main]
+#![feature(asm_experimental_arch)]
+#![expect(unsafe_code, reason = "packet memory, maps and symbols of the BPF object")]
+#![expect(missing_docs, reason = "the entry points that the macros write beside ours carry no comment")]
+#![expect(unstable_features, reason = "inline assembly for BPF is unstable; one empty instruction hides values")]
+
+mod log;
+mod maps;
+mod packet;
+
+use aya_ebpf::bindings::xdp_action::{XDP_PASS, XDP_TX};
+use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_boot_ns};
+use aya_ebpf::macros::xdp;
+use aya_ebpf::programs::XdpContext;
+use resolver_ebpf::abi::ClockSample;
+use resolver_ebpf::serve::serve;
+
+use maps::Maps;
+use packet::Packet;
+
+/// Answers DNS queries from the maps.
+#[xdp]
+pub fn resolver(ctx: XdpContext) -> u32 {
+    let outcome = serve(&mut Packet::new(&ctx), &Maps);
+    maps::count(outcome);
+    if outcome.is_answer() {
+        return XDP_TX;
+    }
+    log::passed(&ctx, outcome);
+    XDP_PASS
+}
+
+/// Samples the kernel's two clocks in one go, for the daemon, by test-run.
+#[xdp]
+pub fn clock(_ctx: XdpContext) -> u32 {
+    // SAFETY: neither helper takes an argument or touches memory.
+    let sample = unsafe { ClockSample { jiffies: bpf_jiffies64(), boot_ns: bpf_ktime_get_boot_ns() } };
+    maps::set_clock(sample);
+    XDP_PASS
+}
+
+/// Passes everything: for the other end of a veth pair, where `XDP_TX` needs a program to be.
+#[xdp]
+pub fn pass(_ctx: XdpContext) -> u32 {
+    XDP_PASS
+}
+
+/// Never reached. It spins, so that the verifier refuses a program that could get here.
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+/// Some helpers are only for programs under a licence that is compatible with the GPL.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,0 +1,96 @@
+//! Every map of the object: what it holds, how large it is, and why.
+//!
+//! Those that the daemon writes are mmapable ARRAYs: it changes them by plain stores without a system call, elements never
+//! move or vanish, and the kernel turns a look-up into a bounds check and an addition. The sizes here are the smallest that
+//! load; the daemon sets `max_entries` before it loads the object.
+
+use aya_ebpf::bindings::BPF_F_MMAPABLE;
+use aya_ebpf::btf_maps::{Array, PerCpuArray};
+use aya_ebpf::macros::btf_map;
+use resolver_ebpf::abi::{
+    AnswerBlock, Bucket, ClockSample, Counters, LINE_LEN, Outcome, Place, SLOT_START_MAX, Settings,
+};
+use resolver_ebpf::serve::{self, Store};
+
+/// Flags of the maps that the daemon writes.
+const MMAPABLE: usize = BPF_F_MMAPABLE as usize;
+
+/// The index: as many lines as `bucket_shift` reaches, 64 bytes each. An ARRAY of buckets, because a HASH cost 300 ns more
+/// per look-up at 131 k names, and because its elements may be reused while they are read.
+#[btf_map]
+static BUCKETS: Array<Bucket, 2, MMAPABLE> = Array::new();
+
+/// The answers: blocks of 64 KiB. One map for slots of every length, so that no length can run out while others have room.
+#[btf_map]
+static ANSWERS: Array<AnswerBlock, 1, MMAPABLE> = Array::new();
+
+/// What the daemon tells us: one element.
+#[btf_map]
+static SETTINGS: Array<Settings, 1, MMAPABLE> = Array::new();
+
+/// Frames by outcome: one element for each CPU, so that counting neither locks nor shares lines.
+#[btf_map]
+static COUNTERS: PerCpuArray<Counters, 1> = PerCpuArray::new();
+
+/// What `clock` saw: for each CPU, so that two runs do not mix.
+#[btf_map]
+static CLOCK: PerCpuArray<ClockSample, 1> = PerCpuArray::new();
+
+/// Raises the counter of an outcome.
+#[inline(always)]
+pub fn count(outcome: Outcome) {
+    let Some(counters) = COUNTERS.get_ptr_mut(0) else { return };
+    // SAFETY: the element is this CPU's own and XDP programs do not interrupt each other on one CPU; user space only reads.
+    let counters = unsafe { &mut *counters };
+    if let Some(counter) = counters.as_array_mut().get_mut(outcome as usize) {
+        *counter = counter.wrapping_add(1);
+    }
+}
+
+/// Stores a sample of the clocks.
+#[inline(always)]
+pub fn set_clock(sample: ClockSample) {
+    if let Some(place) = CLOCK.get_ptr_mut(0) {
+        // SAFETY: the element is this CPU's own; user space reads it after the run.
+        unsafe { *place = sample };
+    }
+}
+
+/// The maps as the fast path sees them.
+pub struct Maps;
+
+impl Store for Maps {
+    #[inline(always)]
+    fn settings(&self) -> Option<&Settings> {
+        SETTINGS.get(0)
+    }
+
+    #[inline(always)]
+    fn bucket(&self, number: u32) -> Option<&serve::Bucket> {
+        let bucket = BUCKETS.get_ptr(number)?;
+        // SAFETY: an array map's element lives as long as the program runs and is 64 bytes long on a multiple of 64, so it
+        // is eight aligned words; everybody accesses them by single 8-byte loads and stores.
+        Some(unsafe { &*bucket.cast::<serve::Bucket>() })
+    }
+
+    #[inline(always)]
+    fn slot(&self, place: Place) -> Option<&serve::Slot> {
+        let line = place.line() as usize;
+        // VERIFIER: with the line bounded, no slot reaches over the block's end.
+        if line > SLOT_START_MAX {
+            return None;
+        }
+        let block = ANSWERS.get_ptr(place.block())?;
+        // SAFETY: the element lives as long as the program runs; what is reached from this line on
+        // ends inside it (checked above) and is aligned to a line. While an entry leads to a slot its words do not change,
+        // except the one that holds `last_used_s`, which is only stored by 8-byte stores; and the daemon reuses a slot only
+        // after every program that was running has ended.
+        Some(unsafe { &*block.byte_add(line * LINE_LEN).cast::<serve::Slot>() })
+    }
+
+    #[inline(always)]
+    fn jiffies(&self) -> u64 {
+        // SAFETY: the helper takes no argument and touches no memory.
+        unsafe { aya_ebpf::helpers::generated::bpf_jiffies64() }
+    }
+}

@@ -1,0 +1,108 @@
+//! A frame in plain memory, with room before and behind as a driver would leave it.
+
+use bytemuck::Pod;
+
+use crate::serve::{FAR_MAX, Frame};
+
+/// Bytes of memory that a frame has; the kernel gives a page.
+const MEMORY_LEN: usize = 4096;
+
+/// A frame that does not fit a [`PlainFrame`] with the room asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FrameTooLong;
+
+/// A frame in plain memory.
+#[derive(Clone, Debug)]
+pub struct PlainFrame {
+    memory: [u8; MEMORY_LEN],
+    /// Where the frame starts, in bytes.
+    start: usize,
+    /// Where it ends.
+    end: usize,
+    /// Where the room behind it ends.
+    limit: usize,
+}
+
+impl PlainFrame {
+    /// A frame of `bytes` with so many bytes of room before and behind.
+    ///
+    /// # Errors
+    /// When they do not fit one page.
+    pub fn new(bytes: &[u8], head_room: usize, tail_room: usize) -> Result<Self, FrameTooLong> {
+        let end = head_room + bytes.len();
+        let mut frame = Self { memory: [0; MEMORY_LEN], start: head_room, end, limit: end + tail_room };
+        if frame.limit > MEMORY_LEN {
+            return Err(FrameTooLong);
+        }
+        frame.memory.get_mut(head_room..end).ok_or(FrameTooLong)?.copy_from_slice(bytes);
+        Ok(frame)
+    }
+
+    /// The frame.
+    pub fn bytes(&self) -> &[u8] {
+        self.memory.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// The `len` bytes at `at` of the frame.
+    fn part(&self, at: usize, len: usize) -> Option<&[u8]> {
+        self.bytes().get(at..at.checked_add(len)?)
+    }
+
+    /// The same, to change.
+    fn part_mut(&mut self, at: usize, len: usize) -> Option<&mut [u8]> {
+        self.memory.get_mut(self.start..self.end)?.get_mut(at..at.checked_add(len)?)
+    }
+}
+
+impl Frame for PlainFrame {
+    fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    fn view<T: Pod>(&self, at: usize) -> Option<&T> {
+        const { assert!(align_of::<T>() == 1) };
+        bytemuck::try_from_bytes(self.part(at, size_of::<T>())?).ok()
+    }
+
+    fn view_mut<T: Pod>(&mut self, at: usize) -> Option<&mut T> {
+        const { assert!(align_of::<T>() == 1) };
+        bytemuck::try_from_bytes_mut(self.part_mut(at, size_of::<T>())?).ok()
+    }
+
+    fn view_far<T: Pod>(&self, at: usize) -> Option<&T> {
+        if at > FAR_MAX { None } else { self.view(at) }
+    }
+
+    fn view_far_mut<T: Pod>(&mut self, at: usize) -> Option<&mut T> {
+        if at > FAR_MAX { None } else { self.view_mut(at) }
+    }
+
+    fn write_words(&mut self, at: usize, count: usize, word: impl Fn(usize) -> Option<u64>) -> bool {
+        for turn in 0..count {
+            let Some(place) = self.view_far_mut::<[u8; 8]>(at.wrapping_add(turn * 8)) else { return false };
+            let Some(word) = word(turn) else { return false };
+            *place = word.to_le_bytes();
+        }
+        true
+    }
+
+    fn resize_tail(&mut self, by: i32) -> bool {
+        let Some(end) = self.end.checked_add_signed(by as isize) else { return false };
+        // The kernel keeps at least an Ethernet header.
+        if end > self.limit || end < self.start + 14 {
+            return false;
+        }
+        if let Some(added) = self.memory.get_mut(self.end..end) {
+            added.fill(0);
+        }
+        self.end = end;
+        true
+    }
+
+    fn grow_head(&mut self, by: i32) -> bool {
+        let Ok(by) = usize::try_from(by) else { return false };
+        let Some(start) = self.start.checked_sub(by) else { return false };
+        self.start = start;
+        true
+    }
+}

@@ -1,0 +1,177 @@
+//! Decides whether a frame is a query that may be answered here, and takes from it all that an answer needs.
+//!
+//! In: the frame and the settings. Out: a [`Query`], or why not.
+//! Refuses: everything but one plain question of class IN with at most an OPT of version 0 (RFC 6891 §6.1). Unknown EDNS
+//! options are legal to ignore (RFC 6891 §6.1.2).
+
+use super::Frame;
+use super::family::Family;
+use crate::abi::{HASH_KEY_WORDS, OPT_LEN, Outcome, Settings, UDP_PAYLOAD_LEN_MAX};
+use crate::wire::bytes::{Be16, low_len};
+use crate::wire::checksum::{add_word, at_parity};
+use crate::wire::dns::{
+    CLASS_IN, DNS_HEADER_LEN, DnsHeader, LOW_AD, LOW_CD, Opt, PAYLOAD_LEN_PLAIN, QUESTION_END_LEN, QuestionEnd,
+};
+use crate::wire::name::{NAME_LEN_MAX, NAME_WORDS_MAX, add_to_hash, end_of_name, fold_word, key_hash};
+
+/// A query that may be answered. What it says was checked here, once.
+pub(super) struct Query {
+    /// The client's number of the query.
+    pub id: Be16,
+    /// Hash of name, type and DO.
+    pub key_hash: u64,
+    /// Length of the name in wire form: 1..=255.
+    pub name_len: usize,
+    /// The name's last word, folded, with zeroes behind its end.
+    pub last_word: u64,
+    /// Sum of the question as it lies, for the UDP checksum.
+    pub question_sum: u64,
+    /// 1 if the message's part behind the question starts at an odd offset, else 0.
+    pub behind_is_odd: u64,
+    /// QTYPE.
+    pub qtype: u16,
+    /// Longest message the client takes, in bytes: 512..=1232.
+    pub payload_len_max: usize,
+    /// The client sent an OPT.
+    pub has_opt: bool,
+    /// The client wants DNSSEC records.
+    pub dnssec_ok: bool,
+    /// The client wants to know whether the answer is Secure (RFC 6840 §5.7).
+    pub wants_ad: bool,
+    /// [`LOW_CD`] if the client set it, else 0.
+    pub checking_disabled: u8,
+}
+
+/// Takes the query out of a frame.
+#[inline(always)]
+pub(super) fn admit<I: Family, F: Frame>(frame: &F, settings: &Settings) -> Result<Query, Outcome> {
+    let dns_len = I::admit(frame, settings)?;
+    let header = frame.view::<DnsHeader>(I::DNS_AT).ok_or(Outcome::PassTruncated)?;
+    if dns_len < MESSAGE_LEN_MIN {
+        return Err(Outcome::PassTruncated);
+    }
+    if !header.is_plain_query() {
+        return Err(Outcome::PassHeader);
+    }
+    let has_opt = header.plain_counts().ok_or(Outcome::PassCounts)?;
+    let (id, low) = (header.id, header.low);
+
+    let name = read_name::<I, F>(frame, &settings.hash_key).ok_or(Outcome::PassName)?;
+    let behind_question = DNS_HEADER_LEN.wrapping_add(name.len).wrapping_add(QUESTION_END_LEN);
+    if behind_question > dns_len {
+        return Err(Outcome::PassName);
+    }
+    let end = frame.view_far::<QuestionEnd>(I::NAME_AT.wrapping_add(name.len)).ok_or(Outcome::PassName)?;
+    if end.class != CLASS_IN {
+        return Err(Outcome::PassClass);
+    }
+    let (qtype, end_sum) = (end.qtype.get(), end.sum());
+    let edns = if has_opt {
+        read_opt::<I, F>(frame, behind_question, dns_len)?
+    } else if behind_question == dns_len {
+        Edns { payload_len_max: PAYLOAD_LEN_PLAIN, dnssec_ok: false }
+    } else {
+        return Err(Outcome::PassCounts);
+    };
+
+    let behind_is_odd = u64::from(low_len(name.len) & 1);
+    Ok(Query {
+        id,
+        key_hash: key_hash(name.hash, qtype, edns.dnssec_ok),
+        name_len: name.len,
+        last_word: name.last_word,
+        question_sum: name.sum.wrapping_add(at_parity(end_sum, behind_is_odd)),
+        behind_is_odd,
+        qtype,
+        payload_len_max: usize::from(edns.payload_len_max),
+        has_opt,
+        dnssec_ok: edns.dnssec_ok,
+        wants_ad: edns.dnssec_ok || low & LOW_AD != 0,
+        checking_disabled: low & LOW_CD,
+    })
+}
+
+/// What one pass over a name brings.
+struct NameRead {
+    /// With the zero byte: 1..=255.
+    len: usize,
+    /// Of the folded words.
+    hash: u64,
+    /// Of the name as it lies.
+    sum: u64,
+    /// Folded.
+    last_word: u64,
+}
+
+/// Finds the end of the name; folds, hashes and adds it up on the way.
+#[inline(always)]
+fn read_name<I: Family, F: Frame>(frame: &F, key: &[u64; HASH_KEY_WORDS]) -> Option<NameRead> {
+    let (mut hash, mut sum, mut len) = (0u64, 0u64, 0usize);
+    for key in key.iter().take(NAME_WORDS_MAX) {
+        let word = word_or_rest(frame, I::NAME_AT.wrapping_add(len))?;
+        let Some(end) = end_of_name(word) else {
+            sum = add_word(sum, word);
+            hash = add_to_hash(hash, fold_word(word), *key);
+            len = len.wrapping_add(8);
+            continue;
+        };
+        let last_word = fold_word(end.word);
+        let len = len.wrapping_add(end.len);
+        if len > NAME_LEN_MAX {
+            return None;
+        }
+        return Some(NameRead {
+            len,
+            hash: add_to_hash(hash, last_word, *key),
+            sum: add_word(sum, end.word),
+            last_word,
+        });
+    }
+    None
+}
+
+/// The word at `at`; where fewer than eight bytes are left, those, padded with zero.
+#[inline(always)]
+fn word_or_rest<F: Frame>(frame: &F, at: usize) -> Option<u64> {
+    match frame.view::<[u8; 8]>(at) {
+        Some(word) => Some(u64::from_le_bytes(*word)),
+        None => rest_of_frame(frame, at),
+    }
+}
+
+/// The last bytes of the frame, from `at` on, padded with zero to a word. `None` when there are none, or more than seven.
+#[inline(always)]
+pub(super) fn rest_of_frame<F: Frame>(frame: &F, at: usize) -> Option<u64> {
+    let missing = at.wrapping_add(8).wrapping_sub(frame.len());
+    if missing > 7 {
+        return None;
+    }
+    let word = frame.view_far::<[u8; 8]>(at.wrapping_sub(missing))?;
+    Some(u64::from_le_bytes(*word) >> (missing << 3))
+}
+
+/// What the client said in its OPT.
+struct Edns {
+    /// In bytes: 512..=1232.
+    payload_len_max: u16,
+    /// DO.
+    dnssec_ok: bool,
+}
+
+/// Reads the OPT, which has to fill the rest of the message.
+#[inline(always)]
+fn read_opt<I: Family, F: Frame>(frame: &F, at: usize, dns_len: usize) -> Result<Edns, Outcome> {
+    let options_at = at.wrapping_add(OPT_LEN);
+    let opt = frame.view_far::<Opt>(I::DNS_AT.wrapping_add(at)).ok_or(Outcome::PassEdns)?;
+    if !opt.is_version_0() || options_at.wrapping_add(usize::from(opt.options_len.get())) != dns_len {
+        return Err(Outcome::PassEdns);
+    }
+    let asked = opt.payload_len_max.get();
+    Ok(Edns {
+        payload_len_max: asked.clamp(PAYLOAD_LEN_PLAIN, low_len(UDP_PAYLOAD_LEN_MAX)),
+        dnssec_ok: opt.dnssec_ok(),
+    })
+}
+
+/// Shortest message with a question: its name is the root.
+const MESSAGE_LEN_MIN: usize = DNS_HEADER_LEN + 1 + QUESTION_END_LEN;

@@ -1,0 +1,172 @@
+//! What differs between IPv4 and IPv6: where things stand, whom we answer, and the header of the answer.
+
+use super::Frame;
+use crate::abi::{ListenV4, ListenV6, Outcome, Settings};
+use crate::wire::bytes::{Be16, low_u32};
+use crate::wire::checksum::add_word;
+use crate::wire::dns::DNS_HEADER_LEN;
+use crate::wire::ip::{IPV4_LEN, IPV6_FRAGMENT, IPV6_LEN, Ipv4, Ipv6, PROTOCOL_UDP};
+use crate::wire::link::ETHERNET_LEN;
+use crate::wire::udp::{UDP_LEN, Udp};
+
+/// One IP version.
+pub(super) trait Family {
+    /// Offset of the UDP header in the frame, in bytes.
+    const UDP_AT: usize;
+    /// Offset of the DNS header in the frame, in bytes.
+    const DNS_AT: usize = Self::UDP_AT + UDP_LEN;
+    /// Offset of the question's name in the frame, in bytes.
+    const NAME_AT: usize = Self::DNS_AT + DNS_HEADER_LEN;
+
+    /// Checks everything in front of the DNS header. Out: length of the DNS message, in bytes.
+    fn admit<F: Frame>(frame: &F, settings: &Settings) -> Result<usize, Outcome>;
+
+    /// Turns the IP header back to its sender, for a UDP packet of `udp_len` bytes.
+    /// Out: the sum of both addresses for the UDP checksum. `None`, with nothing changed, when the frame has no such header.
+    fn turn_back<F: Frame>(frame: &mut F, udp_len: usize) -> Option<u64>;
+}
+
+/// IPv4.
+pub(super) struct V4;
+/// IPv6.
+pub(super) struct V6;
+
+impl Family for V4 {
+    const UDP_AT: usize = ETHERNET_LEN + IPV4_LEN;
+
+    #[inline(always)]
+    fn admit<F: Frame>(frame: &F, settings: &Settings) -> Result<usize, Outcome> {
+        let ip = frame.view::<Ipv4>(ETHERNET_LEN).ok_or(Outcome::PassTruncated)?;
+        if ip.version_ihl != 0x45 {
+            return Err(Outcome::PassIpHeader);
+        }
+        if ip.is_fragment() {
+            return Err(Outcome::PassFragment);
+        }
+        if ip.protocol != PROTOCOL_UDP {
+            return Err(Outcome::PassNotUdp);
+        }
+        let udp = frame.view::<Udp>(Self::UDP_AT).ok_or(Outcome::PassTruncated)?;
+        let endpoint = ListenV4 { address: ip.destination, port: udp.destination.0, padding: [0; 2] };
+        if !is_ours_v4(settings, endpoint) {
+            return Err(Outcome::PassNotOurs);
+        }
+        if usize::from(ip.total_len.get()) != usize::from(udp.len.get()).wrapping_add(IPV4_LEN) || !ip.checksum_holds() {
+            return Err(Outcome::PassIpHeader);
+        }
+        // "This network", loopback, and everything from multicast up (RFC 6890 §2.2.2) are no sources.
+        let [first, ..] = ip.source;
+        if first == 0 || first == 127 || first >= 224 {
+            return Err(Outcome::PassSource);
+        }
+        dns_len::<F>(frame, Self::DNS_AT, udp)
+    }
+
+    #[inline(always)]
+    fn turn_back<F: Frame>(frame: &mut F, udp_len: usize) -> Option<u64> {
+        let ip = frame.view_mut::<Ipv4>(ETHERNET_LEN)?;
+        let (client, server) = (ip.source, ip.destination);
+        *ip = Ipv4::udp_packet(server, client, udp_len);
+        Some(u64::from(u32::from_le_bytes(client)).wrapping_add(u64::from(u32::from_le_bytes(server))))
+    }
+}
+
+impl Family for V6 {
+    const UDP_AT: usize = ETHERNET_LEN + IPV6_LEN;
+
+    #[inline(always)]
+    fn admit<F: Frame>(frame: &F, settings: &Settings) -> Result<usize, Outcome> {
+        let ip = frame.view::<Ipv6>(ETHERNET_LEN).ok_or(Outcome::PassTruncated)?;
+        if !ip.is_version_6() || ip.has_extension() {
+            return Err(Outcome::PassIpHeader);
+        }
+        if ip.next_header == IPV6_FRAGMENT {
+            return Err(Outcome::PassFragment);
+        }
+        if ip.next_header != PROTOCOL_UDP {
+            return Err(Outcome::PassNotUdp);
+        }
+        let udp = frame.view::<Udp>(Self::UDP_AT).ok_or(Outcome::PassTruncated)?;
+        if !is_ours_v6(settings, words_v6(ip.destination), udp.destination) {
+            return Err(Outcome::PassNotOurs);
+        }
+        // Without a checksum it is no UDP over IPv6 (RFC 8200 §8.1).
+        if ip.payload_len != udp.len || udp.checksum.raw() == 0 {
+            return Err(Outcome::PassIpHeader);
+        }
+        let [high, low] = words_v6(ip.source);
+        let is_unspecified_or_loopback = high == 0 && (low == 0 || low == LOOPBACK_LOW);
+        if high & 0xff == 0xff || is_unspecified_or_loopback {
+            return Err(Outcome::PassSource);
+        }
+        dns_len::<F>(frame, Self::DNS_AT, udp)
+    }
+
+    #[inline(always)]
+    fn turn_back<F: Frame>(frame: &mut F, udp_len: usize) -> Option<u64> {
+        let ip = frame.view_mut::<Ipv6>(ETHERNET_LEN)?;
+        let (client, server) = (ip.source, ip.destination);
+        *ip = Ipv6::udp_packet(server, client, udp_len);
+        let ([a, b], [c, d]) = (words_v6(client), words_v6(server));
+        Some(add_word(add_word(add_word(add_word(0, a), b), c), d))
+    }
+}
+
+/// Length of the DNS message that the UDP header announces, if the frame holds it all and the client can be answered.
+#[inline(always)]
+fn dns_len<F: Frame>(frame: &F, dns_at: usize, udp: &Udp) -> Result<usize, Outcome> {
+    // No one hears an answer to port 0 (RFC 768: "no port").
+    if udp.source.raw() == 0 {
+        return Err(Outcome::PassSource);
+    }
+    let len = usize::from(udp.len.get()).checked_sub(UDP_LEN).ok_or(Outcome::PassIpHeader)?;
+    if len > frame.len().saturating_sub(dns_at) {
+        return Err(Outcome::PassTruncated);
+    }
+    Ok(len)
+}
+
+/// Whether we listen on an IPv4 endpoint.
+#[inline(always)]
+fn is_ours_v4(settings: &Settings, endpoint: ListenV4) -> bool {
+    let wanted: u64 = bytemuck::must_cast(endpoint);
+    let mut left = settings.listen_v4_count;
+    for ours in &settings.listen_v4 {
+        if left == 0 {
+            return false;
+        }
+        if bytemuck::must_cast::<ListenV4, u64>(*ours) == wanted {
+            return true;
+        }
+        left = left.wrapping_sub(1);
+    }
+    false
+}
+
+/// Whether we listen on an IPv6 endpoint.
+#[inline(always)]
+fn is_ours_v6(settings: &Settings, address: [u64; 2], port: Be16) -> bool {
+    let [high, low] = address;
+    let mut left = settings.listen_v6_count;
+    for ours in &settings.listen_v6 {
+        if left == 0 {
+            return false;
+        }
+        let [ours_high, ours_low, ours_port] = bytemuck::must_cast::<ListenV6, [u64; 3]>(*ours);
+        if ours_low == low && ours_high == high && low_u32(ours_port) == u32::from(port.raw()) {
+            return true;
+        }
+        left = left.wrapping_sub(1);
+    }
+    false
+}
+
+/// The two words of an address, as they lie.
+#[inline(always)]
+fn words_v6(address: [u8; 16]) -> [u64; 2] {
+    let halves: [[u8; 8]; 2] = bytemuck::must_cast(address);
+    halves.map(u64::from_le_bytes)
+}
+
+/// Lower word of `::1`, as it lies.
+const LOOPBACK_LOW: u64 = 1 << 56;

@@ -1,0 +1,240 @@
+//! Turns a query into its answer, in place.
+//!
+//! In: the frame, what was asked, what was found, and a [`Plan`], which holds all that could still have said no.
+//! The client's ID, question bytes (their case included), RD and CD survive; everything else is written anew. Sums come
+//! from parts and never from the packet, since packets of local sockets carry partial ones.
+//! Rules: RFC 1035 §4.1.1, RFC 6840 §5.7 and §5.8 (AD), RFC 6891 §7 (OPT in the answer), RFC 768.
+
+use super::admit::{Query, rest_of_frame};
+use super::family::Family;
+use super::lookup::{Found, part};
+use super::Frame;
+use crate::abi::{BODY_AT, FAST_TTL_S_MAX, Outcome, SLOT_WORDS_MAX, Settings, TTL_FIELDS_MAX};
+use crate::wire::bytes::{Be16, low_len, low_u16, low_u32};
+use crate::wire::checksum::{self, at_parity};
+use crate::wire::dns::{DNS_HEADER_LEN, DnsHeader, HIGH_QR, HIGH_RD, LOW_AD, LOW_RA, QUESTION_END_LEN};
+use crate::wire::ip::PROTOCOL_UDP;
+use crate::wire::link::Ethernet;
+use crate::wire::name::NAME_WORDS_MAX;
+use crate::wire::udp::{UDP_LEN, Udp};
+
+/// An answer that can be given.
+pub(super) struct Plan {
+    /// Length of the message, in bytes.
+    dns_len: usize,
+    /// Remaining TTL in seconds, network order as it lies. Not 0.
+    ttl_raw: u32,
+    /// Second of CLOCK_BOOTTIME, low 32 bits.
+    now_s: u32,
+}
+
+/// Decides whether the found answer can be given: it must have a second left and fit what the client takes.
+#[inline(always)]
+pub(super) fn plan(settings: &Settings, jiffies: u64, query: &Query, found: &Found<'_>) -> Result<Plan, Outcome> {
+    let now_ns = jiffies.wrapping_mul(settings.jiffy_ns).wrapping_add(settings.boot_offset_ns);
+    let left_ns = found.expires_at_boot_ns().saturating_sub(now_ns).min(FAST_TTL_NS_MAX);
+    let ttl_s = seconds_left(left_ns);
+    if ttl_s == 0 {
+        return Err(Outcome::PassExpired);
+    }
+    let dns_len = before_body(found).wrapping_add(found.body_len(query.has_opt));
+    if dns_len > query.payload_len_max {
+        return Err(Outcome::PassTooLarge);
+    }
+    Ok(Plan { dns_len, ttl_raw: ttl_s.to_be(), now_s: seconds_of(now_ns) })
+}
+
+/// Length of header and question, in bytes.
+#[inline(always)]
+fn before_body(found: &Found<'_>) -> usize {
+    (DNS_HEADER_LEN + QUESTION_END_LEN).wrapping_add(found.name_len())
+}
+
+/// Writes the answer.
+#[inline(always)]
+pub(super) fn reply<I: Family, F: Frame>(
+    frame: &mut F,
+    query: &Query,
+    found: &Found<'_>,
+    plan: &Plan,
+) -> Result<Outcome, Outcome> {
+    if !resize(frame, I::DNS_AT.wrapping_add(plan.dns_len), I::DNS_AT.wrapping_add(before_body(found))) {
+        return Err(Outcome::PassNoRoom);
+    }
+    // From here on the frame has its new length and all that is written lies inside: none of these can fail.
+    let body_at = I::DNS_AT.wrapping_add(before_body(found));
+    if !write_body(frame, body_at, query, found) || !write_ttls(frame, body_at, found, plan) {
+        return Err(Outcome::PassNoRoom);
+    }
+    write_headers::<I, F>(frame, query, found, plan).ok_or(Outcome::PassNoRoom)?;
+    found.mark_used(plan.now_s);
+    Ok(if found.is_secure() { Outcome::AnsweredSecure } else { Outcome::AnsweredInsecure })
+}
+
+/// Gives the frame its new length. False, with the frame as it was, when the driver has no room.
+///
+/// Where the tail has none, as with packets of local sockets on veth, the head grows and the front, up to `body_at`,
+/// moves there.
+#[inline(always)]
+fn resize<F: Frame>(frame: &mut F, len: usize, body_at: usize) -> bool {
+    let grow = i32::from(low_len(len)).wrapping_sub(i32::from(low_len(frame.len())));
+    if grow == 0 || frame.resize_tail(grow) {
+        return true;
+    }
+    if grow <= 0 || !frame.grow_head(grow) {
+        return false;
+    }
+    move_front(frame, body_at, grow.unsigned_abs())
+}
+
+/// Moves the first `front` bytes of the frame `by` bytes ahead, whole words at a time and in rising order: a word is read
+/// before the moved ones reach it. Up to seven bytes behind the front change; the body is written over them.
+#[inline(always)]
+fn move_front<F: Frame>(frame: &mut F, front: usize, by: u32) -> bool {
+    let Ok(by) = usize::try_from(by) else { return false };
+    for turn in 0..FRONT_WORDS_MAX {
+        let to = turn.wrapping_mul(8);
+        if to >= front {
+            return true;
+        }
+        let Some(word) = far_word_or_rest(frame, to.wrapping_add(by)) else { return false };
+        let Some(place) = frame.view_mut::<[u8; 8]>(to) else { return false };
+        *place = word.to_le_bytes();
+    }
+    false
+}
+
+/// The word at `at`; where fewer than eight bytes are left, those, padded with zero.
+#[inline(always)]
+fn far_word_or_rest<F: Frame>(frame: &F, at: usize) -> Option<u64> {
+    match frame.view_far::<[u8; 8]>(at) {
+        Some(word) => Some(u64::from_le_bytes(*word)),
+        None => rest_of_frame(frame, at),
+    }
+}
+
+/// Writes the body, in words; the last one overlaps the one before, so that nothing behind the body changes.
+#[inline(always)]
+fn write_body<F: Frame>(frame: &mut F, at: usize, query: &Query, found: &Found<'_>) -> bool {
+    let slot = found.slot();
+    let word_of_body = |word: usize| Some(slot.get(word.wrapping_add(BODY_AT / 8))?.load());
+    if !frame.write_words(at, found.body_len(query.has_opt) >> 3, word_of_body) {
+        return false;
+    }
+    let len = found.body_len(query.has_opt);
+    let rest = len & 7;
+    if rest == 0 {
+        return true;
+    }
+    let Some([before, last]) = part(slot, (len >> 3).wrapping_add(BODY_AT / 8 - 1)) else { return false };
+    let word = before.load() >> (rest << 3) | last.load() << (64usize.wrapping_sub(rest << 3));
+    match frame.view_far_mut::<[u8; 8]>(at.wrapping_add(len).wrapping_sub(8)) {
+        Some(place) => *place = word.to_le_bytes(),
+        None => return false,
+    }
+    true
+}
+
+/// Writes the remaining TTL into every TTL field of the body.
+#[inline(always)]
+fn write_ttls<F: Frame>(frame: &mut F, body_at: usize, found: &Found<'_>, plan: &Plan) -> bool {
+    let kind = found.kind();
+    let count = usize::from(kind.ttl_even_count).wrapping_add(usize::from(kind.ttl_odd_count));
+    let Some(offset_words) = found.ttl_offsets() else { return false };
+    let mut offsets = 0u64;
+    for turn in 0..TTL_FIELDS_MAX {
+        if turn >= count {
+            return true;
+        }
+        if turn & 3 == 0 {
+            let Some(next) = offset_words.get(turn >> 2) else { return false };
+            offsets = next.load();
+        }
+        let at = body_at.wrapping_add(usize::from(low_u16(offsets)));
+        offsets >>= 16;
+        let Some(field) = frame.view_far_mut::<[u8; 4]>(at) else { return false };
+        *field = plan.ttl_raw.to_le_bytes();
+    }
+    true
+}
+
+/// Writes every header of the answer, from DNS up to Ethernet.
+#[inline(always)]
+fn write_headers<I: Family, F: Frame>(
+    frame: &mut F,
+    query: &Query,
+    found: &Found<'_>,
+    plan: &Plan,
+) -> Option<()> {
+    let kind = found.kind();
+    let low_ad = if found.is_secure() && query.wants_ad { LOW_AD } else { 0 };
+    let header = DnsHeader {
+        id: query.id,
+        high: HIGH_QR | HIGH_RD,
+        low: LOW_RA | low_ad | query.checking_disabled | kind.rcode,
+        counts: [
+            Be16::new(1),
+            Be16::new(u16::from(kind.answer_count)),
+            Be16::new(u16::from(kind.authority_count)),
+            Be16::new(u16::from(query.has_opt)),
+        ],
+    };
+    *frame.view_mut::<DnsHeader>(I::DNS_AT)? = header;
+
+    let udp_len = plan.dns_len.wrapping_add(UDP_LEN);
+    let addresses_sum = I::turn_back(frame, udp_len)?;
+    let udp = frame.view_mut::<Udp>(I::UDP_AT)?;
+    let len = Be16::new(low_len(udp_len));
+    let (client_port, server_port) = (udp.source, udp.destination);
+    let sum = [
+        addresses_sum,
+        // Pseudo-header and header both hold the length.
+        u64::from(Be16::new(u16::from(PROTOCOL_UDP)).raw()),
+        u64::from(len.raw()) << 1,
+        u64::from(client_port.raw()),
+        u64::from(server_port.raw()),
+        header.sum(),
+        query.question_sum,
+        at_parity(body_sum(found, query.has_opt, plan.ttl_raw), query.behind_is_odd),
+    ]
+    .into_iter()
+    .fold(0u64, u64::wrapping_add);
+    *udp = Udp { source: server_port, destination: client_port, len, checksum: Be16::from_raw(checksum::udp(sum)) };
+
+    let link = frame.view_mut::<Ethernet>(0)?;
+    *link = Ethernet { destination: link.source, source: link.destination, ether_type: link.ether_type };
+    Some(())
+}
+
+/// Sum of the body with its TTLs, as from an even offset.
+#[inline(always)]
+fn body_sum(found: &Found<'_>, with_opt: bool, ttl_raw: u32) -> u64 {
+    let kind = found.kind();
+    let ttl = u64::from(ttl_raw);
+    let at_even = ttl.wrapping_mul(u64::from(kind.ttl_even_count));
+    let at_odd = at_parity(ttl.wrapping_mul(u64::from(kind.ttl_odd_count)), 1);
+    found.body_sum(with_opt).wrapping_add(at_even).wrapping_add(at_odd)
+}
+
+/// Whole seconds in `left_ns` (at most [`FAST_TTL_NS_MAX`]): never too many, short by at most 50 µs.
+/// A multiplication, since a division costs more than all the rest of the plan.
+#[inline(always)]
+pub(super) fn seconds_left(left_ns: u64) -> u32 {
+    // 288_230_376 = 2^58 / 10^9, rounded down; the product is below 2^63.
+    low_u32((left_ns >> 12).wrapping_mul(288_230_376) >> 46)
+}
+
+/// The second that `boot_ns` lies in, give or take 20 ms.
+#[inline(always)]
+fn seconds_of(boot_ns: u64) -> u32 {
+    // 36_028_797 = 2^55 / 10^9, rounded down; right for the first 200 years.
+    low_u32((boot_ns >> 24).wrapping_mul(36_028_797) >> 31)
+}
+
+/// [`FAST_TTL_S_MAX`] in nanoseconds.
+const FAST_TTL_NS_MAX: u64 = 86_400_000_000_000;
+/// Words of the longest front: IPv6 headers, DNS header, longest name, end of question.
+const FRONT_WORDS_MAX: usize = (14 + 40 + 8 + DNS_HEADER_LEN + NAME_WORDS_MAX * 8 + QUESTION_END_LEN).div_ceil(8);
+
+const _: () = assert!(FAST_TTL_S_MAX == 86_400);
+const _: () = assert!(SLOT_WORDS_MAX < 256);

@@ -1,0 +1,25 @@
+//! What the fast path asks of the maps.
+
+use super::SharedWord;
+use crate::abi::{BUCKET_ENTRIES, Place, SLOT_REACH_WORDS, Settings};
+
+/// A line of the index, as shared memory; each word is an [`crate::abi::BucketEntry`].
+pub type Bucket = [SharedWord; BUCKET_ENTRIES];
+
+/// A slot, as shared memory. What lies behind the slot's own length belongs to others and is not read.
+pub type Slot = [SharedWord; SLOT_REACH_WORDS];
+
+/// The published answers and the clock.
+pub trait Store {
+    /// The one element of `SETTINGS`.
+    fn settings(&self) -> Option<&Settings>;
+
+    /// A line of the index.
+    fn bucket(&self, number: u32) -> Option<&Bucket>;
+
+    /// The slot at `place`; `None` when its block does not exist or it would not end inside the block.
+    fn slot(&self, place: Place) -> Option<&Slot>;
+
+    /// The kernel's 64-bit jiffies.
+    fn jiffies(&self) -> u64;
+}

@@ -2,6 +2,7 @@
 
 mod chain;
 mod keys;
+mod vectors;
 mod world;
 mod zone;
 

@@ -6,11 +6,12 @@ mod vectors;
 mod world;
 mod zone;
 
+use self::keys::{SigningKey, Terms};
 use self::world::{Run, World};
-use self::zone::{Denies, NSEC3, OPT_OUT, TTL_S, Zone};
-use super::{BogusReason, InsecureReason, ProvenStatus, Validated, Verdict};
+use self::zone::{Denies, MINIMUM_S, NSEC3, OPT_OUT, TTL_S, Zone, unsigned_set};
+use super::{BogusReason, FetchFailure, IndeterminateReason, InsecureReason, ProvenStatus, Validated, Verdict};
 use crate::clock::{NS_PER_S, Now};
-use crate::wire::{Name, RCode, RecordType};
+use crate::wire::{Name, Question, RCode, RecordType};
 
 /// Wall time of all tests, in seconds since 1970.
 const NOW_S: u32 = 1_750_000_000;

@@ -1,7 +1,9 @@
 //! A scripted world of zones that answers what a validation needs, honestly but for one thing that a test may break.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
+use super::super::alias::{self, End};
 use super::zone::{Denies, Zone};
 use super::{NOW, name};
 use crate::clock::Now;
@@ -21,6 +23,8 @@ pub struct World {
     pub now: Now,
     /// Applied to each response.
     pub breaks: Vec<Break>,
+    /// Number of responses that were broken.
+    pub broken: Cell<u32>,
     /// Questions that nobody answers.
     pub unreachable: Vec<(String, RecordType)>,
     /// Whether the first response follows aliases, as a forwarder's would.
@@ -44,6 +48,7 @@ impl World {
             limits: WorkLimits::DEFAULT,
             now: NOW,
             breaks: vec![],
+            broken: Cell::new(0),
             unreachable: vec![],
             follows: false,
         };
@@ -95,31 +100,41 @@ impl World {
         self.breaks.push(Box::new(breaks));
     }
 
+    /// Breaks the response to one question.
+    pub fn break_reply(&mut self, qname: &str, qtype: RecordType, breaks: impl Fn(&mut Response) + 'static) {
+        let broken = Question::new(name(qname), qtype);
+        self.break_with(move |question, response| {
+            let is_it = *question == broken;
+            if is_it {
+                breaks(response);
+            }
+            is_it
+        });
+    }
+
     fn zone_of(&self, owner: &Name) -> usize {
         let holding = self.zones.iter().enumerate().filter(|(_, zone)| owner.is_at_or_below(&zone.name));
         holding.max_by_key(|(_, zone)| zone.name.label_count()).unwrap().0
     }
 
-    /// The response to a question, with what the test breaks in it. Fails the test if an answer that is to be broken
-    /// stays whole.
+    /// The response to a question, with what the test breaks in it.
     pub fn answer(&self, question: &Question) -> Response {
         let mut response = self.honest(question);
-        for _ in 0..20 {
-            let Some(rest) = super::super::alias::read(&response, question, &[], 50).and_then(|reading| {
-                matches!(reading.end, super::super::alias::End::Continues(_)).then(|| reading.targets.last().cloned())?
-            }) else {
-                break;
-            };
-            if !self.follows {
-                break;
+        let mut rest = Some(question.clone()).filter(|_| self.follows);
+        while let Some(next) = rest.take() {
+            let reading = alias::read(&response, &next, &[], 50);
+            if let Some(End::Continues(target)) = reading.map(|reading| reading.end) {
+                let more = self.honest(&target);
+                response.rcode = more.rcode;
+                response.answer.extend(more.answer);
+                response.authority.extend(more.authority);
+                rest = Some(target);
             }
-            let more = self.honest(&Question::new(rest, question.qtype));
-            response.rcode = more.rcode;
-            response.answer.extend(more.answer);
-            response.authority.extend(more.authority);
         }
         for breaks in &self.breaks {
-            breaks(question, &mut response);
+            if breaks(question, &mut response) {
+                self.broken.set(self.broken.get() + 1);
+            }
         }
         response
     }

@@ -31,6 +31,9 @@ mod status;
 mod validation;
 mod zones;
 
+#[cfg(test)]
+mod tests;
+
 pub use anchor::{AnchorError, DsAnchor, TrustAnchors};
 pub use budget::{BudgetItem, WorkBudget, WorkLimits};
 pub use status::{

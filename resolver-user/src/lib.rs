@@ -1,9 +1,27 @@
 //! The user half, in the order a miss travels.
 //!
-//! * [`wire`]: messages, names, records: the vocabulary of every room
-//! * [`clock`]: the one source of time
+//! * [`resolve`]: the whole journey on one page; read this first
+//! * [`config`]: option text becomes a checked configuration
+//! * [`listener`]: takes queries from clients and gives them their answers
+//! * [`cache`]: keeps answers, and lets identical misses share one search
+//! * [`upstream`]: asks other servers
 //! * [`validator`]: decides what may be believed
+//! * [`answer`]: the one place that sets AD, RCODE, TC and extended errors
+//! * [`publish`]: puts finished answers where XDP finds them
+//! * [`control`]: lets the operator look in
+//! * [`daemon`]: builds the rooms, joins them, stops them in order
+//! * [`metrics`], [`clock`], [`wire`]: counters, time, and the vocabulary of every room
 
+pub mod answer;
+pub mod cache;
 pub mod clock;
+pub mod config;
+pub mod control;
+pub mod daemon;
+pub mod listener;
+pub mod metrics;
+pub mod publish;
+pub mod resolve;
+pub mod upstream;
 pub mod validator;
 pub mod wire;

@@ -1,0 +1,116 @@
+//! Writes the message: header, the client's own question, the answer's body with its TTLs, OPT.
+
+use super::rendered::Sections;
+use super::{Asked, ExtendedError, Failure, RenderedAnswer, UDP_PAYLOAD_LEN_MAX, UncheckedAnswer};
+use crate::wire::RCode;
+
+/// Our OPT without options, in bytes.
+const OPT_LEN: usize = 11;
+/// Option code of an extended error (RFC 8914 §2).
+const OPTION_EXTENDED_ERROR: u16 = 15;
+
+/// A finished answer.
+#[derive(Clone, Copy, Debug)]
+pub enum Answer<'a> {
+    /// Let through by validation.
+    Proven(&'a RenderedAnswer),
+    /// Not validated.
+    Unchecked(&'a UncheckedAnswer),
+}
+
+/// What was written, for logs and counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// RCODE.
+    pub rcode: RCode,
+    /// Whether TC was set.
+    pub truncated: bool,
+    /// Whether AD was set.
+    pub authentic: bool,
+}
+
+/// Writes the message that answers `asked`, every TTL `ttl_s`, into `out`, which is cleared first. An answer that is too
+/// large for the client becomes a truncated one without records (RFC 2181 §9).
+pub fn write_answer(asked: &Asked<'_>, answer: Answer<'_>, ttl_s: u32, out: &mut Vec<u8>) -> Sent {
+    let (sections, secure, extended_error) = match answer {
+        Answer::Proven(rendered) => (rendered.sections(), rendered.is_secure(), rendered.extended_error()),
+        Answer::Unchecked(unchecked) => (unchecked.sections(), false, None),
+    };
+    let opt_len = if asked.edns.is_some() { OPT_LEN } else { 0 };
+    let length = 12 + asked.question.len() + sections.body.len() + opt_len;
+    let room = asked.message_len_max();
+    if sections.oversized || length > room {
+        let sent = Sent { rcode: sections.rcode, truncated: true, authentic: false };
+        write_header(asked, sent, [0, 0], out);
+        out.extend_from_slice(asked.question);
+        write_opt(asked, sent.rcode, None, out);
+        return sent;
+    }
+    // AD goes only to clients that show they understand it (RFC 6840 §5.8).
+    let understands = asked.authentic_data || asked.edns.is_some_and(|edns| edns.dnssec_ok);
+    let sent = Sent { rcode: sections.rcode, truncated: false, authentic: secure && understands };
+    write_header(asked, sent, [sections.answer_count, sections.authority_count], out);
+    out.extend_from_slice(asked.question);
+    write_body(sections, ttl_s, out);
+    // The reason why an answer is insecure is a courtesy: it is left out where it does not fit.
+    let extended_error = extended_error.filter(|error| length + option_len(error) <= room);
+    write_opt(asked, sent.rcode, extended_error, out);
+    sent
+}
+
+/// Writes the message that tells the client of `asked` about a failure into `out`, which is cleared first.
+pub fn write_failure(asked: &Asked<'_>, failure: &Failure<'_>, out: &mut Vec<u8>) -> Sent {
+    let sent = Sent { rcode: failure.rcode(), truncated: false, authentic: false };
+    write_header(asked, sent, [0, 0], out);
+    out.extend_from_slice(asked.question);
+    write_opt(asked, sent.rcode, failure.extended_error().as_ref(), out);
+    sent
+}
+
+fn write_header(asked: &Asked<'_>, sent: Sent, [answers, authorities]: [u16; 2], out: &mut Vec<u8>) {
+    out.clear();
+    out.extend_from_slice(&asked.id.to_be_bytes());
+    let truncated = u8::from(sent.truncated) << 1;
+    out.push(0x80 | (asked.opcode & 15) << 3 | truncated | u8::from(asked.recursion_desired));
+    let [_, rcode_low] = sent.rcode.0.to_be_bytes();
+    let authentic = u8::from(sent.authentic) << 5;
+    out.push(0x80 | authentic | u8::from(asked.checking_disabled) << 4 | rcode_low & 15);
+    let questions = u16::from(!asked.question.is_empty());
+    for count in [questions, answers, authorities, u16::from(asked.edns.is_some())] {
+        out.extend_from_slice(&count.to_be_bytes());
+    }
+}
+
+fn write_body(sections: &Sections, ttl_s: u32, out: &mut Vec<u8>) {
+    let body_at = out.len();
+    out.extend_from_slice(&sections.body);
+    for &offset in &sections.ttl_offsets {
+        let at = body_at + usize::from(offset);
+        if let Some(field) = out.get_mut(at..at + 4) {
+            field.copy_from_slice(&ttl_s.to_be_bytes());
+        }
+    }
+}
+
+fn write_opt(asked: &Asked<'_>, rcode: RCode, extended_error: Option<&ExtendedError>, out: &mut Vec<u8>) {
+    let Some(edns) = asked.edns else { return };
+    out.extend_from_slice(&[0, 0, 41]);
+    out.extend_from_slice(&UDP_PAYLOAD_LEN_MAX.to_be_bytes());
+    let [_, rcode_high] = (rcode.0 >> 4).to_be_bytes();
+    out.extend_from_slice(&[rcode_high, 0, u8::from(edns.dnssec_ok) << 7, 0]);
+    let Some(error) = extended_error else {
+        out.extend_from_slice(&[0, 0]);
+        return;
+    };
+    let length = |bytes: usize| u16::try_from(bytes).unwrap_or(u16::MAX).to_be_bytes();
+    out.extend_from_slice(&length(option_len(error)));
+    out.extend_from_slice(&OPTION_EXTENDED_ERROR.to_be_bytes());
+    out.extend_from_slice(&length(2 + error.text.len()));
+    out.extend_from_slice(&error.code.to_be_bytes());
+    out.extend_from_slice(error.text.as_bytes());
+}
+
+/// Length of an extended error as an EDNS option, in bytes.
+fn option_len(error: &ExtendedError) -> usize {
+    6 + error.text.len()
+}

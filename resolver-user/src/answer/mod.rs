@@ -1,0 +1,25 @@
+//! Turns an outcome and a client's wishes into a message: the one place that sets AD, RCODE, TC and extended errors.
+//!
+//! In: what was asked ([`Asked`]) and either a finished answer ([`RenderedAnswer`], [`UncheckedAnswer`]) with its remaining
+//! TTL, or a [`Failure`]. Out: the bytes of a message.
+//! Refuses: sockets, clocks, tasks; the remaining TTL comes in as a number. A [`RenderedAnswer`] can only be made from
+//! what the validator let through, and only it can carry AD or be published.
+//! Ruled by RFC 1035 §4, RFC 3597 §4 (compression), RFC 4035 §3.2, RFC 6840 §5.7–5.8 (AD), RFC 6891, RFC 8914.
+
+#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)]
+
+mod asked;
+mod compress;
+mod failure;
+mod message;
+mod rendered;
+
+pub use asked::{Asked, AskedEdns, Form, Transport};
+pub use failure::{ExtendedError, Failure};
+pub use message::{Answer, Sent, write_answer, write_failure};
+pub use rendered::{RenderedAnswer, UncheckedAnswer};
+
+/// UDP payload size that our OPT announces and that no UDP answer of ours exceeds, in bytes (DNS flag day 2020).
+pub const UDP_PAYLOAD_LEN_MAX: u16 = 1232;
+/// Largest UDP answer to a client without EDNS, in bytes (RFC 1035 §4.2.1).
+pub const UDP_PLAIN_LEN_MAX: u16 = 512;

@@ -1,0 +1,101 @@
+//! Finished answers, bounded by entries; what is used often stays (S3-FIFO).
+
+use std::sync::Arc;
+
+use quick_cache::sync::Cache;
+
+use super::{CachedAnswer, QuestionKey, QuestionRef};
+
+/// The answer cache.
+#[derive(Debug)]
+pub struct AnswerCache {
+    /// None with `cache-size=0`.
+    entries: Option<Cache<QuestionKey, Arc<CachedAnswer>>>,
+}
+
+impl AnswerCache {
+    /// A cache of at most `entries_max` answers; 0 keeps nothing.
+    pub fn new(entries_max: usize) -> Self {
+        Self { entries: (entries_max > 0).then(|| Cache::new(entries_max)) }
+    }
+
+    /// The answer to a question, if it is there and has at least one whole second left.
+    pub fn answer(&self, question: QuestionRef<'_>, now_boot_ns: u64) -> Option<Arc<CachedAnswer>> {
+        let entry = self.entries.as_ref()?.get(&question)?;
+        (entry.ttl_left_s(now_boot_ns) > 0).then_some(entry)
+    }
+
+    /// Keeps an answer. One without a whole second left is not kept (RFC 1035 §3.2.1: TTL 0 is for one use).
+    pub fn insert(&self, answer: Arc<CachedAnswer>, now_boot_ns: u64) {
+        if let Some(entries) = &self.entries
+            && answer.ttl_left_s(now_boot_ns) > 0
+        {
+            entries.insert(QuestionKey::new(&answer.question), answer);
+        }
+    }
+
+    /// Number of entries, expired ones included until they are replaced.
+    pub fn len(&self) -> usize {
+        self.entries.as_ref().map_or(0, Cache::len)
+    }
+
+    /// Whether there are no entries.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All answers that have time left, in no order.
+    pub fn dump(&self, now_boot_ns: u64) -> Vec<Arc<CachedAnswer>> {
+        let entries = self.entries.iter().flat_map(Cache::iter).map(|(_, entry)| entry);
+        entries.filter(|entry| entry.ttl_left_s(now_boot_ns) > 0).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::Outcome;
+    use crate::clock::NS_PER_S;
+    use crate::wire::{Question, RCode, RecordType, Response};
+
+    fn answer(name: &str, ttl_s: u32) -> Arc<CachedAnswer> {
+        let question = Question::new(name.parse().unwrap(), RecordType::A);
+        let response = Response {
+            question: question.clone(),
+            rcode: RCode::NOERROR,
+            answer: Vec::new(),
+            authority: Vec::new(),
+        };
+        Arc::new(CachedAnswer::new(question, Outcome::Unchecked(Arc::new(response)), ttl_s, 0))
+    }
+
+    const WWW: QuestionRef<'_> = QuestionRef { qname_wire: b"\x03WWW\0", qtype: RecordType::A };
+
+    #[test]
+    fn an_answer_is_found_until_its_last_whole_second_is_over() {
+        let cache = AnswerCache::new(10);
+        cache.insert(answer("www.", 2), 0);
+        assert_eq!(cache.answer(WWW, NS_PER_S).unwrap().ttl_left_s(NS_PER_S), 1);
+        assert!(cache.answer(WWW, NS_PER_S + 1).is_none());
+        assert!(cache.answer(QuestionRef { qtype: RecordType::AAAA, ..WWW }, 0).is_none());
+    }
+
+    #[test]
+    fn nothing_is_kept_without_a_ttl_or_without_a_cache() {
+        let cache = AnswerCache::new(10);
+        cache.insert(answer("www.", 0), 0);
+        assert!(cache.is_empty());
+        let none = AnswerCache::new(0);
+        none.insert(answer("www.", 60), 0);
+        assert!(none.answer(WWW, 0).is_none());
+    }
+
+    #[test]
+    fn the_number_of_entries_is_bounded() {
+        let cache = AnswerCache::new(100);
+        for number in 0..10_000 {
+            cache.insert(answer(&format!("n{number}."), 60), 0);
+        }
+        assert!(cache.len() <= 128, "{}", cache.len());
+    }
+}

@@ -1,0 +1,110 @@
+//! What resolution found out about a question, and its two forms in wire format.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
+
+use crate::answer::{Answer, Form, RenderedAnswer, UncheckedAnswer};
+use crate::clock::NS_PER_S;
+use crate::validator::{BogusReason, IndeterminateReason, Validated};
+use crate::wire::{Question, Response};
+
+/// What was found out.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// Secure or proven insecure.
+    Proven(Arc<Validated>),
+    /// Bogus; the response is kept for clients that set CD.
+    Bogus(BogusReason, Arc<Response>),
+    /// It could not be found out. The response is there if only the chain of trust is missing.
+    Failed(IndeterminateReason, Option<Arc<Response>>),
+    /// Taken over as it came, because `dnssec` is off.
+    Unchecked(Arc<Response>),
+}
+
+/// An outcome with its time and its forms.
+#[derive(Debug)]
+pub struct CachedAnswer {
+    /// The question that was asked first, in its letter case.
+    pub question: Question,
+    /// What was found out.
+    pub outcome: Outcome,
+    /// When its time is up, in nanoseconds of CLOCK_BOOTTIME.
+    pub expires_at_boot_ns: u64,
+    plain: FormSlot,
+    dnssec: FormSlot,
+}
+
+/// One form of an outcome.
+#[derive(Debug, Default)]
+pub struct FormSlot {
+    rendered: OnceLock<RenderedForm>,
+    /// Whether this form was handed to the publisher and may be in the kernel map.
+    pub published: Arc<AtomicBool>,
+}
+
+/// A form in wire format.
+#[derive(Clone, Debug)]
+pub enum RenderedForm {
+    /// Of a proven outcome.
+    Proven(Arc<RenderedAnswer>),
+    /// Of data that were not validated, or not successfully.
+    Unchecked(Arc<UncheckedAnswer>),
+}
+
+impl RenderedForm {
+    /// The form as the message writer takes it.
+    pub fn as_answer(&self) -> Answer<'_> {
+        match self {
+            Self::Proven(rendered) => Answer::Proven(rendered),
+            Self::Unchecked(unchecked) => Answer::Unchecked(unchecked),
+        }
+    }
+}
+
+impl CachedAnswer {
+    /// An outcome that may be kept for `ttl_s` seconds from `now_boot_ns` on.
+    pub fn new(question: Question, outcome: Outcome, ttl_s: u32, now_boot_ns: u64) -> Self {
+        let expires_at_boot_ns = now_boot_ns.saturating_add(u64::from(ttl_s).saturating_mul(NS_PER_S));
+        Self { question, outcome, expires_at_boot_ns, plain: FormSlot::default(), dnssec: FormSlot::default() }
+    }
+
+    /// Whole seconds left; every TTL of the answer shows this number.
+    pub fn ttl_left_s(&self, now_boot_ns: u64) -> u32 {
+        let left_ns = self.expires_at_boot_ns.saturating_sub(now_boot_ns);
+        u32::try_from(left_ns / NS_PER_S).unwrap_or(u32::MAX)
+    }
+
+    /// The slot of a form.
+    pub fn slot(&self, form: Form) -> &FormSlot {
+        match form {
+            Form::Plain => &self.plain,
+            Form::Dnssec => &self.dnssec,
+        }
+    }
+
+    /// The data in a form, rendered on first use; none if there are no data. Whether they may be given to the client is
+    /// for the caller to decide, by [`outcome`](Self::outcome).
+    pub fn rendered(&self, form: Form) -> Option<&RenderedForm> {
+        let slot = &self.slot(form).rendered;
+        let unchecked = |response| RenderedForm::Unchecked(Arc::new(UncheckedAnswer::new(response, form)));
+        match &self.outcome {
+            Outcome::Proven(validated) => {
+                Some(slot.get_or_init(|| RenderedForm::Proven(Arc::new(RenderedAnswer::new(validated, form)))))
+            }
+            Outcome::Bogus(_, response) | Outcome::Unchecked(response) | Outcome::Failed(_, Some(response)) => {
+                Some(slot.get_or_init(|| unchecked(response)))
+            }
+            Outcome::Failed(_, None) => None,
+        }
+    }
+
+    /// Length of the rendered forms, in bytes; for dumps.
+    pub fn rendered_len(&self) -> usize {
+        let length = |slot: &FormSlot| match slot.rendered.get() {
+            Some(RenderedForm::Proven(rendered)) => rendered.body().len(),
+            Some(RenderedForm::Unchecked(unchecked)) => unchecked.body_len(),
+            None => 0,
+        };
+        length(&self.plain).saturating_add(length(&self.dnssec))
+    }
+}

@@ -1,0 +1,145 @@
+//! Trust anchors as text: dnsmasq's `trust-anchor=` values, and lines of a `trust-anchors-file`.
+
+use crate::validator::DsAnchor;
+use crate::wire::Name;
+
+use super::syntax;
+
+/// What a `trust-anchor` may be.
+pub(super) const LEGAL: &str = "<domain>[,<class>],<key tag>,<algorithm 8|10|13|14|15>,<digest type 2|4>,<hex digest>";
+
+/// The root's anchors, used if `dnssec` is on and none is configured: KSK-2017 and KSK-2024
+/// (<https://data.iana.org/root-anchors/root-anchors.xml>).
+const BUILT_IN: [&str; 2] = [
+    ".,20326,8,2,E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D",
+    ".,38696,8,2,683D2D0ACB8C9B712A1948B27F741219298D0A450D612C483AF444A4C0FB2B16",
+];
+/// Key tag of KSK-2017, which has signed nothing since 11 October 2026.
+pub(super) const RETIRED_ROOT_TAG: u16 = 20326;
+
+/// The root's anchors that are built in.
+pub(super) fn built_in() -> Vec<DsAnchor> {
+    BUILT_IN.iter().filter_map(|text| read_value(text).ok()).collect()
+}
+
+/// Reads `<domain>[,<class>],<tag>,<algorithm>,<digest type>,<hex>`; white space in the hex is skipped.
+pub(super) fn read_value(value: &str) -> Result<DsAnchor, String> {
+    let mut fields: Vec<String> = value.split(',').map(|field| syntax::reveal(field.trim())).collect();
+    if fields.len() == 1 {
+        return Err("negative anchors (a domain alone) are not supported yet".to_owned());
+    }
+    if fields.len() == 6 {
+        let class = fields.remove(1);
+        if !class.eq_ignore_ascii_case("IN") {
+            return Err(format!("class {class} is not IN"));
+        }
+    }
+    let [zone, tag, algorithm, digest_type, digest] = fields.as_slice() else {
+        return Err(format!("{} fields, not 5 or 6", fields.len()));
+    };
+    check(zone, tag, algorithm, digest_type, digest)
+}
+
+/// Reads a line of an anchors file: empty (none), a value with or without `trust-anchor=`, or a DS record of a zone file
+/// with or without TTL and class. `#` and `;` start comments.
+pub(super) fn read_file_line(line: &str) -> Result<Option<DsAnchor>, String> {
+    let line = line.split(['#', ';']).next().unwrap_or_default().trim();
+    if line.is_empty() {
+        return Ok(None);
+    }
+    let value = match line.split_once('=') {
+        Some((name, value)) if name.trim() == "trust-anchor" => value.trim(),
+        _ => line,
+    };
+    if value.contains(',') {
+        return read_value(value).map(Some);
+    }
+    read_record(value).map(Some)
+}
+
+/// Reads `<owner> [<ttl>] [IN] DS <tag> <algorithm> <digest type> <hex> …`.
+fn read_record(text: &str) -> Result<DsAnchor, String> {
+    let mut words = text.split_whitespace();
+    let owner = words.next().unwrap_or_default();
+    let mut rtype = words.next();
+    // TTL and class may stand in either order, each once.
+    for _ in 0..2 {
+        let skippable = |word: &&str| word.eq_ignore_ascii_case("IN") || word.chars().all(|c| c.is_ascii_digit());
+        if rtype.as_ref().is_some_and(skippable) {
+            rtype = words.next();
+        }
+    }
+    match rtype {
+        Some(rtype) if rtype.eq_ignore_ascii_case("DS") => {}
+        Some(rtype) if rtype.eq_ignore_ascii_case("DNSKEY") => {
+            return Err("DNSKEY records are not supported here; give the DS".to_owned());
+        }
+        _ => return Err("neither a trust anchor nor a DS record".to_owned()),
+    }
+    let [tag, algorithm, digest_type] = [words.next(), words.next(), words.next()].map(Option::unwrap_or_default);
+    let digest: String = words.collect();
+    check(owner, tag, algorithm, digest_type, &digest)
+}
+
+fn check(zone: &str, tag: &str, algorithm: &str, digest_type: &str, digest: &str) -> Result<DsAnchor, String> {
+    let anchor = DsAnchor {
+        zone: zone.parse::<Name>().map_err(|error| format!("domain \"{zone}\": {error}"))?,
+        key_tag: tag.parse().map_err(|_| format!("key tag \"{tag}\" is not a number of 0..=65535"))?,
+        algorithm: algorithm.parse().map_err(|_| format!("algorithm \"{algorithm}\" is not a number"))?,
+        digest_type: digest_type.parse().map_err(|_| format!("digest type \"{digest_type}\" is not a number"))?,
+        digest: read_hex(digest).ok_or("digest is not hexadecimal")?,
+    };
+    anchor.check().map_err(|error| error.to_string())?;
+    Ok(anchor)
+}
+
+fn read_hex(text: &str) -> Option<Box<[u8]>> {
+    let digits: Option<Vec<u8>> = text
+        .chars()
+        .filter(|character| !character.is_whitespace())
+        .map(|character| character.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect();
+    let digits = digits.filter(|digits| digits.len().is_multiple_of(2))?;
+    Some(digits.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGEST: &str = "E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D";
+
+    #[test]
+    fn every_way_to_write_an_anchor_means_the_same() {
+        let (head, tail) = DIGEST.split_at(30);
+        let [first, _] = &built_in()[..] else { panic!("two anchors are built in") };
+        for text in [
+            format!(".,20326,8,2,{DIGEST}"),
+            format!("trust-anchor=.,20326,8,2,{DIGEST}"),
+            format!("trust-anchor = ., IN, 20326, 8, 2, {head} {tail}  # comment"),
+            format!(". IN DS 20326 8 2 {DIGEST}"),
+            format!(".\t172800 IN DS 20326 8 2 {head} {tail} ; comment"),
+            format!(". IN 172800 ds 20326 8 2 {}", DIGEST.to_lowercase()),
+        ] {
+            assert_eq!(read_file_line(&text).as_ref(), Ok(&Some(first.clone())), "{text}");
+        }
+        assert_eq!(read_file_line("  ; nothing"), Ok(None));
+    }
+
+    #[test]
+    fn wrong_anchors_say_what_is_wrong() {
+        for (text, what) in [
+            (".".to_owned(), "neither"),
+            (".,CH,20326,8,2,00".to_owned(), "class CH"),
+            (format!(".,x,8,2,{DIGEST}"), "key tag"),
+            (".,20326,8,2,00".to_owned(), "has 1 bytes, not 32"),
+            (".,20326,8,2,xyz".to_owned(), "hexadecimal"),
+            (format!(".,20326,5,2,{DIGEST}"), "algorithm 5 is not supported"),
+            (". IN DNSKEY 257 3 8 AwEAAa==".to_owned(), "DNSKEY"),
+            (format!(".,20326,8,2,3,4,{DIGEST}"), "fields"),
+        ] {
+            let error = read_file_line(&text).unwrap_err();
+            assert!(error.contains(what), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Lets the operator look into the running daemon and empty the kernel map, over a Unix socket.
+//!
+//! In: one line of JSON, a [`Request`]. Out: lines of JSON, the reports of [`report`], or an [`ErrorReport`]; then the
+//! connection is closed. Rooms: `server` listens, `client` asks, `text` prints for people.
+//! Refuses: anyone but the socket's owner and group (mode 0660), and to change anything but the kernel map.
+
+mod client;
+pub mod report;
+mod server;
+mod text;
+
+pub use client::{ClientError, ask};
+pub use report::{ErrorReport, Request};
+pub use server::{ControlError, ControlService, ControlSocket, bind_control, serve_control};
+pub use text::print_reply;

@@ -1,0 +1,167 @@
+//! The daemon's end of the control socket.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use thiserror::Error;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::report::{CachedEntry, ErrorReport, FastPathEntry, FlushReport, Request, StatusReport};
+
+/// Longest request, in bytes.
+const REQUEST_LEN_MAX: u64 = 4096;
+/// Longest time to wait for a request, or for a reply to be taken.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Most connections at once.
+const CONNECTIONS_MAX: usize = 16;
+/// Mode of the socket: its owner and group may use it.
+const SOCKET_MODE: u32 = 0o660;
+/// Mode of the directory, if it has to be made.
+const DIRECTORY_MODE: u32 = 0o755;
+
+/// Who serves requests.
+pub trait ControlService: Send + Sync + 'static {
+    /// The state of the daemon.
+    fn status(&self) -> StatusReport;
+    /// The daemon's cache.
+    fn cache_dump(&self) -> Vec<CachedEntry>;
+    /// The kernel map; none if XDP is off.
+    fn fastpath_dump(&self) -> Option<Vec<FastPathEntry>>;
+    /// Empties the kernel map; none if XDP is off.
+    fn fastpath_flush(&self) -> Option<FlushReport>;
+}
+
+/// Why the control socket cannot be had.
+#[derive(Debug, Error)]
+pub enum ControlError {
+    /// Another daemon answers on it.
+    #[error("another daemon is running: it answers on {}", path.display())]
+    InUse {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// Something that is no socket is in the way.
+    #[error("{} is not a socket", path.display())]
+    NotASocket {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The system refused.
+    #[error("cannot make control socket {}: {source}", path.display())]
+    System {
+        /// The path.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// The bound socket. Its file is removed when it is dropped.
+#[derive(Debug)]
+pub struct ControlSocket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Drop for ControlSocket {
+    fn drop(&mut self) {
+        // Nothing can be done about a file that somebody else has removed.
+        let _gone = fs::remove_file(&self.path);
+    }
+}
+
+/// Binds the control socket; the file that a dead daemon left behind is replaced.
+///
+/// # Errors
+/// Another daemon is alive, or the system refuses.
+pub fn bind_control(path: &Path) -> Result<ControlSocket, ControlError> {
+    use std::os::unix::fs::FileTypeExt;
+    let system = |source| ControlError::System { path: path.to_owned(), source };
+    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        fs::DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory).map_err(system)?;
+    }
+    if let Ok(metadata) = fs::symlink_metadata(path) {
+        if !metadata.file_type().is_socket() {
+            return Err(ControlError::NotASocket { path: path.to_owned() });
+        }
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(ControlError::InUse { path: path.to_owned() });
+        }
+        fs::remove_file(path).map_err(system)?;
+    }
+    // Bound under another name and renamed, so that nobody can connect before the mode is set.
+    let draft = path.with_extension(format!("{}.new", std::process::id()));
+    let _stale = fs::remove_file(&draft);
+    let listener = UnixListener::bind(&draft).map_err(system)?;
+    fs::set_permissions(&draft, fs::Permissions::from_mode(SOCKET_MODE)).map_err(system)?;
+    fs::rename(&draft, path).map_err(system)?;
+    Ok(ControlSocket { listener, path: path.to_owned() })
+}
+
+/// Serves requests until the daemon stops, then removes the socket.
+pub async fn serve_control<S: ControlService>(
+    socket: ControlSocket,
+    service: Arc<S>,
+    tracker: TaskTracker,
+    stop: CancellationToken,
+) {
+    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = socket.listener.accept() => accepted,
+        };
+        let (Ok((stream, _)), Ok(permit)) = (accepted, Arc::clone(&connections).try_acquire_owned()) else { continue };
+        let (service, stop) = (Arc::clone(&service), stop.clone());
+        tracker.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                // A client that does not ask, or does not read, loses its connection.
+                _given_up = timeout(PATIENCE, converse(stream, &*service)) => {}
+            }
+            drop(permit);
+        });
+    }
+}
+
+async fn converse<S: ControlService>(stream: UnixStream, service: &S) -> io::Result<()> {
+    let (reader, mut writer) = stream.into_split();
+    let mut line = String::new();
+    BufReader::new(reader.take(REQUEST_LEN_MAX)).read_line(&mut line).await?;
+    let reply = match serde_json::from_str(&line) {
+        Ok(request) => reply(request, service),
+        Err(error) => Err(error.to_string()),
+    };
+    let lines = reply.or_else(|error| lines([ErrorReport { error }]));
+    writer.write_all(lines.unwrap_or_default().as_bytes()).await?;
+    writer.shutdown().await
+}
+
+fn reply<S: ControlService>(request: Request, service: &S) -> Result<String, String> {
+    let off = || "XDP is off".to_owned();
+    match request {
+        Request::Status => lines([service.status()]),
+        Request::CacheDump => lines(service.cache_dump()),
+        Request::FastpathDump => lines(service.fastpath_dump().ok_or_else(off)?),
+        Request::FastpathFlush => lines([service.fastpath_flush().ok_or_else(off)?]),
+    }
+}
+
+fn lines<T: Serialize>(reports: impl IntoIterator<Item = T>) -> Result<String, String> {
+    let mut text = String::new();
+    for report in reports {
+        text.push_str(&serde_json::to_string(&report).map_err(|error| error.to_string())?);
+        text.push('\n');
+    }
+    Ok(text)
+}

@@ -1,0 +1,141 @@
+//! Reports as text for people.
+
+use std::fmt::Write;
+
+use super::report::{CachedEntry, FastPathEntry, FastPathStatus, FlushReport, Request, StatusReport};
+use super::ClientError;
+
+/// The daemon's lines as aligned text.
+///
+/// # Errors
+/// Lines that are not the reports asked for.
+pub fn print_reply(request: Request, lines: &str) -> Result<String, ClientError> {
+    let text = match request {
+        Request::Status => read::<StatusReport>(lines)?.iter().map(status).collect(),
+        Request::CacheDump => cache(&read(lines)?),
+        Request::FastpathDump => fast_path_entries(&read(lines)?),
+        Request::FastpathFlush => {
+            read::<FlushReport>(lines)?.iter().map(|flush| format!("removed {} answers\n", flush.removed)).collect()
+        }
+    };
+    Ok(text)
+}
+
+fn read<T: serde::de::DeserializeOwned>(lines: &str) -> Result<Vec<T>, ClientError> {
+    lines.lines().map(|line| serde_json::from_str(line).map_err(|source| ClientError::Reply { source })).collect()
+}
+
+fn status(status: &StatusReport) -> String {
+    let onoff = |on| if on { "on" } else { "off" };
+    let mut rows = vec![
+        vec!["version".into(), status.version.clone()],
+        vec!["process".into(), status.pid.to_string()],
+        vec!["uptime".into(), format!("{} s", status.uptime_s)],
+        vec!["dnssec".into(), onoff(status.dnssec).into()],
+        vec!["listening".into(), status.listening.join(" ")],
+        vec!["cache".into(), format!("{} of {} answers", status.cache_entries, status.cache_entries_max)],
+        vec!["searches".into(), status.searches.to_string()],
+    ];
+    rows.extend(status.servers.iter().map(|server| {
+        let srtt = server.srtt_ms.map_or("-".to_owned(), |srtt_ms| format!("{srtt_ms:.1} ms"));
+        vec!["server".into(), format!("{}  sent {}  failed {}  srtt {srtt}", server.address, server.sent, server.failed)]
+    }));
+    let mut text = table(&rows);
+    text.push_str("\ndaemon\n");
+    text.push_str(&counters(&status.counters));
+    match &status.fast_path {
+        None => text.push_str("\nXDP: off\n"),
+        Some(fast_path) => text.push_str(&fast_path_status(fast_path)),
+    }
+    text
+}
+
+fn fast_path_status(status: &FastPathStatus) -> String {
+    let mut rows = vec![vec!["published".into(), format!("{} answers", status.published)]];
+    rows.extend(
+        status.interfaces.iter().map(|interface| {
+            vec!["interface".into(), format!("{}  {}", interface.name, interface.mode)]
+        }),
+    );
+    rows.extend(status.maps.iter().map(|map| {
+        let memory = map.memory_bytes as f64 / f64::from(1 << 20);
+        vec!["map".into(), format!("{}  {} of {}  {memory:.1} MiB", map.name, map.entries, map.max_entries)]
+    }));
+    format!("\nXDP\n{}{}", indent(&table(&rows)), counters(&status.counters))
+}
+
+/// Counters that are not zero.
+fn counters(counters: &[(String, u64)]) -> String {
+    let counted = counters.iter().filter(|(_, count)| *count > 0);
+    let rows: Vec<_> = counted.map(|(name, count)| vec![name.clone(), count.to_string()]).collect();
+    indent(&table(&rows))
+}
+
+fn cache(entries: &[CachedEntry]) -> String {
+    let head = ["name", "type", "status", "rcode", "ttl", "size", "published"].map(str::to_owned).to_vec();
+    let rows = entries.iter().map(|entry| {
+        vec![
+            entry.name.clone(),
+            entry.rtype.clone(),
+            entry.status.clone(),
+            entry.rcode.clone(),
+            entry.ttl_s.to_string(),
+            entry.size.to_string(),
+            entry.published.join(","),
+        ]
+    });
+    table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
+}
+
+fn fast_path_entries(entries: &[FastPathEntry]) -> String {
+    let head = ["name", "type", "form", "status", "rcode", "ttl", "size", "last used"].map(str::to_owned).to_vec();
+    let rows = entries.iter().map(|entry| {
+        vec![
+            entry.name.clone(),
+            entry.rtype.clone(),
+            entry.form.clone(),
+            entry.status.clone(),
+            entry.rcode.clone(),
+            entry.ttl_s.to_string(),
+            entry.size.to_string(),
+            entry.last_used_s_ago.map_or("never".to_owned(), |ago_s| format!("{ago_s} s ago")),
+        ]
+    });
+    table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
+}
+
+/// Rows with their columns aligned on the left, two spaces apart.
+fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            // Writing to a string cannot fail.
+            let _infallible = write!(line, "{cell:width$}  ");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn indent(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned() {
+        let rows = [vec!["a".to_owned(), "b".to_owned()], vec!["long".to_owned(), "c".to_owned()]];
+        assert_eq!(table(&rows), "a     b\nlong  c\n");
+    }
+}

@@ -1,0 +1,313 @@
+//! Builds the rooms, joins them, and stops them in order. Decides nothing about queries.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::answer::Form;
+use crate::cache::{AnswerCache, CachedAnswer, InFlight, Outcome, ResponseCache};
+use crate::clock::SystemClock;
+use crate::config::{Config, XdpMode};
+use crate::control::report::{CachedEntry, FastPathEntry, FlushReport, ServerStatus, StatusReport};
+use crate::control::{ControlError, ControlService, bind_control, serve_control};
+use crate::listener::{
+    Listen, ListenError, Shared, bind_tcp, bind_udp, listen_addresses, serve_tcp, serve_udp, xdp_interfaces,
+};
+use crate::metrics::Metrics;
+use crate::publish::Publisher;
+use crate::resolve::{Resolver, Trust};
+use crate::upstream::Forwarder;
+use crate::validator::{ProvenStatus, TrustAnchors, WorkLimits, ZoneCache};
+
+/// Longest time that queries in progress get at the end.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
+/// Zones whose keys, or whose lack of them, are remembered.
+const ZONES_MAX: usize = 10_000;
+
+/// The XDP program that was built with us, as an ELF object; none in a plain `cargo build`.
+pub const BPF_OBJECT: Option<&[u8]> = include!(concat!(env!("OUT_DIR"), "/bpf_object.rs"));
+
+/// Why the daemon cannot start.
+#[derive(Debug, Error)]
+pub enum DaemonError {
+    /// A socket for clients.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The control socket.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The file with the process number.
+    #[error("cannot write pid-file {}: {source}", path.display())]
+    PidFile {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The runtime, or its signal handlers.
+    #[error("cannot start the runtime: {source}")]
+    Runtime {
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// XDP was demanded, but this program was built without it.
+    #[error("xdp={mode} is demanded, but this build holds no XDP program; build it with `cargo xtask build`, or set xdp=off")]
+    NoBpfObject {
+        /// The mode demanded.
+        mode: XdpMode,
+    },
+    /// XDP was demanded, but there is no interface for it.
+    #[error("xdp={mode} is demanded, but no interface carries a listening address; name one with xdp-interface")]
+    NoXdpInterface {
+        /// The mode demanded.
+        mode: XdpMode,
+    },
+}
+
+/// The running daemon, as the control socket sees it.
+struct Daemon {
+    config: Config,
+    addresses: Vec<SocketAddr>,
+    resolver: Arc<Resolver>,
+    started: Instant,
+}
+
+/// Runs until SIGINT or SIGTERM.
+///
+/// # Errors
+/// Whatever keeps it from starting.
+pub fn run(config: Config) -> Result<(), DaemonError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(config.threads).enable_all().build();
+    runtime.map_err(|source| DaemonError::Runtime { source })?.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> Result<(), DaemonError> {
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
+    // Before anything is taken, so that a signal during the start is not lost.
+    let stop_signal = StopSignal::new().map_err(|source| DaemonError::Runtime { source })?;
+    let listen = Listen {
+        addresses: config.listen_addresses.clone(),
+        interfaces: config.interfaces.clone(),
+        port: config.port,
+    };
+    let addresses = listen_addresses(&listen)?;
+    let control = bind_control(&config.control_socket)?;
+    let _pid_file = PidFile::write(config.pid_file.clone())?;
+    let mut udp = Vec::new();
+    let mut tcp = Vec::new();
+    for &address in &addresses {
+        for _ in 0..config.threads {
+            udp.push(bind_udp(address)?);
+        }
+        tcp.push(bind_tcp(address)?);
+    }
+    let publisher = start_fast_path(&config, &listen, &addresses)?;
+    let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
+    let metrics = Arc::new(Metrics::default());
+    let resolver = Arc::new(resolver(&config, publisher, Arc::clone(&metrics), tracker.clone()));
+    let shared = Arc::new(Shared::new(Arc::clone(&resolver), metrics, tracker.clone(), stop.clone()));
+    for socket in udp {
+        tracker.spawn(serve_udp(socket, Arc::clone(&shared)));
+    }
+    for socket in tcp {
+        tracker.spawn(serve_tcp(socket, Arc::clone(&shared)));
+    }
+    log_start(&config, &addresses);
+    let daemon = Arc::new(Daemon { config, addresses, resolver, started: Instant::now() });
+    tracker.spawn(serve_control(control, daemon, tracker.clone(), stop.clone()));
+    let signal = stop_signal.wait().await;
+    info!(signal, "stopping");
+    stop.cancel();
+    tracker.close();
+    if timeout(DRAIN_TIME_MAX, tracker.wait()).await.is_err() {
+        warn!(tasks = tracker.len(), "queries in progress were given up");
+    }
+    info!("stopped");
+    Ok(())
+}
+
+fn resolver(
+    config: &Config,
+    publisher: Option<Arc<Publisher>>,
+    metrics: Arc<Metrics>,
+    tracker: TaskTracker,
+) -> Resolver {
+    let trust = config.anchors.clone().map(|anchors| Trust {
+        anchors: Arc::new(TrustAnchors::new(anchors)),
+        zones: Arc::new(ZoneCache::new(ZONES_MAX)),
+        limits: WorkLimits::DEFAULT,
+    });
+    Resolver {
+        cache: AnswerCache::new(config.cache_size),
+        searches: Arc::new(InFlight::default()),
+        fetches: Arc::new(InFlight::default()),
+        responses: ResponseCache::default(),
+        upstream: Forwarder::new(&config.servers, trust.is_some(), Arc::clone(&metrics)),
+        trust,
+        publisher,
+        clock: Arc::new(SystemClock),
+        metrics,
+        tracker,
+        log_queries: config.log_queries,
+    }
+}
+
+/// Loads the XDP program and attaches it, as far as the configuration asks and the build allows.
+fn start_fast_path(
+    config: &Config,
+    listen: &Listen,
+    addresses: &[SocketAddr],
+) -> Result<Option<Arc<Publisher>>, DaemonError> {
+    let mode = config.xdp;
+    let demanded = matches!(mode, XdpMode::Native | XdpMode::Generic);
+    if mode == XdpMode::Off || config.xdp_cache_size == 0 {
+        return Ok(None);
+    }
+    let Some(_object) = BPF_OBJECT else {
+        if demanded {
+            return Err(DaemonError::NoBpfObject { mode });
+        }
+        warn!("this build holds no XDP program: every query is answered by the daemon; build with `cargo xtask build`");
+        return Ok(None);
+    };
+    let interfaces = match &config.xdp_interfaces {
+        named if named.is_empty() => xdp_interfaces(listen, addresses)?,
+        named => named.clone(),
+    };
+    if interfaces.is_empty() {
+        if demanded {
+            return Err(DaemonError::NoXdpInterface { mode });
+        }
+        warn!("no interface but loopback carries a listening address: XDP is off; name one with xdp-interface");
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(Publisher {})))
+}
+
+fn log_start(config: &Config, addresses: &[SocketAddr]) {
+    let join = |addresses: &[SocketAddr]| addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(" ");
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        listening = join(addresses),
+        servers = join(&config.servers),
+        dnssec = config.anchors.is_some(),
+        threads = config.threads,
+        "started"
+    );
+}
+
+impl ControlService for Daemon {
+    fn status(&self) -> StatusReport {
+        let servers = self.resolver.upstream.reports().into_iter().map(|server| ServerStatus {
+            address: server.address.to_string(),
+            sent: server.sent,
+            failed: server.failed,
+            srtt_ms: server.srtt_us.map(|srtt_us| f64::from(srtt_us) / 1e3),
+        });
+        StatusReport {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_s: self.started.elapsed().as_secs(),
+            dnssec: self.config.anchors.is_some(),
+            listening: self.addresses.iter().map(SocketAddr::to_string).collect(),
+            servers: servers.collect(),
+            cache_entries: self.resolver.cache.len() as u64,
+            cache_entries_max: self.config.cache_size as u64,
+            searches: self.resolver.searches.len() as u64,
+            counters: self.resolver.metrics.snapshot(),
+            fast_path: None,
+        }
+    }
+
+    fn cache_dump(&self) -> Vec<CachedEntry> {
+        let now_boot_ns = self.resolver.clock.now().boot_ns;
+        let mut entries: Vec<_> = self.resolver.cache.dump(now_boot_ns);
+        entries.sort_by(|a, b| (&a.question.qname, a.question.qtype).cmp(&(&b.question.qname, b.question.qtype)));
+        entries.iter().map(|entry| cached_entry(entry, now_boot_ns)).collect()
+    }
+
+    fn fastpath_dump(&self) -> Option<Vec<FastPathEntry>> {
+        self.resolver.publisher.as_ref().map(|_| Vec::new())
+    }
+
+    fn fastpath_flush(&self) -> Option<FlushReport> {
+        self.resolver.publisher.as_ref().map(|_| FlushReport { removed: 0 })
+    }
+}
+
+fn cached_entry(entry: &CachedAnswer, now_boot_ns: u64) -> CachedEntry {
+    let (status, rcode) = match &entry.outcome {
+        Outcome::Proven(validated) if validated.status() == ProvenStatus::Secure => {
+            ("secure", validated.response().rcode.to_string())
+        }
+        Outcome::Proven(validated) => ("insecure", validated.response().rcode.to_string()),
+        Outcome::Unchecked(response) => ("unchecked", response.rcode.to_string()),
+        Outcome::Bogus(..) => ("bogus", "SERVFAIL".to_owned()),
+        Outcome::Failed(..) => ("failed", "SERVFAIL".to_owned()),
+    };
+    let published = [(Form::Plain, "plain"), (Form::Dnssec, "dnssec")].into_iter().filter(|(form, _)| {
+        entry.slot(*form).published.load(std::sync::atomic::Ordering::Relaxed)
+    });
+    CachedEntry {
+        name: entry.question.qname.to_string(),
+        rtype: entry.question.qtype.to_string(),
+        status: status.to_owned(),
+        rcode,
+        ttl_s: entry.ttl_left_s(now_boot_ns),
+        size: entry.rendered_len() as u64,
+        published: published.map(|(_, name)| name.to_owned()).collect(),
+    }
+}
+
+/// SIGINT and SIGTERM.
+struct StopSignal {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl StopSignal {
+    fn new() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn wait(mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+        }
+    }
+}
+
+/// The file with our process number; removed at the end.
+struct PidFile(Option<PathBuf>);
+
+impl PidFile {
+    fn write(path: Option<PathBuf>) -> Result<Self, DaemonError> {
+        if let Some(path) = &path {
+            let written = fs::write(path, format!("{}\n", std::process::id()));
+            written.map_err(|source| DaemonError::PidFile { path: path.clone(), source })?;
+        }
+        Ok(Self(path))
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            // Nothing can be done about a file that somebody else has removed.
+            let _gone = fs::remove_file(path);
+        }
+    }
+}

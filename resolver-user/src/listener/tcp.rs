@@ -1,0 +1,188 @@
+//! TCP (RFC 7766): queries of a connection are answered as they are ready, not in the order they came.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+
+use super::{Answered, ClientQuery, ListenError, QueryBytes, QueryService, Shared, refuse};
+use crate::answer::Transport;
+
+/// Most connections at once. Further ones wait in the kernel's backlog.
+pub(super) const CONNECTIONS_MAX: usize = 512;
+/// Most queries of one connection that are worked on at once. Further ones are not read before one is answered.
+const PIPELINED_MAX: usize = 64;
+/// A connection without a whole query or an answer for this long is closed (RFC 7766 §6.2.3 asks for seconds).
+const IDLE_MAX: Duration = Duration::from_secs(10);
+/// Longest time to wait for a client to take an answer.
+const WRITE_MAX: Duration = Duration::from_secs(5);
+/// Pause after a failed accept, so that running out of descriptors does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 256;
+/// Bytes read by one system call.
+const READ_LEN: usize = 4096;
+
+/// A bound TCP socket.
+#[derive(Debug)]
+pub struct TcpSocket(TcpListener);
+
+/// Binds the TCP socket of an address.
+///
+/// # Errors
+/// The system's reason.
+pub fn bind_tcp(address: SocketAddr) -> Result<TcpSocket, ListenError> {
+    let bind = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        // A restart must not wait for the connections of the last run.
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        TcpListener::from_std(socket.into())
+    };
+    bind().map(TcpSocket).map_err(|source| ListenError::Bind { address, transport: "TCP", source })
+}
+
+/// Accepts connections until the daemon stops; each becomes a task of the daemon.
+pub async fn serve_tcp<S: QueryService>(socket: TcpSocket, shared: Arc<Shared<S>>) {
+    loop {
+        let accepted = tokio::select! {
+            () = shared.stop.cancelled() => return,
+            accepted = accept(&socket.0, &shared) => accepted,
+        };
+        let Some((stream, client, permit)) = accepted else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        shared.metrics.tcp_connections.add_one();
+        let task_shared = Arc::clone(&shared);
+        shared.tracker.spawn(async move {
+            let ended = tokio::select! {
+                () = task_shared.stop.cancelled() => Ok(()),
+                ended = converse(stream, client, &task_shared) => ended,
+            };
+            if ended.is_err() {
+                task_shared.metrics.tcp_connections_aborted.add_one();
+            }
+            drop(permit);
+        });
+    }
+}
+
+async fn accept<S>(
+    listener: &TcpListener,
+    shared: &Shared<S>,
+) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+    let permit = Arc::clone(&shared.connections).acquire_owned().await.ok()?;
+    let (stream, client) = listener.accept().await.ok()?;
+    Some((stream, client, permit))
+}
+
+/// Serves one connection to its end. After the client has closed its half, what it asked is still answered.
+async fn converse<S: QueryService>(stream: TcpStream, client: SocketAddr, shared: &Arc<Shared<S>>) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let (mut reader, mut writer) = stream.into_split();
+    let mut input = Vec::with_capacity(READ_LEN);
+    let mut answers: JoinSet<(Vec<u8>, Option<S::Afterwork>)> = JoinSet::new();
+    let mut client_done = false;
+    let mut idle_at = Instant::now() + IDLE_MAX;
+    let mut output = Vec::new();
+    loop {
+        while answers.len() < PIPELINED_MAX
+            && let Some(packet) = take_message(&mut input)
+        {
+            idle_at = Instant::now() + IDLE_MAX;
+            shared.metrics.queries_tcp.add_one();
+            let work = match take_query(&packet, client, shared, &mut answers, &mut output) {
+                Reply::Ready(work) => work,
+                Reply::Pending => continue,
+                Reply::None => return Err(io::ErrorKind::InvalidData.into()),
+            };
+            write_message(&mut writer, &output).await?;
+            after_sending(shared, work);
+        }
+        if client_done && answers.is_empty() {
+            return Ok(());
+        }
+        tokio::select! {
+            Some(joined) = answers.join_next() => {
+                let Ok((answer, work)) = joined else { return Err(io::ErrorKind::Other.into()) };
+                write_message(&mut writer, &answer).await?;
+                after_sending(shared, work);
+                idle_at = Instant::now() + IDLE_MAX;
+            }
+            read = reader.read_buf(&mut input), if !client_done && answers.len() < PIPELINED_MAX => {
+                client_done = read? == 0;
+            }
+            () = tokio::time::sleep_until(idle_at), if answers.is_empty() => return Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+}
+
+/// What becomes of a query.
+enum Reply<W> {
+    /// Its answer is written.
+    Ready(Option<W>),
+    /// A task finds its answer.
+    Pending,
+    /// It is none; the connection is of no use.
+    None,
+}
+
+fn take_query<S: QueryService>(
+    packet: &[u8],
+    client: SocketAddr,
+    shared: &Arc<Shared<S>>,
+    answers: &mut JoinSet<(Vec<u8>, Option<S::Afterwork>)>,
+    output: &mut Vec<u8>,
+) -> Reply<S::Afterwork> {
+    let query = match ClientQuery::read(packet, client, Transport::Tcp) {
+        Ok(query) => query,
+        Err(rejection) if refuse(&rejection, &shared.metrics, output) => return Reply::Ready(None),
+        Err(_) => return Reply::None,
+    };
+    if let Answered::Now(work) = shared.service.answer_now(&query, output) {
+        return Reply::Ready(work);
+    }
+    let service = Arc::clone(&shared.service);
+    let in_progress = Arc::clone(&shared.in_progress);
+    let query = QueryBytes::new(packet, &query);
+    answers.spawn(async move {
+        // A connection can wait for its turn; UDP clients cannot and are refused.
+        let _permit = in_progress.acquire_owned().await;
+        service.answer_later(query).await
+    });
+    Reply::Pending
+}
+
+/// Takes the first whole message off the input: two bytes of length, then as many bytes.
+fn take_message(input: &mut Vec<u8>) -> Option<Vec<u8>> {
+    let &[high, low] = input.first_chunk::<2>()?;
+    let end = usize::from(u16::from_be_bytes([high, low])).saturating_add(2);
+    let message = input.get(2..end)?.to_vec();
+    input.drain(..end);
+    Some(message)
+}
+
+async fn write_message(writer: &mut tokio::net::tcp::OwnedWriteHalf, message: &[u8]) -> io::Result<()> {
+    let mut framed = Vec::with_capacity(message.len().saturating_add(2));
+    framed.extend_from_slice(&u16::try_from(message.len()).unwrap_or(u16::MAX).to_be_bytes());
+    framed.extend_from_slice(message);
+    timeout(WRITE_MAX, writer.write_all(&framed)).await?
+}
+
+fn after_sending<S: QueryService>(shared: &Shared<S>, work: Option<S::Afterwork>) {
+    if let Some(work) = work {
+        shared.service.after_sending(work);
+    }
+}

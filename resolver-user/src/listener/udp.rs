@@ -1,0 +1,216 @@
+//! UDP: packets are taken and answers given in batches; what the cache holds is answered in the loop itself.
+
+use std::cell::RefCell;
+use std::io::{IoSlice, IoSliceMut};
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+
+use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::Interest;
+
+use super::{Answered, ClientQuery, ListenError, QueryBytes, QueryService, Shared, refuse, write_refusal};
+use crate::answer::{Failure, Transport};
+
+/// Packets taken by one system call.
+const BATCH_LEN: usize = 32;
+/// Largest query that is read, in bytes. A longer one is cut and so found malformed; queries need a tenth of this.
+const QUERY_LEN_MAX: usize = 4096;
+/// Batches handled before other tasks get their turn.
+const BATCHES_PER_TURN: usize = 8;
+/// Receive buffer asked of the kernel, in bytes. Choice: about a thousand packets, so that a burst survives one pause.
+const RECEIVE_BUFFER_LEN: usize = 1 << 20;
+
+/// A bound UDP socket.
+#[derive(Debug)]
+pub struct UdpSocket(tokio::net::UdpSocket);
+
+/// Binds one of several UDP sockets of an address; the kernel spreads clients over them.
+///
+/// # Errors
+/// The system's reason.
+pub fn bind_udp(address: SocketAddr) -> Result<UdpSocket, ListenError> {
+    let bind = || {
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.set_reuse_port(true)?;
+        socket.set_nonblocking(true)?;
+        // The kernel may give less; that is no reason not to start.
+        let _less = socket.set_recv_buffer_size(RECEIVE_BUFFER_LEN);
+        socket.bind(&address.into())?;
+        tokio::net::UdpSocket::from_std(socket.into())
+    };
+    bind().map(UdpSocket).map_err(|source| ListenError::Bind { address, transport: "UDP", source })
+}
+
+/// Answers queries on a socket until the daemon stops.
+pub async fn serve_udp<S: QueryService>(socket: UdpSocket, shared: Arc<Shared<S>>) {
+    let socket = Arc::new(socket.0);
+    let mut afterwork = Vec::new();
+    loop {
+        tokio::select! {
+            () = shared.stop.cancelled() => return,
+            // Readiness of a socket fails only while the runtime ends.
+            ready = socket.readable() => if ready.is_err() { return },
+        }
+        BATCH.with_borrow_mut(|batch| {
+            for _ in 0..BATCHES_PER_TURN {
+                let received = batch.receive(&socket);
+                batch.answer(received, &socket, &shared, &mut afterwork);
+                batch.send(&socket, &shared);
+                for work in afterwork.drain(..) {
+                    shared.service.after_sending(work);
+                }
+                if received < BATCH_LEN {
+                    break;
+                }
+            }
+        });
+        tokio::task::yield_now().await;
+    }
+}
+
+thread_local! {
+    /// The batch of this thread. It is used between two awaits only, so one serves every socket of the thread.
+    static BATCH: RefCell<Batch> = RefCell::new(Batch::new());
+}
+
+/// Memory of one batch, allocated once per thread.
+struct Batch {
+    receive_headers: MultiHeaders<SockaddrStorage>,
+    send_headers: MultiHeaders<SockaddrStorage>,
+    queries: Box<[[u8; QUERY_LEN_MAX]; BATCH_LEN]>,
+    /// Length of each query received, and who sent it.
+    received: [(usize, Option<SocketAddr>); BATCH_LEN],
+    /// Answers to send: the first `answer_count` of them.
+    answers: [Vec<u8>; BATCH_LEN],
+    clients: [Option<SockaddrStorage>; BATCH_LEN],
+    answer_count: usize,
+}
+
+impl Batch {
+    fn new() -> Self {
+        let queries = vec![[0; QUERY_LEN_MAX]; BATCH_LEN].into_boxed_slice();
+        Self {
+            receive_headers: MultiHeaders::preallocate(BATCH_LEN, None),
+            send_headers: MultiHeaders::preallocate(BATCH_LEN, None),
+            queries: queries.try_into().unwrap_or_else(|_| Box::new([[0; QUERY_LEN_MAX]; BATCH_LEN])),
+            received: [(0, None); BATCH_LEN],
+            answers: std::array::from_fn(|_| Vec::with_capacity(1232)),
+            clients: [None; BATCH_LEN],
+            answer_count: 0,
+        }
+    }
+
+    /// Takes what is waiting, up to a batch; returns how many packets that were.
+    fn receive(&mut self, socket: &tokio::net::UdpSocket) -> usize {
+        let Self { receive_headers, queries, received, .. } = self;
+        let mut slices = queries.each_mut().map(|query| [IoSliceMut::new(query)]);
+        let taken = socket.try_io(Interest::READABLE, || {
+            let flags = MsgFlags::MSG_DONTWAIT;
+            let messages = recvmmsg(socket.as_raw_fd(), receive_headers, slices.iter_mut(), flags, None)?;
+            let mut count = 0;
+            for (message, slot) in messages.zip(received.iter_mut()) {
+                *slot = (message.bytes, message.address.as_ref().and_then(std_address));
+                count += 1;
+            }
+            Ok(count)
+        });
+        // Nothing there, or an ICMP error that a client's closed port caused: neither is of interest.
+        taken.unwrap_or(0)
+    }
+
+    /// Answers the packets received, or starts the tasks that will.
+    fn answer<S: QueryService>(
+        &mut self,
+        received: usize,
+        socket: &Arc<tokio::net::UdpSocket>,
+        shared: &Arc<Shared<S>>,
+        afterwork: &mut Vec<S::Afterwork>,
+    ) {
+        shared.metrics.queries_udp.add(received as u64);
+        self.answer_count = 0;
+        for (query, &(length, client)) in self.queries.iter().zip(&self.received).take(received) {
+            let (Some(packet), Some(client)) = (query.get(..length), client) else { continue };
+            let Some(answer) = self.answers.get_mut(self.answer_count) else { continue };
+            let answered = match ClientQuery::read(packet, client, Transport::Udp) {
+                Err(rejection) => refuse(&rejection, &shared.metrics, answer),
+                Ok(query) => match shared.service.answer_now(&query, answer) {
+                    Answered::Now(work) => {
+                        afterwork.extend(work);
+                        true
+                    }
+                    Answered::Later => !answer_later(packet, &query, socket, shared, answer),
+                },
+            };
+            if answered && let Some(slot) = self.clients.get_mut(self.answer_count) {
+                *slot = Some(client.into());
+                self.answer_count += 1;
+            }
+        }
+    }
+
+    /// Sends the answers. What the kernel does not take at once is dropped and counted: the client asks again.
+    fn send<S>(&mut self, socket: &tokio::net::UdpSocket, shared: &Shared<S>) {
+        let Self { send_headers, answers, clients, answer_count, .. } = self;
+        let slices = answers.each_ref().map(|answer| [IoSlice::new(answer)]);
+        let mut first = 0;
+        // Bound: each turn sends or skips at least one answer.
+        while first < *answer_count {
+            let (Some(slices), Some(clients)) = (slices.get(first..*answer_count), clients.get(first..*answer_count)) else {
+                return;
+            };
+            let no_control: &[ControlMessage<'_>] = &[];
+            let sent = sendmmsg(
+                socket.as_raw_fd(),
+                send_headers,
+                slices.iter(),
+                clients,
+                no_control,
+                MsgFlags::MSG_DONTWAIT,
+            );
+            let sent = sent.map_or(0, |results| results.count());
+            if sent == 0 {
+                shared.metrics.dropped_send_failed.add_one();
+            }
+            first += sent.max(1);
+        }
+    }
+}
+
+/// Starts the task that answers a miss. If there are too many, writes a refusal into `answer` and returns false.
+fn answer_later<S: QueryService>(
+    packet: &[u8],
+    query: &ClientQuery<'_>,
+    socket: &Arc<tokio::net::UdpSocket>,
+    shared: &Arc<Shared<S>>,
+    answer: &mut Vec<u8>,
+) -> bool {
+    let Ok(permit) = Arc::clone(&shared.in_progress).try_acquire_owned() else {
+        write_refusal(&query.asked, &Failure::Overload, &shared.metrics, answer);
+        return false;
+    };
+    let (query, client) = (QueryBytes::new(packet, query), query.client);
+    let (socket, shared) = (Arc::clone(socket), Arc::clone(shared));
+    let task_shared = Arc::clone(&shared);
+    shared.tracker.spawn(async move {
+        let (answer, work) = Arc::clone(&task_shared.service).answer_later(query).await;
+        if socket.send_to(&answer, client).await.is_err() {
+            task_shared.metrics.dropped_send_failed.add_one();
+        }
+        if let Some(work) = work {
+            task_shared.service.after_sending(work);
+        }
+        drop(permit);
+    });
+    true
+}
+
+fn std_address(address: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = address.as_sockaddr_in().map(|&v4| SocketAddr::from(v4));
+    v4.or_else(|| address.as_sockaddr_in6().map(|&v6| SocketAddr::from(v6)))
+}
+

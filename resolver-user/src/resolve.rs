@@ -1,0 +1,368 @@
+//! The whole journey of one query: cache → somebody else's search → upstream → validation → cache → answer → publication.
+//!
+//! Start at [`Resolver::answer_now`] (what the cache holds) and [`Resolver::answer_later`] (what has to be found). Each
+//! step is one function; the rooms know nothing of each other.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+use tracing::info;
+
+use crate::answer::{Failure, Form, Sent, write_answer, write_failure};
+use crate::cache::{
+    AnswerCache, CachedAnswer, InFlight, Joined, Leader, Outcome, QuestionKey, QuestionRef, RenderedForm, ResponseCache,
+    result,
+};
+use crate::clock::Clock;
+use crate::listener::{Answered, ClientQuery, QueryBytes, QueryService, count_sent};
+use crate::metrics::Metrics;
+use crate::publish::{Publication, Publisher};
+use crate::upstream::{Forwarder, UpstreamError};
+use crate::validator::{
+    FetchFailure, IndeterminateReason, ProvenStatus, Step, TrustAnchors, Validation, Verdict, WorkBudget, WorkLimits,
+    ZoneCache,
+};
+use crate::wire::{Name, Question, RCode, RecordType, Response, Soa};
+
+/// Longest time an answer is kept, in seconds; no TTL shown to a client exceeds it.
+/// Choice: the same day as in the kernel map (`FAST_TTL_S_MAX`), so that both show the same TTL; RFC 2181 §8 allows more.
+pub const ANSWER_TTL_S_MAX: u32 = resolver_ebpf::abi::FAST_TTL_S_MAX;
+/// How long a bogus outcome is remembered, in seconds: a flood of queries for it costs one validation a minute.
+pub const BOGUS_TTL_S: u32 = 60;
+/// How long a failure is remembered, in seconds (RFC 9520 §3.2 recommends 5).
+pub const FAILURE_TTL_S: u32 = 5;
+/// Longest time that one question may take, sub-queries and all. Clients give up after five to ten seconds.
+const RESOLUTION_TIME_MAX: Duration = Duration::from_secs(12);
+
+/// Finds answers.
+pub struct Resolver {
+    /// Finished answers.
+    pub cache: AnswerCache,
+    /// Searches under way.
+    pub searches: Arc<InFlight<Arc<CachedAnswer>>>,
+    /// Fetches under way on behalf of validations.
+    pub fetches: Arc<InFlight<Result<Arc<Response>, FetchFailure>>>,
+    /// Replies to them.
+    pub responses: ResponseCache,
+    /// Where replies come from.
+    pub upstream: Forwarder,
+    /// What validation needs; none if `dnssec` is off.
+    pub trust: Option<Trust>,
+    /// Where answers go to be served by XDP, if they do.
+    pub publisher: Option<Arc<Publisher>>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Owns the task of every search.
+    pub tracker: TaskTracker,
+    /// Whether each answer is logged.
+    pub log_queries: bool,
+}
+
+/// What validation starts from.
+#[derive(Debug)]
+pub struct Trust {
+    /// The anchors.
+    pub anchors: Arc<TrustAnchors>,
+    /// Zones whose keys, or whose lack of them, are proven.
+    pub zones: Arc<ZoneCache>,
+    /// Work that one query may cause.
+    pub limits: WorkLimits,
+}
+
+/// Who had the answer, for the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Cache,
+    Upstream,
+    Merged,
+}
+
+impl QueryService for Resolver {
+    type Afterwork = Publication;
+
+    fn answer_now(&self, query: &ClientQuery<'_>, out: &mut Vec<u8>) -> Answered<Publication> {
+        let now_boot_ns = self.clock.now().boot_ns;
+        let key = QuestionRef { qname_wire: query.qname_wire, qtype: query.qtype };
+        if let Some(answer) = self.cache.answer(key, now_boot_ns) {
+            self.metrics.cache_hits.add_one();
+            let sent = self.write(query, &answer, now_boot_ns, out);
+            self.log(query, &answer.outcome, sent, Source::Cache, Duration::ZERO);
+            return Answered::Now(self.publication(query, &answer, now_boot_ns));
+        }
+        // Choice: a client that does not want recursion gets what is here and nothing else (as Unbound does).
+        if !query.asked.recursion_desired {
+            self.metrics.refused_not_cached.add_one();
+            count_sent(write_failure(&query.asked, &Failure::NotCached, out), &self.metrics);
+            return Answered::Now(None);
+        }
+        self.metrics.cache_misses.add_one();
+        Answered::Later
+    }
+
+    async fn answer_later(self: Arc<Self>, query: QueryBytes) -> (Vec<u8>, Option<Publication>) {
+        let started = Instant::now();
+        let mut out = Vec::new();
+        let Some(query) = query.query() else { return (out, None) };
+        let Ok(qname) = Name::from_wire(query.qname_wire) else { return (out, None) };
+        let (found, source) = self.find(Question::new(qname, query.qtype)).await;
+        let Some(answer) = found else {
+            count_sent(write_failure(&query.asked, &Failure::Unavailable, &mut out), &self.metrics);
+            return (out, None);
+        };
+        let now_boot_ns = self.clock.now().boot_ns;
+        let sent = self.write(&query, &answer, now_boot_ns, &mut out);
+        self.log(&query, &answer.outcome, sent, source, started.elapsed());
+        let publication = self.publication(&query, &answer, now_boot_ns);
+        (out, publication)
+    }
+
+    fn after_sending(&self, publication: Publication) {
+        let Some(publisher) = &self.publisher else { return };
+        let published = Arc::clone(&publication.published);
+        self.metrics.publications_offered.add_one();
+        if !publisher.offer(publication) {
+            self.metrics.publications_refused.add_one();
+            published.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Resolver {
+    /// Finds the answer to a question, or waits for whoever is already looking for it. The search is a task of its own:
+    /// a client that goes away ends nobody's wait. None: the daemon is stopping, or the task failed.
+    async fn find(self: &Arc<Self>, question: Question) -> (Option<Arc<CachedAnswer>>, Source) {
+        match self.searches.join(QuestionKey::new(&question)) {
+            Joined::Follower(receiver) => {
+                self.metrics.misses_merged.add_one();
+                (result(receiver).await, Source::Merged)
+            }
+            Joined::Leader(leader) => {
+                let receiver = leader.follow();
+                self.tracker.spawn(search(Arc::clone(self), question, leader));
+                (result(receiver).await, Source::Upstream)
+            }
+        }
+    }
+
+    /// Asks upstream, validates, and says what came of it and for how many seconds that may be kept.
+    async fn resolve(self: &Arc<Self>, question: &Question) -> (Outcome, u32) {
+        let response = match self.upstream.fetch(question).await {
+            Ok(response) => Arc::new(response),
+            Err(error) => {
+                let failure = fetch_failure(&error);
+                let reason = IndeterminateReason::Fetch { question: question.clone(), failure };
+                return (Outcome::Failed(reason, None), FAILURE_TTL_S);
+            }
+        };
+        let Some(trust) = &self.trust else {
+            let ttl_s = unchecked_ttl_s(&response);
+            return (Outcome::Unchecked(response), ttl_s);
+        };
+        match self.validate(trust, question, &response).await {
+            Verdict::Proven(validated) => {
+                let ttl_s = validated.ttl_s().min(ANSWER_TTL_S_MAX);
+                (Outcome::Proven(validated), ttl_s)
+            }
+            Verdict::Bogus(reason) => (Outcome::Bogus(reason, response), BOGUS_TTL_S),
+            Verdict::Indeterminate(reason @ IndeterminateReason::Budget { .. }) => {
+                // As costly as bogus data, so remembered as long.
+                (Outcome::Failed(reason, Some(response)), BOGUS_TTL_S)
+            }
+            Verdict::Indeterminate(reason) => (Outcome::Failed(reason, Some(response)), FAILURE_TTL_S),
+        }
+    }
+
+    /// Judges a response, fetching what the validator asks for. All of it is paid from one budget.
+    async fn validate(self: &Arc<Self>, trust: &Trust, question: &Question, response: &Arc<Response>) -> Verdict {
+        let (anchors, zones) = (Arc::clone(&trust.anchors), Arc::clone(&trust.zones));
+        let mut validation = Validation::new(question.clone(), Arc::clone(response), anchors, zones);
+        let mut budget = WorkBudget::new(trust.limits);
+        // Bound: every round spends a sub-query of the budget.
+        loop {
+            match validation.advance(self.clock.now(), &mut budget) {
+                Step::Done(verdict) => return verdict,
+                Step::Need(needed) => {
+                    if let Err(item) = budget.spend_sub_query() {
+                        return Verdict::Indeterminate(IndeterminateReason::Budget { item });
+                    }
+                    validation.supply(self.fetch_shared(&needed).await);
+                }
+            }
+        }
+    }
+
+    /// Fetches on behalf of a validation: from a moment ago, from whoever is fetching the same now, or from upstream.
+    async fn fetch_shared(self: &Arc<Self>, question: &Question) -> Result<Arc<Response>, FetchFailure> {
+        self.metrics.sub_queries.add_one();
+        if let Some(response) = self.responses.response(question, self.clock.now().boot_ns) {
+            self.metrics.sub_queries_merged.add_one();
+            return Ok(response);
+        }
+        match self.fetches.join(QuestionKey::new(question)) {
+            Joined::Follower(receiver) => {
+                self.metrics.sub_queries_merged.add_one();
+                result(receiver).await.unwrap_or(Err(FetchFailure::NoAnswer))
+            }
+            Joined::Leader(leader) => {
+                let receiver = leader.follow();
+                self.tracker.spawn(fetch(Arc::clone(self), question.clone(), leader));
+                result(receiver).await.unwrap_or(Err(FetchFailure::NoAnswer))
+            }
+        }
+    }
+
+    /// Writes the answer that this client may have.
+    fn write(&self, query: &ClientQuery<'_>, answer: &CachedAnswer, now_boot_ns: u64, out: &mut Vec<u8>) -> Sent {
+        let asked = &query.asked;
+        let failure = match &answer.outcome {
+            // With CD=1 the client judges for itself (RFC 4035 §3.2.2).
+            Outcome::Bogus(..) | Outcome::Failed(_, Some(_)) if asked.checking_disabled => None,
+            Outcome::Bogus(reason, _) => Some(Failure::Bogus(reason)),
+            Outcome::Failed(reason, _) => Some(Failure::Indeterminate(reason)),
+            Outcome::Proven(_) | Outcome::Unchecked(_) => None,
+        };
+        let sent = match (failure, answer.rendered(asked.form())) {
+            (None, Some(rendered)) => write_answer(asked, rendered.as_answer(), answer.ttl_left_s(now_boot_ns), out),
+            (Some(failure), _) => write_failure(asked, &failure, out),
+            (None, None) => write_failure(asked, &Failure::Unavailable, out),
+        };
+        count_sent(sent, &self.metrics);
+        sent
+    }
+
+    /// What to offer to the publisher after this answer: a proven one, in the form just sent, unless it was offered before.
+    /// An answer with an extended error, or without a whole second left, stays with the daemon.
+    fn publication(&self, query: &ClientQuery<'_>, answer: &CachedAnswer, now_boot_ns: u64) -> Option<Publication> {
+        self.publisher.as_ref()?;
+        let form = query.asked.form();
+        let published = &answer.slot(form).published;
+        if published.load(Ordering::Relaxed) || answer.ttl_left_s(now_boot_ns) == 0 {
+            return None;
+        }
+        let RenderedForm::Proven(rendered) = answer.rendered(form)? else { return None };
+        if rendered.has_extended_error() || rendered.is_oversized() {
+            return None;
+        }
+        // Of several threads that come here at once, one makes the offer.
+        if published.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        Some(Publication {
+            name: answer.question.qname.clone(),
+            qtype: answer.question.qtype,
+            form,
+            rendered: Arc::clone(rendered),
+            expires_at_boot_ns: answer.expires_at_boot_ns,
+            published: Arc::clone(published),
+        })
+    }
+
+    fn log(&self, query: &ClientQuery<'_>, outcome: &Outcome, sent: Sent, source: Source, took: Duration) {
+        if !self.log_queries {
+            return;
+        }
+        let qname = Name::from_wire(query.qname_wire).unwrap_or_else(|_| Name::root());
+        let outcome: &dyn std::fmt::Display = match outcome {
+            Outcome::Proven(validated) if validated.status() == ProvenStatus::Secure => &"secure",
+            Outcome::Proven(_) => &"insecure",
+            Outcome::Unchecked(_) => &"unchecked",
+            Outcome::Bogus(reason, _) => reason,
+            Outcome::Failed(reason, _) => reason,
+        };
+        let source = match source {
+            Source::Cache => "cache",
+            Source::Upstream => "upstream",
+            Source::Merged => "merged",
+        };
+        info!(
+            %qname, qtype = %query.qtype, client = %query.client, form = form_name(query.asked.form()), %outcome,
+            rcode = %sent.rcode, ad = sent.authentic, tc = sent.truncated, from = source,
+            ms = took.as_secs_f64() * 1e3, "answered"
+        );
+    }
+
+    fn count_outcome(&self, outcome: &Outcome) {
+        let counter = match outcome {
+            Outcome::Proven(validated) if validated.status() == ProvenStatus::Secure => &self.metrics.outcomes_secure,
+            Outcome::Proven(_) => &self.metrics.outcomes_insecure,
+            Outcome::Bogus(..) => &self.metrics.outcomes_bogus,
+            Outcome::Failed(..) => &self.metrics.outcomes_failed,
+            Outcome::Unchecked(_) => &self.metrics.outcomes_unchecked,
+        };
+        counter.add_one();
+    }
+}
+
+/// The task of one search: resolves, keeps the outcome, tells everybody who waits.
+fn search(
+    resolver: Arc<Resolver>,
+    question: Question,
+    leader: Leader<Arc<CachedAnswer>>,
+) -> impl Future<Output = ()> + Send {
+    async move {
+        let resolved = timeout(RESOLUTION_TIME_MAX, resolver.resolve(&question)).await;
+        let (outcome, ttl_s) = resolved.unwrap_or_else(|_| {
+            let failure = FetchFailure::NoAnswer;
+            let reason = IndeterminateReason::Fetch { question: question.clone(), failure };
+            (Outcome::Failed(reason, None), FAILURE_TTL_S)
+        });
+        resolver.count_outcome(&outcome);
+        let now_boot_ns = resolver.clock.now().boot_ns;
+        let answer = Arc::new(CachedAnswer::new(question, outcome, ttl_s, now_boot_ns));
+        resolver.cache.insert(Arc::clone(&answer), now_boot_ns);
+        leader.finish(answer);
+    }
+}
+
+/// The task of one fetch for validations.
+fn fetch(
+    resolver: Arc<Resolver>,
+    question: Question,
+    leader: Leader<Result<Arc<Response>, FetchFailure>>,
+) -> impl Future<Output = ()> + Send {
+    async move {
+        let fetched = resolver.upstream.fetch(&question).await;
+        let fetched = fetched.map(Arc::new).map_err(|error| fetch_failure(&error));
+        if let Ok(response) = &fetched {
+            resolver.responses.insert(Arc::clone(response), resolver.clock.now().boot_ns);
+        }
+        leader.finish(fetched);
+    }
+}
+
+fn fetch_failure(error: &UpstreamError) -> FetchFailure {
+    match error {
+        UpstreamError::Timeout { .. } => FetchFailure::NoAnswer,
+        UpstreamError::Network { .. } => FetchFailure::Network,
+        UpstreamError::Malformed { .. } | UpstreamError::Refused { .. } => FetchFailure::ServerError,
+    }
+}
+
+/// How long a reply may be kept that was not validated: its smallest TTL, for a negative one also the SOA's minimum. A
+/// negative reply without a SOA is not kept (RFC 2308 §5).
+fn unchecked_ttl_s(response: &Response) -> u32 {
+    let soa = response.authority.iter().find(|set| set.rtype == RecordType::SOA);
+    let answered = response.answer.iter().any(|set| {
+        set.rtype == response.question.qtype || response.question.qtype == RecordType::RRSIG
+    });
+    let negative_ttl_s = match soa.and_then(|set| Some((set.ttl_s, Soa::read(set.rdatas.first()?)?))) {
+        _ if answered && response.rcode == RCode::NOERROR => ANSWER_TTL_S_MAX,
+        Some((ttl_s, soa)) => ttl_s.min(soa.minimum_s),
+        None => 0,
+    };
+    let ttls_s = response.answer.iter().map(|set| set.ttl_s);
+    ttls_s.min().unwrap_or(ANSWER_TTL_S_MAX).min(negative_ttl_s).min(ANSWER_TTL_S_MAX)
+}
+
+fn form_name(form: Form) -> &'static str {
+    match form {
+        Form::Plain => "plain",
+        Form::Dnssec => "dnssec",
+    }
+}

@@ -1,0 +1,61 @@
+//! Asks other servers.
+//!
+//! In: a question. Out: a scrubbed [`Response`](crate::wire::Response), or an [`UpstreamError`] once every server and try
+//! has failed. Rooms: [`Forwarder`] chooses servers and tries, `exchange` does one query and reply, `servers` remembers how
+//! each server behaves, `scrub` drops what cannot concern the question.
+//! Refuses: to believe anything (the validator judges), to cache, and to accept a reply that does not match its query in
+//! address, port, ID and question (RFC 5452 §9). Ruled by RFC 1035 §7, RFC 5452, RFC 6840 §5.9, RFC 7766 §5.
+
+#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)]
+
+mod exchange;
+mod forward;
+mod scrub;
+mod servers;
+
+use std::io;
+use std::net::SocketAddr;
+
+use thiserror::Error;
+
+use crate::wire::{RCode, WireError};
+
+pub use forward::Forwarder;
+pub use servers::ServerReport;
+
+/// Why a question got no usable reply.
+#[derive(Debug, Error)]
+pub enum UpstreamError {
+    /// The server did not answer in time.
+    #[error("{server} did not answer within {waited_ms} ms")]
+    Timeout {
+        /// The server.
+        server: SocketAddr,
+        /// How long we waited, in milliseconds.
+        waited_ms: u64,
+    },
+    /// A system call failed; among them a port that ICMP reports as closed, and a connection that was cut.
+    #[error("{server} cannot be reached: {source}")]
+    Network {
+        /// The server.
+        server: SocketAddr,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A reply that matches the query is no DNS message.
+    #[error("{server} sent a malformed reply: {source}")]
+    Malformed {
+        /// The server.
+        server: SocketAddr,
+        /// What is wrong with it.
+        source: WireError,
+    },
+    /// The server cannot or will not answer.
+    #[error("{server} answered {rcode}")]
+    Refused {
+        /// The server.
+        server: SocketAddr,
+        /// Its RCODE.
+        rcode: RCode,
+    },
+}

@@ -1,0 +1,141 @@
+//! Drops what cannot concern the question, before anything is grouped, kept or judged.
+//!
+//! Kept of the answer section: records whose owner is on the alias chain from the question. Kept of the authority section:
+//! SOA, NS and DS at names above the question or an alias, and the proofs NSEC and NSEC3, which stand at other names.
+//! The additional section is dropped: whoever wants those records asks for them.
+
+use crate::wire::{Message, Name, Question, Record, RecordType, Response, Rrsig, group};
+
+/// Names of an alias chain that are followed here. The validator's own limit is lower.
+const CHAIN_LEN_MAX: usize = 16;
+/// Records of an authority section that are looked at: a proof has at most four sets, each with its signatures.
+const AUTHORITY_RECORDS_MAX: usize = 128;
+
+/// The part of a reply that may concern its question.
+pub(super) fn scrub(message: Message, question: &Question) -> Response {
+    let chain = alias_chain(&message.answer, question);
+    let on_chain = |record: &Record| {
+        chain.contains(&record.owner) || is_dname_part(record) && chain.iter().any(|name| name.is_below(&record.owner))
+    };
+    let answer: Vec<Record> = message.answer.iter().filter(|record| on_chain(record)).cloned().collect();
+    let mut answer = group(&answer);
+    answer.retain(|set| {
+        let asked = set.rtype == question.qtype || question.qtype == RecordType::ANY;
+        let signatures_asked = question.qtype == RecordType::RRSIG || question.qtype == RecordType::ANY;
+        let alias = matches!(set.rtype, RecordType::CNAME | RecordType::DNAME);
+        if set.rdatas.is_empty() { signatures_asked } else { asked || alias }
+    });
+    let authority: Vec<Record> = message.authority.iter().take(AUTHORITY_RECORDS_MAX).cloned().collect();
+    let mut authority = group(&authority);
+    authority.retain(|set| {
+        let above = || chain.iter().any(|name| name.is_at_or_below(&set.owner));
+        !set.rdatas.is_empty()
+            && match set.rtype {
+                RecordType::NSEC | RecordType::NSEC3 => true,
+                RecordType::SOA | RecordType::NS | RecordType::DS => above(),
+                _ => false,
+            }
+    });
+    Response { question: question.clone(), rcode: message.rcode(), answer, authority }
+}
+
+/// A DNAME or its signature: it stands above the name that it concerns.
+fn is_dname_part(record: &Record) -> bool {
+    record.rtype == RecordType::DNAME
+        || record.rtype == RecordType::RRSIG
+            && Rrsig::read(record).is_some_and(|signature| signature.type_covered == RecordType::DNAME)
+}
+
+/// The names that CNAME and DNAME records of the answer lead to, the question's first.
+fn alias_chain(answer: &[Record], question: &Question) -> Vec<Name> {
+    let mut chain = vec![question.qname.clone()];
+    while let Some(last) = chain.last()
+        && chain.len() < CHAIN_LEN_MAX
+    {
+        let cname = answer.iter().find(|record| record.rtype == RecordType::CNAME && record.owner == *last);
+        let dname = || answer.iter().find(|record| record.rtype == RecordType::DNAME && last.is_below(&record.owner));
+        let next = match cname {
+            Some(cname) => Name::from_wire(&cname.rdata).ok(),
+            None => dname().and_then(|dname| substitute(last, dname)),
+        };
+        match next {
+            Some(next) if !chain.contains(&next) => chain.push(next),
+            _ => break,
+        }
+    }
+    chain
+}
+
+/// The name that a DNAME makes of a name below its owner (RFC 6672 §2.2); none if that is too long.
+fn substitute(name: &Name, dname: &Record) -> Option<Name> {
+    let target = Name::from_wire(&dname.rdata).ok()?;
+    let kept = name.label_count().checked_sub(dname.owner.label_count())?;
+    let labels: Vec<&[u8]> = name.labels().take(kept).collect();
+    labels.iter().rev().try_fold(target, |suffix, label| suffix.prepend(label).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{CLASS_IN, Flags, Header};
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    fn record(owner: &str, rtype: RecordType, rdata: &[u8]) -> Record {
+        Record { owner: name(owner), rtype, class: CLASS_IN, ttl_s: 60, rdata: rdata.into() }
+    }
+
+    fn reply(answer: Vec<Record>, authority: Vec<Record>) -> Message {
+        let flags = Flags { response: true, ..Flags::default() };
+        let header = Header { id: 0, opcode: 0, rcode: 0, flags, counts: [1, 0, 0, 0] };
+        Message { header, question: None, answer, authority, additional: Vec::new(), edns: None }
+    }
+
+    fn owners(sets: &[crate::wire::RrSet]) -> Vec<String> {
+        sets.iter().map(|set| format!("{} {}", set.owner, set.rtype)).collect()
+    }
+
+    #[test]
+    fn only_the_alias_chain_and_what_was_asked_is_kept() {
+        let question = Question::new(name("www.a."), RecordType::A);
+        let answer = vec![
+            record("victim.b.", RecordType::A, &[6, 6, 6, 6]),
+            record("host.c.", RecordType::A, &[1, 2, 3, 4]),
+            record("host.c.", RecordType::TXT, b"\x01x"),
+            record("WWW.A.", RecordType::CNAME, name("alias.d.").wire()),
+            record("d.", RecordType::DNAME, name("c2.").wire()),
+            record("alias.d.", RecordType::CNAME, name("host.c.").wire()),
+        ];
+        let authority = vec![
+            record("a.", RecordType::SOA, &[]),
+            record("b.", RecordType::SOA, &[]),
+            record("other.a.", RecordType::NSEC, &[]),
+            record("a.", RecordType::A, &[1, 1, 1, 1]),
+        ];
+        let response = scrub(reply(answer, authority), &question);
+        assert_eq!(owners(&response.answer), ["host.c. A", "WWW.A. CNAME", "d. DNAME", "alias.d. CNAME"]);
+        assert_eq!(owners(&response.authority), ["a. SOA", "other.a. NSEC"]);
+    }
+
+    #[test]
+    fn a_loop_of_aliases_ends() {
+        let question = Question::new(name("a."), RecordType::A);
+        let answer = vec![
+            record("a.", RecordType::CNAME, name("b.").wire()),
+            record("b.", RecordType::CNAME, name("a.").wire()),
+        ];
+        assert_eq!(scrub(reply(answer, Vec::new()), &question).answer.len(), 2);
+    }
+
+    #[test]
+    fn a_dname_leads_on_where_its_cname_is_missing() {
+        let question = Question::new(name("x.y.d."), RecordType::A);
+        let answer = vec![
+            record("d.", RecordType::DNAME, name("e.").wire()),
+            record("x.y.e.", RecordType::A, &[1, 2, 3, 4]),
+        ];
+        assert_eq!(owners(&scrub(reply(answer, Vec::new()), &question).answer), ["d. DNAME", "x.y.e. A"]);
+    }
+}

@@ -24,7 +24,7 @@ use crate::listener::{
     Listen, ListenError, Shared, bind_tcp, bind_udp, listen_addresses, serve_tcp, serve_udp, xdp_interfaces,
 };
 use crate::metrics::Metrics;
-use crate::publish::Publisher;
+use crate::publish::{AttachMode, FastPath, FastPathConfig, FastPathError, Publisher};
 use crate::resolve::{Resolver, Trust};
 use crate::upstream::Forwarder;
 use crate::validator::{ProvenStatus, TrustAnchors, WorkLimits, ZoneCache};
@@ -61,11 +61,16 @@ pub enum DaemonError {
         source: io::Error,
     },
     /// XDP was demanded, but this program was built without it.
-    #[error("xdp={mode} is demanded, but this build holds no XDP program; build it with `cargo xtask build`, or set xdp=off")]
+    #[error(
+        "xdp={mode} is demanded, but this build holds no XDP program; build it with `cargo xtask build`, or set xdp=off"
+    )]
     NoBpfObject {
         /// The mode demanded.
         mode: XdpMode,
     },
+    /// XDP was demanded, but cannot be had.
+    #[error("xdp: {0}")]
+    FastPath(#[from] FastPathError),
     /// XDP was demanded, but there is no interface for it.
     #[error("xdp={mode} is demanded, but no interface carries a listening address; name one with xdp-interface")]
     NoXdpInterface {
@@ -97,11 +102,8 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
     }
     // Before anything is taken, so that a signal during the start is not lost.
     let stop_signal = StopSignal::new().map_err(|source| DaemonError::Runtime { source })?;
-    let listen = Listen {
-        addresses: config.listen_addresses.clone(),
-        interfaces: config.interfaces.clone(),
-        port: config.port,
-    };
+    let listen =
+        Listen { addresses: config.listen_addresses.clone(), interfaces: config.interfaces.clone(), port: config.port };
     let addresses = listen_addresses(&listen)?;
     let control = bind_control(&config.control_socket)?;
     let _pid_file = PidFile::write(config.pid_file.clone())?;
@@ -113,7 +115,8 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
         }
         tcp.push(bind_tcp(address)?);
     }
-    let publisher = start_fast_path(&config, &listen, &addresses)?;
+    let fast_path = start_fast_path(&config, &listen, &addresses)?;
+    let publisher = fast_path.as_ref().map(|fast_path| Arc::new(fast_path.publisher()));
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
     let metrics = Arc::new(Metrics::default());
     let resolver = Arc::new(resolver(&config, publisher, Arc::clone(&metrics), tracker.clone()));
@@ -134,6 +137,8 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
     if timeout(DRAIN_TIME_MAX, tracker.wait()).await.is_err() {
         warn!(tasks = tracker.len(), "queries in progress were given up");
     }
+    // Takes the program off the interfaces, after the daemon has stopped answering for it.
+    drop(fast_path);
     info!("stopped");
     Ok(())
 }
@@ -169,13 +174,13 @@ fn start_fast_path(
     config: &Config,
     listen: &Listen,
     addresses: &[SocketAddr],
-) -> Result<Option<Arc<Publisher>>, DaemonError> {
+) -> Result<Option<FastPath>, DaemonError> {
     let mode = config.xdp;
     let demanded = matches!(mode, XdpMode::Native | XdpMode::Generic);
     if mode == XdpMode::Off || config.xdp_cache_size == 0 {
         return Ok(None);
     }
-    let Some(_object) = BPF_OBJECT else {
+    let Some(object) = BPF_OBJECT else {
         if demanded {
             return Err(DaemonError::NoBpfObject { mode });
         }
@@ -193,7 +198,26 @@ fn start_fast_path(
         warn!("no interface but loopback carries a listening address: XDP is off; name one with xdp-interface");
         return Ok(None);
     }
-    Ok(Some(Arc::new(Publisher {})))
+    let fast_path = FastPathConfig {
+        mode: match mode {
+            XdpMode::Native => AttachMode::Native,
+            XdpMode::Generic => AttachMode::Generic,
+            XdpMode::Auto | XdpMode::Off => AttachMode::Auto,
+        },
+        interfaces,
+        cache_size: config.xdp_cache_size,
+        listen: addresses.to_vec(),
+        pin_dir: config.xdp_pin_dir.clone(),
+        log: config.xdp_log,
+    };
+    match FastPath::start(object, &fast_path, Arc::new(SystemClock)) {
+        Ok(started) => Ok(Some(started)),
+        Err(error) if demanded => Err(error.into()),
+        Err(error) => {
+            warn!(%error, "XDP is off: every query is answered by the daemon");
+            Ok(None)
+        }
+    }
 }
 
 fn log_start(config: &Config, addresses: &[SocketAddr]) {
@@ -227,7 +251,7 @@ impl ControlService for Daemon {
             cache_entries_max: self.config.cache_size as u64,
             searches: self.resolver.searches.len() as u64,
             counters: self.resolver.metrics.snapshot(),
-            fast_path: None,
+            fast_path: self.ask_publisher(Publisher::status),
         }
     }
 
@@ -239,11 +263,19 @@ impl ControlService for Daemon {
     }
 
     fn fastpath_dump(&self) -> Option<Vec<FastPathEntry>> {
-        self.resolver.publisher.as_ref().map(|_| Vec::new())
+        self.ask_publisher(Publisher::dump)
     }
 
     fn fastpath_flush(&self) -> Option<FlushReport> {
-        self.resolver.publisher.as_ref().map(|_| FlushReport { removed: 0 })
+        self.ask_publisher(Publisher::flush).map(|removed| FlushReport { removed: removed as u64 })
+    }
+}
+
+impl Daemon {
+    /// Asks the publishing thread and waits for it, while other tasks go on elsewhere.
+    fn ask_publisher<T>(&self, question: impl FnOnce(&Publisher) -> Option<T>) -> Option<T> {
+        let publisher = self.resolver.publisher.as_ref()?;
+        tokio::task::block_in_place(|| question(publisher))
     }
 }
 
@@ -257,9 +289,9 @@ fn cached_entry(entry: &CachedAnswer, now_boot_ns: u64) -> CachedEntry {
         Outcome::Bogus(..) => ("bogus", "SERVFAIL".to_owned()),
         Outcome::Failed(..) => ("failed", "SERVFAIL".to_owned()),
     };
-    let published = [(Form::Plain, "plain"), (Form::Dnssec, "dnssec")].into_iter().filter(|(form, _)| {
-        entry.slot(*form).published.load(std::sync::atomic::Ordering::Relaxed)
-    });
+    let published = [(Form::Plain, "plain"), (Form::Dnssec, "dnssec")]
+        .into_iter()
+        .filter(|(form, _)| entry.slot(*form).published.load(std::sync::atomic::Ordering::Relaxed));
     CachedEntry {
         name: entry.question.qname.to_string(),
         rtype: entry.question.qtype.to_string(),

@@ -96,7 +96,7 @@ fn run(options: &[String]) -> ExitCode {
     let Err(error) = daemon::run(config) else { return ExitCode::SUCCESS };
     error!("{error}");
     ExitCode::from(match error {
-        DaemonError::Listen(_) | DaemonError::Control(_) => EXIT_NETWORK,
+        DaemonError::Listen(_) | DaemonError::Control(_) | DaemonError::FastPath(_) => EXIT_NETWORK,
         DaemonError::NoBpfObject { .. } | DaemonError::NoXdpInterface { .. } => EXIT_CONFIG,
         DaemonError::PidFile { .. } | DaemonError::Runtime { .. } => EXIT_OTHER,
     })

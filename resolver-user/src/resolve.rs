@@ -14,8 +14,8 @@ use tracing::info;
 
 use crate::answer::{Failure, Form, Sent, write_answer, write_failure};
 use crate::cache::{
-    AnswerCache, CachedAnswer, InFlight, Joined, Leader, Outcome, QuestionKey, QuestionRef, RenderedForm, ResponseCache,
-    result,
+    AnswerCache, CachedAnswer, InFlight, Joined, Leader, Outcome, QuestionKey, QuestionRef, RenderedForm,
+    ResponseCache, result,
 };
 use crate::clock::Clock;
 use crate::listener::{Answered, ClientQuery, QueryBytes, QueryService, count_sent};
@@ -348,9 +348,10 @@ fn fetch_failure(error: &UpstreamError) -> FetchFailure {
 /// negative reply without a SOA is not kept (RFC 2308 §5).
 fn unchecked_ttl_s(response: &Response) -> u32 {
     let soa = response.authority.iter().find(|set| set.rtype == RecordType::SOA);
-    let answered = response.answer.iter().any(|set| {
-        set.rtype == response.question.qtype || response.question.qtype == RecordType::RRSIG
-    });
+    let answered = response
+        .answer
+        .iter()
+        .any(|set| set.rtype == response.question.qtype || response.question.qtype == RecordType::RRSIG);
     let negative_ttl_s = match soa.and_then(|set| Some((set.ttl_s, Soa::read(set.rdatas.first()?)?))) {
         _ if answered && response.rcode == RCode::NOERROR => ANSWER_TTL_S_MAX,
         Some((ttl_s, soa)) => ttl_s.min(soa.minimum_s),

@@ -46,7 +46,7 @@ pub const UDP_PAYLOAD_LEN_MAX: usize = 1232;
 pub const FAST_TTL_S_MAX: u32 = 86_400;
 
 /// Where a slot is: bit 31 set, then the block's number and the line inside the block. Zero means none.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Pod, Zeroable)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Pod, Zeroable)]
 #[repr(transparent)]
 pub struct Place(pub u32);
 

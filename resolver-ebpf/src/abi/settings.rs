@@ -76,8 +76,12 @@ pub struct ClockSample {
     pub jiffies: u64,
     /// `bpf_ktime_get_boot_ns()`.
     pub boot_ns: u64,
+    /// [`super::ABI_VERSION`] that the object was built with.
+    pub abi_version: u32,
+    /// Zero.
+    pub padding: u32,
 }
 
 const _: () = assert!(size_of::<ListenV4>() == 8 && size_of::<ListenV6>() == 24);
 const _: () = assert!(size_of::<Settings>().is_multiple_of(64));
-const _: () = assert!(size_of::<ClockSample>() == 16);
+const _: () = assert!(size_of::<ClockSample>() == 24);

@@ -1,6 +1,6 @@
 //! The maps as plain memory, or as memory mapped from the kernel.
 
-use crate::abi::{BLOCK_LINES, LINE_LEN, Place, SLOT_START_MAX, SLOT_REACH_WORDS, Settings};
+use crate::abi::{BLOCK_LINES, LINE_LEN, Place, SLOT_REACH_WORDS, SLOT_START_MAX, Settings};
 use crate::serve::{Bucket, SharedWord, Slot, Store};
 
 /// The maps of the fast path, borrowed.

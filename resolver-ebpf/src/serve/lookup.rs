@@ -8,9 +8,7 @@ use core::mem::offset_of;
 use super::admit::Query;
 use super::family::Family;
 use super::{Frame, SharedWord, Slot, Store};
-use crate::abi::{
-    AnswerHead, BucketEntry, FLAG_DO, FLAG_SECURE, OPT_LEN, Outcome, Place, Settings, TTL_FIELDS_MAX,
-};
+use crate::abi::{AnswerHead, BucketEntry, FLAG_DO, FLAG_SECURE, OPT_LEN, Outcome, Place, Settings, TTL_FIELDS_MAX};
 use crate::wire::bytes::low_u32;
 use crate::wire::name::{NAME_WORDS_MAX, fold_word, tag};
 
@@ -181,7 +179,8 @@ pub(super) const TTL_WORDS: usize = TTL_FIELDS_MAX / 4;
 /// Words of a slot from its name on.
 const NAMED_WORDS: usize = NAME_WORDS_MAX + TTL_WORDS;
 
-const _: () = assert!(offset_of!(AnswerHead, name_at) / 8 == LENGTHS && offset_of!(AnswerHead, body_sum) / 8 == LENGTHS);
+const _: () =
+    assert!(offset_of!(AnswerHead, name_at) / 8 == LENGTHS && offset_of!(AnswerHead, body_sum) / 8 == LENGTHS);
 const _: () = assert!(offset_of!(AnswerHead, body_opt_sum) / 8 == LENGTHS && offset_of!(AnswerHead, qtype) / 8 == KIND);
 const _: () = assert!(offset_of!(AnswerHead, ttl_odd_count) / 8 == KIND && offset_of!(AnswerHead, rcode) / 8 == KIND);
 const _: () = assert!(offset_of!(AnswerHead, flags) / 8 == USE);

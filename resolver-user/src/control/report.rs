@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::publish::{FastPathEntry, FastPathStatus, InterfaceStatus, MapStatus};
+
 /// What the operator asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "kebab-case")]
@@ -63,41 +65,6 @@ pub struct ServerStatus {
     pub srtt_ms: Option<f64>,
 }
 
-/// The state of the kernel half.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct FastPathStatus {
-    /// Where the program is attached.
-    pub interfaces: Vec<InterfaceStatus>,
-    /// Its maps.
-    pub maps: Vec<MapStatus>,
-    /// Answers that are in the maps now.
-    pub published: u64,
-    /// Frames by what became of them, and the publisher's own counters.
-    pub counters: Vec<(String, u64)>,
-}
-
-/// An interface that XDP answers on.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct InterfaceStatus {
-    /// Its name.
-    pub name: String,
-    /// `native` or `generic`.
-    pub mode: String,
-}
-
-/// A BPF map.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct MapStatus {
-    /// Its name.
-    pub name: String,
-    /// Elements in use.
-    pub entries: u64,
-    /// Elements that there are.
-    pub max_entries: u64,
-    /// Memory that it takes, in bytes.
-    pub memory_bytes: u64,
-}
-
 /// An answer in the daemon's cache.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CachedEntry {
@@ -115,27 +82,6 @@ pub struct CachedEntry {
     pub size: u64,
     /// Forms that were handed to the publisher: some of `plain` and `dnssec`.
     pub published: Vec<String>,
-}
-
-/// An answer in the kernel map.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct FastPathEntry {
-    /// Name, presentation form.
-    pub name: String,
-    /// Type, mnemonic.
-    pub rtype: String,
-    /// `plain` (DO=0) or `dnssec` (DO=1).
-    pub form: String,
-    /// `secure` or `insecure`.
-    pub status: String,
-    /// RCODE.
-    pub rcode: String,
-    /// Time left, in seconds.
-    pub ttl_s: u32,
-    /// Length of the answer body, in bytes.
-    pub size: u64,
-    /// How long ago XDP last answered with it, in seconds; none if never.
-    pub last_used_s_ago: Option<u64>,
 }
 
 /// What emptying the kernel map did.

@@ -107,6 +107,8 @@ mod tests {
         let everywhere = Listen { port: 5353, ..Listen::default() };
         assert!(listen_addresses(&everywhere).unwrap().contains(&(localhost, 5353).into()));
         let nowhere = Listen { interfaces: vec!["no-such-if".into()], ..by_address };
-        assert!(matches!(listen_addresses(&nowhere), Err(ListenError::Interface { interface }) if interface == "no-such-if"));
+        assert!(
+            matches!(listen_addresses(&nowhere), Err(ListenError::Interface { interface }) if interface == "no-such-if")
+        );
     }
 }

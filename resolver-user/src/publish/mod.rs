@@ -1,37 +1,94 @@
-//! Puts finished answers where the XDP program finds them.
+//! Publishes validated answers to the kernel half, and keeps its program, maps and clock.
 //!
-//! Placeholder: the daemon compiles and runs against this shape; nothing is published yet.
+//! In: rendered answers that the validator let through. Out: slots and entries in the maps, from which XDP answers.
+//! A thread of its own owns everything here: publishing must never wait for an answer, nor an answer for publishing.
+//! Refuses: answers with an extended error, without a whole second left, or that no slot can hold; those are served by
+//! the daemon. Never touches a slot that XDP may be reading (see [`resolver_ebpf::abi`]).
+//!
+//! * `program`: loading, attaching, pinning, taking off
+//! * `writer`: the thread; `table`: index and records; `pool`: slots; `grace`: waiting for running programs
+//! * `clock`: tells the kernel half the time
+//! * `memory`, `pod`: the maps' memory
+//!
+//! [`table`] and [`memory`] are public for the tests and benchmarks that fill maps of their own; in the daemon nothing but
+//! the thread reaches them.
+
+mod clock;
+mod grace;
+mod log;
+pub mod memory;
+mod pod;
+mod pool;
+mod program;
+mod slot;
+mod status;
+pub mod table;
+mod writer;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+pub use program::{AttachMode, FastPathConfig, FastPathError};
+pub use status::{FastPathEntry, FastPathStatus, InterfaceStatus, MapStatus, PublisherStatus};
+use writer::Command;
+pub use writer::FastPath;
 
 use crate::answer::{Form, RenderedAnswer};
 use crate::wire::{Name, RecordType};
 
-/// One form of one answer, offered for publication.
-#[derive(Debug)]
+/// Longest wait for the thread to say something. A dump of a million answers takes about one second.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One form of an answer, offered for publishing.
+#[derive(Clone, Debug)]
 pub struct Publication {
-    /// Name of the question.
+    /// Name of the question, in any letter case.
     pub name: Name,
     /// Type of the question.
     pub qtype: RecordType,
-    /// The form.
+    /// For DO=0 or DO=1.
     pub form: Form,
-    /// The bytes.
+    /// The answer.
     pub rendered: Arc<RenderedAnswer>,
     /// When its TTL ends, in nanoseconds of CLOCK_BOOTTIME.
     pub expires_at_boot_ns: u64,
-    /// True from the offer on; reset by the publisher when the answer leaves the map.
+    /// Set by whoever offers; cleared when the answer leaves the maps or was not taken, so that it is offered again.
     pub published: Arc<AtomicBool>,
 }
 
-/// Takes offers.
-#[derive(Debug)]
-pub struct Publisher {}
+/// Takes answers to be published. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Publisher {
+    commands: SyncSender<Command>,
+}
 
 impl Publisher {
-    /// Offers a form; does not block. False when the queue is full.
-    pub fn offer(&self, _publication: Publication) -> bool {
-        true
+    /// Offers an answer without waiting; false if the queue is full. An answer that is not taken is simply offered again
+    /// when it is next asked for.
+    pub fn offer(&self, publication: Publication) -> bool {
+        self.commands.try_send(Command::Publish(publication, Instant::now())).is_ok()
+    }
+
+    /// What the fast path is doing; none if its thread does not answer. Waits for it.
+    pub fn status(&self) -> Option<FastPathStatus> {
+        self.ask(Command::Status)
+    }
+
+    /// Every published answer, by name; none if the thread does not answer. Waits for it.
+    pub fn dump(&self) -> Option<Vec<FastPathEntry>> {
+        self.ask(Command::Dump)
+    }
+
+    /// Withdraws every published answer and returns how many there were; none if the thread does not answer. Waits for it.
+    pub fn flush(&self) -> Option<usize> {
+        self.ask(Command::Flush)
+    }
+
+    fn ask<T>(&self, command: impl FnOnce(SyncSender<T>) -> Command) -> Option<T> {
+        let (reply, replied) = sync_channel(1);
+        self.commands.try_send(command(reply)).ok()?;
+        replied.recv_timeout(PATIENCE).ok()
     }
 }

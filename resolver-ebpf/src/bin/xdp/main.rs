@@ -18,7 +18,7 @@ use aya_ebpf::bindings::xdp_action::{XDP_PASS, XDP_TX};
 use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_boot_ns};
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
-use resolver_ebpf::abi::ClockSample;
+use resolver_ebpf::abi::{ABI_VERSION, ClockSample};
 use resolver_ebpf::serve::serve;
 
 use maps::Maps;
@@ -36,12 +36,12 @@ pub fn resolver(ctx: XdpContext) -> u32 {
     XDP_PASS
 }
 
-/// Samples the kernel's two clocks in one go, for the daemon, by test-run.
+/// Samples the kernel's two clocks in one go, and says which map layout the object has; for the daemon, by test-run.
 #[xdp]
 pub fn clock(_ctx: XdpContext) -> u32 {
     // SAFETY: neither helper takes an argument or touches memory.
-    let sample = unsafe { ClockSample { jiffies: bpf_jiffies64(), boot_ns: bpf_ktime_get_boot_ns() } };
-    maps::set_clock(sample);
+    let (jiffies, boot_ns) = unsafe { (bpf_jiffies64(), bpf_ktime_get_boot_ns()) };
+    maps::set_clock(ClockSample { jiffies, boot_ns, abi_version: ABI_VERSION, padding: 0 });
     XDP_PASS
 }
 

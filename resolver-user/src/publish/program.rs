@@ -1,0 +1,368 @@
+//! The XDP program in the kernel: loading, attaching, pinning, and taking it off again.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use aya::maps::{Array, MapData, PerCpuArray};
+use aya::programs::links::{FdLink, PinnedLink};
+use aya::programs::{ProgramError, Xdp, XdpMode};
+use aya::{Ebpf, EbpfError, EbpfLoader};
+use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
+use resolver_ebpf::abi::{self, AnswerBlock, Bucket, Settings, map_name};
+use thiserror::Error;
+
+use super::memory::MappedArray;
+use super::pod::Shared;
+
+/// The XDP program's name in the object.
+const PROGRAM: &str = "resolver";
+/// The clock program's name in the object.
+const CLOCK_PROGRAM: &str = "clock";
+
+/// How the program is to be attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttachMode {
+    /// By the driver, before a packet buffer is made.
+    Native,
+    /// By the network stack, on any interface, slower.
+    Generic,
+    /// Native where the driver has it, else generic.
+    Auto,
+}
+
+/// What the fast path is built from.
+#[derive(Clone, Debug)]
+pub struct FastPathConfig {
+    /// How to attach.
+    pub mode: AttachMode,
+    /// Interfaces, by name; at least one.
+    pub interfaces: Vec<String>,
+    /// Answers of ordinary size to make room for; at least 1.
+    pub cache_size: u32,
+    /// UDP endpoints that the daemon listens on.
+    pub listen: Vec<SocketAddr>,
+    /// Directory in a BPF file system for pins; made if missing.
+    pub pin_dir: PathBuf,
+    /// Whether the kernel half says why it passes queries.
+    pub log: bool,
+}
+
+/// Why the fast path cannot start.
+#[derive(Debug, Error)]
+pub enum FastPathError {
+    /// The binary was built without the kernel half.
+    #[error("this binary holds no XDP program; build it with `cargo xtask build`")]
+    NoObject,
+    /// The pin directory is not on a BPF file system.
+    #[error("{path} is not on a BPF file system; mount one: mount -t bpf bpf /sys/fs/bpf")]
+    NoBpfFs {
+        /// The directory or its closest existing parent.
+        path: PathBuf,
+    },
+    /// A file operation on the pin directory failed.
+    #[error("cannot use pin directory {path}: {source}")]
+    PinDir {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The object was refused by the kernel or is not ours.
+    #[error("cannot load the XDP object: {0}")]
+    Load(#[from] Box<EbpfError>),
+    /// A program of the object was refused.
+    #[error("cannot load program {name}: {source}")]
+    Program {
+        /// Name of the program.
+        name: &'static str,
+        /// What aya says, with the verifier's log.
+        source: Box<ProgramError>,
+    },
+    /// The object lacks something that the daemon needs.
+    #[error("the XDP object has no {what}")]
+    Missing {
+        /// Name of the map or program.
+        what: &'static str,
+    },
+    /// The object was built for another map layout.
+    #[error("the XDP object has map layout {found}, this daemon has {expected}")]
+    Abi {
+        /// Version in the object.
+        found: u32,
+        /// Version of the daemon.
+        expected: u32,
+    },
+    /// A map cannot be used.
+    #[error("cannot use map {name}: {source}")]
+    Map {
+        /// Name of the map.
+        name: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The program cannot be attached.
+    #[error("cannot attach to {interface} in {mode} mode: {source}{hint}")]
+    Attach {
+        /// Name of the interface.
+        interface: String,
+        /// `native` or `generic`.
+        mode: &'static str,
+        /// What aya says.
+        source: Box<ProgramError>,
+        /// What to do about it, or nothing.
+        hint: &'static str,
+    },
+    /// The kernel cannot wait for running programs.
+    #[error(
+        "this kernel has no membarrier for all CPUs (nohz_full?), without which no answer could be replaced safely"
+    )]
+    NoGracePeriod(#[source] io::Error),
+    /// The kernel's clocks could not be compared.
+    #[error("cannot read the kernel's clock: {0}")]
+    Clock(#[from] super::clock::ClockError),
+    /// A thread could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] io::Error),
+}
+
+/// An interface with the program on it.
+#[derive(Debug)]
+pub struct Attachment {
+    /// Name of the interface.
+    pub interface: String,
+    /// `native` or `generic`.
+    pub mode: &'static str,
+    link: Option<PinnedLink>,
+}
+
+/// The loaded object. Dropping it takes the program off all interfaces and removes the pins.
+#[derive(Debug)]
+pub struct Loaded {
+    ebpf: Ebpf,
+    pin_dir: PathBuf,
+    /// Where the program is attached.
+    pub attachments: Vec<Attachment>,
+}
+
+impl Loaded {
+    /// Loads and pins the object, attaches nothing yet.
+    ///
+    /// # Errors
+    /// Any [`FastPathError`].
+    pub fn load(object: &[u8], config: &FastPathConfig, buckets: u32, blocks: u32) -> Result<Self, FastPathError> {
+        prepare_pin_dir(&config.pin_dir)?;
+        let log = u8::from(config.log);
+        let ebpf = EbpfLoader::new()
+            .map_max_entries(map_name::BUCKETS, buckets)
+            .map_max_entries(map_name::ANSWERS, blocks)
+            .override_global("XDP_LOG", &log, true)
+            .load(object)
+            .map_err(Box::new)?;
+        let mut loaded = Self { ebpf, pin_dir: config.pin_dir.clone(), attachments: Vec::new() };
+        for name in [PROGRAM, CLOCK_PROGRAM] {
+            let refused = |source| FastPathError::Program { name, source: Box::new(source) };
+            loaded.program(name)?.load().map_err(refused)?;
+        }
+        loaded.pin()?;
+        Ok(loaded)
+    }
+
+    /// Attaches the program to an interface and pins the link.
+    ///
+    /// # Errors
+    /// [`FastPathError::Attach`], [`FastPathError::PinDir`].
+    pub fn attach(&mut self, interface: &str, mode: AttachMode) -> Result<(), FastPathError> {
+        let pin = self.pin_dir.join("links").join(interface);
+        let (mode, link) = match mode {
+            AttachMode::Native => ("native", self.attach_as(interface, "native", XdpMode::Driver)?),
+            AttachMode::Generic => ("generic", self.attach_as(interface, "generic", XdpMode::Skb)?),
+            AttachMode::Auto => match self.attach_as(interface, "native", XdpMode::Driver) {
+                Ok(link) => ("native", link),
+                Err(error) => {
+                    tracing::warn!(interface, %error, "no native XDP; trying generic");
+                    ("generic", self.attach_as(interface, "generic", XdpMode::Skb)?)
+                }
+            },
+        };
+        let link =
+            link.pin(&pin).map_err(|error| FastPathError::PinDir { path: pin, source: io::Error::other(error) })?;
+        self.attachments.push(Attachment { interface: interface.to_owned(), mode, link: Some(link) });
+        Ok(())
+    }
+
+    fn attach_as(&mut self, interface: &str, name: &'static str, mode: XdpMode) -> Result<FdLink, FastPathError> {
+        let failed = |source: ProgramError| FastPathError::Attach {
+            interface: interface.to_owned(),
+            mode: name,
+            hint: hint(&source),
+            source: Box::new(source),
+        };
+        let program = self.program(PROGRAM)?;
+        let id = program.attach(interface, mode).map_err(failed)?;
+        let link = program.take_link(id).map_err(failed)?;
+        // Only the old netlink way of attaching gives a link that cannot be pinned, on kernels before 5.9.
+        link.try_into().map_err(|_| failed(ProgramError::UnexpectedProgramType))
+    }
+
+    fn program(&mut self, name: &'static str) -> Result<&mut Xdp, FastPathError> {
+        let program = self.ebpf.program_mut(name).ok_or(FastPathError::Missing { what: name })?;
+        program.try_into().map_err(|_| FastPathError::Missing { what: name })
+    }
+
+    /// The clock program, loaded.
+    ///
+    /// # Errors
+    /// [`FastPathError::Missing`].
+    pub fn take_clock(&mut self) -> Result<(PerCpuArray<MapData, Shared<abi::ClockSample>>, &mut Xdp), FastPathError> {
+        let map = self.ebpf.take_map(map_name::CLOCK).ok_or(FastPathError::Missing { what: map_name::CLOCK })?;
+        let map = PerCpuArray::try_from(map).map_err(|error| map_error(map_name::CLOCK, error))?;
+        Ok((map, self.program(CLOCK_PROGRAM)?))
+    }
+
+    /// The clock program, to run it.
+    ///
+    /// # Errors
+    /// [`FastPathError::Missing`].
+    pub fn clock_program(&mut self) -> Result<&mut Xdp, FastPathError> {
+        self.program(CLOCK_PROGRAM)
+    }
+
+    /// Maps the memory of `BUCKETS`.
+    ///
+    /// # Errors
+    /// [`FastPathError::Map`].
+    pub fn map_buckets(&mut self) -> Result<MappedArray, FastPathError> {
+        self.map_array::<Bucket>(map_name::BUCKETS)
+    }
+
+    /// Maps the memory of `ANSWERS`.
+    ///
+    /// # Errors
+    /// [`FastPathError::Map`].
+    pub fn map_answers(&mut self) -> Result<MappedArray, FastPathError> {
+        self.map_array::<AnswerBlock>(map_name::ANSWERS)
+    }
+
+    /// Maps the memory of `SETTINGS`.
+    ///
+    /// # Errors
+    /// [`FastPathError::Map`].
+    pub fn map_settings(&mut self) -> Result<MappedArray, FastPathError> {
+        self.map_array::<Settings>(map_name::SETTINGS)
+    }
+
+    fn map_array<T: bytemuck::Pod>(&mut self, name: &'static str) -> Result<MappedArray, FastPathError> {
+        let map = self.ebpf.map(name).ok_or(FastPathError::Missing { what: name })?;
+        let array = Array::<_, Shared<T>>::try_from(map).map_err(|error| map_error(name, error))?;
+        let length = array.len() as usize * size_of::<T>();
+        let data = self.map_data(name)?;
+        MappedArray::new(data.fd().as_fd(), length).map_err(|source| FastPathError::Map { name, source })
+    }
+
+    fn map_data(&self, name: &'static str) -> Result<&MapData, FastPathError> {
+        match self.ebpf.map(name) {
+            Some(aya::maps::Map::Array(data) | aya::maps::Map::PerCpuArray(data)) => Ok(data),
+            _ => Err(FastPathError::Missing { what: name }),
+        }
+    }
+
+    /// The counters of all CPUs.
+    ///
+    /// # Errors
+    /// [`FastPathError::Map`].
+    pub fn take_counters(&mut self) -> Result<PerCpuArray<MapData, Shared<abi::Counters>>, FastPathError> {
+        let name = map_name::COUNTERS;
+        let map = self.ebpf.take_map(name).ok_or(FastPathError::Missing { what: name })?;
+        PerCpuArray::try_from(map).map_err(|error| map_error(name, error))
+    }
+
+    /// The object, for its log.
+    pub fn ebpf_mut(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
+    }
+
+    fn pin(&mut self) -> Result<(), FastPathError> {
+        for name in [map_name::BUCKETS, map_name::ANSWERS, map_name::SETTINGS, map_name::COUNTERS, map_name::CLOCK] {
+            let path = self.pin_dir.join("maps").join(name);
+            let failed = |error| FastPathError::PinDir { path: path.clone(), source: io::Error::other(error) };
+            self.map_data(name)?.pin(&path).map_err(failed)?;
+        }
+        for name in [PROGRAM, CLOCK_PROGRAM] {
+            let path = self.pin_dir.join("programs").join(name);
+            let pinned = self.program(name)?.pin(&path);
+            pinned.map_err(|error| FastPathError::PinDir { path, source: io::Error::other(error) })?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Loaded {
+    fn drop(&mut self) {
+        for attachment in &mut self.attachments {
+            // The unpinned link is dropped, which takes the program off the interface.
+            if let Some(Err(error)) = attachment.link.take().map(PinnedLink::unpin) {
+                tracing::warn!(interface = attachment.interface, %error, "cannot unpin the link");
+            }
+        }
+        if let Err(error) = remove_pins(&self.pin_dir) {
+            tracing::warn!(%error, "cannot remove the pins");
+        }
+    }
+}
+
+/// Makes an empty pin directory, removing what a killed daemon left there: its links too, so its program goes off.
+fn prepare_pin_dir(dir: &Path) -> Result<(), FastPathError> {
+    let existing = dir.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    let system = statfs(existing);
+    if system.map(|system| system.filesystem_type()).ok() != Some(BPF_FS_MAGIC) {
+        return Err(FastPathError::NoBpfFs { path: existing.to_owned() });
+    }
+    remove_pins(dir).map_err(|source| FastPathError::PinDir { path: dir.to_owned(), source })?;
+    for part in ["maps", "programs", "links"] {
+        let path = dir.join(part);
+        fs::create_dir_all(&path).map_err(|source| FastPathError::PinDir { path, source })?;
+    }
+    Ok(())
+}
+
+/// Removes a pin directory with our three folders in it; other things in it are left, and then so is the directory.
+fn remove_pins(dir: &Path) -> io::Result<()> {
+    for part in ["links", "programs", "maps"] {
+        let entries = match fs::read_dir(dir.join(part)) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        for entry in entries {
+            fs::remove_file(entry?.path())?;
+        }
+        fs::remove_dir(dir.join(part))?;
+    }
+    match fs::remove_dir(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::debug!(dir = %dir.display(), %error, "pin directory kept");
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn map_error(name: &'static str, error: aya::maps::MapError) -> FastPathError {
+    FastPathError::Map { name, source: io::Error::other(error) }
+}
+
+/// What an operator can do about a refused attachment.
+fn hint(error: &ProgramError) -> &'static str {
+    let ProgramError::SyscallError(error) = error else { return "" };
+    match error.io_error.raw_os_error().map(nix::errno::Errno::from_raw) {
+        Some(nix::errno::Errno::EBUSY | nix::errno::Errno::EEXIST) => {
+            " (another XDP program is on the interface; see `ip link show` and `bpftool net`)"
+        }
+        Some(nix::errno::Errno::EOPNOTSUPP) => " (the driver has no native XDP; use xdp=generic or xdp=auto)",
+        Some(nix::errno::Errno::EPERM) => " (needs root, or CAP_BPF and CAP_NET_ADMIN)",
+        _ => "",
+    }
+}

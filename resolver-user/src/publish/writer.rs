@@ -1,0 +1,411 @@
+//! The thread that owns the fast path: it publishes, retires, tells the time, and answers questions about itself.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use aya::maps::{MapData, PerCpuArray};
+use bytemuck::Zeroable as _;
+use resolver_ebpf::abi::{
+    self, ABI_VERSION, AnswerBlock, Bucket, Counters, LINE_LEN, ListenV4, ListenV6, MODE_OFF, MODE_SERVE, OUTCOMES,
+    Outcome, Place, SLOT_START_MAX, Settings, map_name,
+};
+
+use super::clock::KernelClock;
+use super::memory::MappedArray;
+use super::pod::Shared;
+use super::program::{FastPathConfig, FastPathError, Loaded};
+use super::slot::{self, NotPublishable};
+use super::status::{FastPathEntry, FastPathStatus, InterfaceStatus, MapStatus, PublisherStatus};
+use super::table::{AnswerTable, Refusal};
+use super::{Publication, Publisher, grace};
+use crate::clock::Clock;
+
+/// Commands that may wait for the thread. Choice: as many answers as a busy daemon gives in a tenth of a second.
+const QUEUE_LEN: usize = 4096;
+/// Time between two looks at the clock, at what has expired, and at the kernel half's log.
+const TICK: Duration = Duration::from_millis(250);
+/// Answers of ordinary size take this much of `ANSWERS`, in bytes.
+/// Choice: an address takes 128, signed with ECDSA 256, a signed denial 400 to 1000; most clients of an edge gateway ask
+/// with DO=0.
+const TYPICAL_SLOT_LEN: u64 = 256;
+/// Fewest blocks: so that each slot length finds one.
+const BLOCKS_MIN: u64 = 16;
+/// With `xdp-log`: one of so many passed queries is logged.
+const LOG_ONE_IN: u32 = 16;
+
+/// What the thread can be asked to do.
+#[derive(Debug)]
+pub enum Command {
+    /// Publish an answer, offered at this time.
+    Publish(Publication, Instant),
+    /// These slots have seen their grace period.
+    Returned(Vec<Place>),
+    /// Describe yourself.
+    Status(SyncSender<FastPathStatus>),
+    /// List what is published.
+    Dump(SyncSender<Vec<FastPathEntry>>),
+    /// Withdraw everything.
+    Flush(SyncSender<usize>),
+    /// Take the program off and end.
+    Stop,
+}
+
+/// A running fast path. Dropping it takes the program off all interfaces and removes the pins.
+#[derive(Debug)]
+pub struct FastPath {
+    commands: SyncSender<Command>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl FastPath {
+    /// Loads the object, attaches it, and starts the thread. XDP answers nothing before something is published.
+    ///
+    /// # Errors
+    /// Any [`FastPathError`]; nothing is attached or pinned then.
+    pub fn start(object: &[u8], config: &FastPathConfig, clock: Arc<dyn Clock>) -> Result<Self, FastPathError> {
+        grace::check().map_err(FastPathError::NoGracePeriod)?;
+        let (commands, inbox) = sync_channel(QUEUE_LEN);
+        let retired = start_reclaimer(commands.clone())?;
+        let writer = Writer::new(object, config, clock, retired)?;
+        let thread = Builder::new().name("publish".into()).spawn(move || writer.run(&inbox));
+        Ok(Self { commands, thread: Some(thread.map_err(FastPathError::Thread)?) })
+    }
+
+    /// A handle to publish with.
+    pub fn publisher(&self) -> Publisher {
+        Publisher { commands: self.commands.clone() }
+    }
+}
+
+impl Drop for FastPath {
+    fn drop(&mut self) {
+        // A send only fails when the thread is gone already, with the program taken off on its way out.
+        let _ = self.commands.send(Command::Stop);
+        if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
+            tracing::error!("the publishing thread panicked");
+        }
+    }
+}
+
+/// Starts the thread that waits for grace periods, one batch at a time. It ends when its sender is dropped.
+fn start_reclaimer(commands: SyncSender<Command>) -> Result<Sender<Vec<Place>>, FastPathError> {
+    let (retired, batches) = channel::<Vec<Place>>();
+    let reclaim = move || {
+        for batch in batches {
+            if let Err(error) = grace::wait() {
+                // The slots stay unused: lost memory is better than a torn answer.
+                tracing::error!(%error, slots = batch.len(), "no grace period; slots are lost");
+            } else if commands.send(Command::Returned(batch)).is_err() {
+                break;
+            }
+        }
+    };
+    Builder::new().name("reclaim".into()).spawn(reclaim).map_err(FastPathError::Thread)?;
+    Ok(retired)
+}
+
+/// Time from the offer of an answer, made when the client has been answered, to its publication.
+#[derive(Clone, Copy, Debug, Default)]
+struct Delay {
+    sum: Duration,
+    max: Duration,
+    count: u32,
+}
+
+impl Delay {
+    fn add(&mut self, delay: Duration) {
+        self.sum = self.sum.saturating_add(delay);
+        self.max = self.max.max(delay);
+        self.count = self.count.saturating_add(1);
+    }
+
+    fn mean_us(self) -> u64 {
+        self.sum.checked_div(self.count).unwrap_or_default().as_micros() as u64
+    }
+}
+
+/// The state of the thread.
+struct Writer {
+    loaded: Loaded,
+    table: AnswerTable,
+    settings: MappedArray,
+    hash_key: [u64; abi::HASH_KEY_WORDS],
+    counters: PerCpuArray<MapData, Shared<Counters>>,
+    kernel_clock: KernelClock,
+    clock: Arc<dyn Clock>,
+    log: Option<aya_log::EbpfLogger<super::log::ToTracing>>,
+    retired: Sender<Vec<Place>>,
+    /// Slots in the hands of the reclaimer.
+    retiring: usize,
+    counts: PublisherStatus,
+    delay: Delay,
+    buckets: u32,
+    blocks: u32,
+    /// When to look at the clock next, in nanoseconds of CLOCK_BOOTTIME.
+    next_tick_boot_ns: u64,
+}
+
+impl Writer {
+    fn new(
+        object: &[u8],
+        config: &FastPathConfig,
+        clock: Arc<dyn Clock>,
+        retired: Sender<Vec<Place>>,
+    ) -> Result<Self, FastPathError> {
+        let (buckets, blocks) = dimensions(config.cache_size);
+        let mut loaded = Loaded::load(object, config, buckets, blocks)?;
+        let (map, program) = loaded.take_clock()?;
+        let kernel_clock = KernelClock::calibrate(map, program)?;
+        let found = kernel_clock.sample(program)?.abi_version;
+        if found != ABI_VERSION {
+            return Err(FastPathError::Abi { found, expected: ABI_VERSION });
+        }
+        let boot_offset_ns = kernel_clock.boot_offset_ns(program)?;
+        let table = AnswerTable::new(loaded.map_buckets()?, loaded.map_answers()?, blocks);
+        let settings = loaded.map_settings()?;
+        let initial = initial_settings(config, &table, &kernel_clock, boot_offset_ns);
+        store_settings(&settings, &initial);
+        let log = config.log.then(|| super::log::start(loaded.ebpf_mut())).flatten();
+        let mut writer = Self {
+            counters: loaded.take_counters()?,
+            hash_key: initial.hash_key,
+            loaded,
+            table,
+            settings,
+            kernel_clock,
+            clock,
+            log,
+            retired,
+            retiring: 0,
+            counts: PublisherStatus::default(),
+            delay: Delay::default(),
+            buckets,
+            blocks,
+            next_tick_boot_ns: 0,
+        };
+        for interface in &config.interfaces {
+            writer.loaded.attach(interface, config.mode)?;
+        }
+        Ok(writer)
+    }
+
+    fn run(mut self, inbox: &Receiver<Command>) {
+        loop {
+            match inbox.recv_timeout(TICK) {
+                Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(command) => self.obey(command),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            self.look_at_the_clock();
+            self.hand_over_retired();
+        }
+        // XDP must not answer between here and its detachment, when nobody refreshes its clock any more.
+        self.store_setting(std::mem::offset_of!(Settings, abi_version), first_word(MODE_OFF));
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Publish(publication, offered_at) => self.publish(&publication, offered_at),
+            Command::Returned(places) => {
+                self.retiring -= places.len();
+                self.table.give_back(&places);
+            }
+            // The asker may have gone; then nobody misses the reply.
+            Command::Status(reply) => _ = reply.send(self.status()),
+            Command::Dump(reply) => _ = reply.send(self.dump()),
+            Command::Flush(reply) => {
+                let count = self.table.published();
+                self.table.flush();
+                _ = reply.send(count);
+            }
+            Command::Stop => {}
+        }
+    }
+
+    fn publish(&mut self, publication: &Publication, offered_at: Instant) {
+        let now_boot_ns = self.clock.now().boot_ns;
+        let result = slot::render(publication, &self.hash_key, now_boot_ns);
+        match result.map(|prepared| self.table.publish(&prepared.entry(), now_boot_ns)) {
+            Ok(Ok(())) => return self.delay.add(offered_at.elapsed()),
+            // Unfit for ever: the offer stays marked as taken, so that it is not made again.
+            Err(NotPublishable::Unfit(error)) => {
+                tracing::debug!(qname = %publication.name, qtype = %publication.qtype, %error, "not publishable");
+                self.counts.refused_unfit += 1;
+                return;
+            }
+            Err(NotPublishable::Expired) => self.counts.refused_expired += 1,
+            Ok(Err(Refusal::NoRoom)) => self.counts.refused_no_room += 1,
+            Ok(Err(Refusal::TagTaken)) => self.counts.refused_tag_taken += 1,
+        }
+        publication.published.store(false, Ordering::Relaxed);
+    }
+
+    /// Refreshes the kernel half's clock, retires what has expired, passes on the kernel half's messages.
+    fn look_at_the_clock(&mut self) {
+        let now_boot_ns = self.clock.now().boot_ns;
+        self.table.retire_expired(now_boot_ns);
+        if now_boot_ns < self.next_tick_boot_ns {
+            return;
+        }
+        self.next_tick_boot_ns = now_boot_ns + TICK.as_nanos() as u64;
+        match self.loaded.clock_program().and_then(|program| Ok(self.kernel_clock.boot_offset_ns(program)?)) {
+            Ok(offset) => self.store_setting(std::mem::offset_of!(Settings, boot_offset_ns), offset),
+            Err(error) => tracing::error!(%error, "the kernel half's clock was not refreshed"),
+        }
+        if let Some(log) = &mut self.log {
+            log.flush();
+        }
+    }
+
+    /// Gives retired slots to the reclaimer, unless it still has some: batches grow while it waits.
+    fn hand_over_retired(&mut self) {
+        if self.retiring == 0 {
+            let places = self.table.take_limbo();
+            if !places.is_empty() {
+                self.retiring = places.len();
+                if self.retired.send(places).is_err() {
+                    tracing::error!("the reclaiming thread is gone; retired slots are lost");
+                }
+            }
+        }
+    }
+
+    fn dump(&self) -> Vec<FastPathEntry> {
+        let now_boot_ns = self.clock.now().boot_ns;
+        let mut answers: Vec<_> = self.table.slots().filter_map(|words| slot::describe(&words, now_boot_ns)).collect();
+        answers.sort_by(|a, b| (&a.name, &a.rtype, &a.form).cmp(&(&b.name, &b.rtype, &b.form)));
+        answers
+    }
+
+    fn status(&self) -> FastPathStatus {
+        let interface =
+            |at: &super::program::Attachment| InterfaceStatus { name: at.interface.clone(), mode: at.mode.to_owned() };
+        FastPathStatus {
+            interfaces: self.loaded.attachments.iter().map(interface).collect(),
+            maps: self.map_status(),
+            published: self.table.published() as u64,
+            publisher: PublisherStatus {
+                published: self.delay.count.into(),
+                retiring: self.retiring as u64,
+                delay_mean_us: self.delay.mean_us(),
+                delay_max_us: self.delay.max.as_micros() as u64,
+                ..self.counts
+            },
+            counters: self.counters(),
+        }
+    }
+
+    fn map_status(&self) -> Vec<MapStatus> {
+        let map = |name: &str, entries: u64, max_entries: u64, length: usize| MapStatus {
+            name: name.to_owned(),
+            entries,
+            max_entries,
+            memory_bytes: max_entries * length as u64,
+        };
+        let used_blocks = (self.table.used_bytes() / size_of::<AnswerBlock>()) as u64;
+        let capacity = u64::from(self.buckets);
+        vec![
+            map(map_name::BUCKETS, (self.table.published() as u64).min(capacity), capacity, size_of::<Bucket>()),
+            map(map_name::ANSWERS, used_blocks, self.blocks.into(), size_of::<AnswerBlock>()),
+            map(map_name::SETTINGS, 1, 1, size_of::<Settings>()),
+        ]
+    }
+
+    fn counters(&self) -> Vec<(String, u64)> {
+        let mut sums = [0; OUTCOMES];
+        match self.counters.get(&0, 0) {
+            Ok(values) => {
+                for value in values.iter() {
+                    for (sum, count) in sums.iter_mut().zip(value.0.as_array()) {
+                        *sum += count;
+                    }
+                }
+            }
+            Err(error) => tracing::error!(%error, "the kernel half's counters cannot be read"),
+        }
+        Outcome::ALL.iter().zip(sums).map(|((_, name), sum)| ((*name).to_owned(), sum)).collect()
+    }
+
+    /// Stores one aligned word of the settings.
+    fn store_setting(&self, offset: usize, value: u64) {
+        self.settings.words()[offset / 8].store(value, Ordering::Release);
+    }
+}
+
+/// Buckets and blocks for so many answers of ordinary size.
+///
+/// Two entries a bucket on average leave room for four times as many small answers; see the spike on full buckets.
+pub(super) fn dimensions(cache_size: u32) -> (u32, u32) {
+    let buckets = (cache_size / 2).max(2).next_power_of_two();
+    let usable_len = (SLOT_START_MAX * LINE_LEN) as u64;
+    let blocks = (u64::from(cache_size) * TYPICAL_SLOT_LEN).div_ceil(usable_len).max(BLOCKS_MIN);
+    (buckets, u32::try_from(blocks).unwrap_or(u32::MAX))
+}
+
+fn initial_settings(
+    config: &FastPathConfig,
+    table: &AnswerTable,
+    kernel_clock: &KernelClock,
+    boot_offset_ns: u64,
+) -> Settings {
+    let mut settings = Settings {
+        abi_version: ABI_VERSION,
+        mode: MODE_SERVE,
+        bucket_shift: table.bucket_shift(),
+        log_one_in: if config.log { LOG_ONE_IN } else { 0 },
+        jiffy_ns: kernel_clock.jiffy_ns,
+        boot_offset_ns,
+        hash_key: rand::random(),
+        ..Settings::zeroed()
+    };
+    for endpoint in &config.listen {
+        let (count, room) = match endpoint {
+            SocketAddr::V4(_) => (&mut settings.listen_v4_count, &mut settings.listen_v4.len()),
+            SocketAddr::V6(_) => (&mut settings.listen_v6_count, &mut settings.listen_v6.len()),
+        };
+        let index = *count as usize;
+        if index == *room {
+            tracing::warn!(%endpoint, "too many listening addresses for the kernel half; the daemon alone serves this one");
+            continue;
+        }
+        *count += 1;
+        let port = endpoint.port().to_be_bytes();
+        match endpoint.ip() {
+            IpAddr::V4(ip) => settings.listen_v4[index] = ListenV4 { address: ip.octets(), port, padding: [0; 2] },
+            IpAddr::V6(ip) => settings.listen_v6[index] = ListenV6 { address: ip.octets(), port, padding: [0; 6] },
+        }
+    }
+    settings
+}
+
+/// Writes all settings, the word that lets XDP answer last.
+fn store_settings(memory: &MappedArray, settings: &Settings) {
+    let words: &[u64; size_of::<Settings>() / 8] = bytemuck::must_cast_ref(settings);
+    for (word, value) in memory.words().iter().zip(words).rev() {
+        word.store(*value, Ordering::Release);
+    }
+}
+
+/// The first word of the settings.
+fn first_word(mode: u32) -> u64 {
+    bytemuck::must_cast([ABI_VERSION, mode])
+}
+
+const _: () = assert!(std::mem::offset_of!(Settings, abi_version) == 0 && std::mem::offset_of!(Settings, mode) == 4);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_cache_stays_under_64_mib() {
+        let (buckets, blocks) = dimensions(100_000);
+        let bytes = buckets as usize * size_of::<Bucket>() + blocks as usize * size_of::<AnswerBlock>();
+        assert!(bytes < 64 << 20, "{bytes}");
+        assert!(dimensions(1).0 >= 2 && dimensions(u32::MAX / 4).0.is_power_of_two());
+    }
+}

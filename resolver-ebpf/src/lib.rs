@@ -5,8 +5,11 @@
 //! fast path: admit → look up → reply). [`slot`] writes and reads what the daemon publishes; [`host`] is the fast path on
 //! plain memory, for tests.
 //!
-//! Refuses: allocation, panics, and every dependency on a BPF library; those live in the binaries.
+//! Refuses: allocation and panics (but for [`host`]), and every dependency on a BPF library; those live in the binaries.
 #![no_std]
+
+#[cfg(not(target_arch = "bpf"))]
+extern crate std;
 
 pub mod abi;
 #[cfg(not(target_arch = "bpf"))]

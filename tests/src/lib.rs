@@ -1,1 +1,4 @@
-//! Harness.
+//! The test harness: what the test targets share.
+
+#[cfg(feature = "lab")]
+pub mod kernel;

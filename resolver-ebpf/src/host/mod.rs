@@ -1,10 +1,13 @@
 //! The fast path on plain memory: what tests, fuzzers and tools use in place of packets and maps.
 //!
 //! In: bytes of a frame, words of a store. Out: what [`crate::serve::serve`] does with them.
-//! Not compiled for BPF.
+//! [`vectors`] is the table of frames that run through the host and through the kernel; both must agree, byte for byte.
+//! Not compiled for BPF, and the only room that allocates.
 
 mod frame;
+pub mod message;
 mod store;
+pub mod vectors;
 
 pub use frame::{FrameTooLong, PlainFrame};
-pub use store::PlainStore;
+pub use store::{OwnedStore, PlainStore, StoreFull};

@@ -1,6 +1,10 @@
 //! The maps as plain memory, or as memory mapped from the kernel.
 
-use crate::abi::{BLOCK_LINES, LINE_LEN, Place, SLOT_REACH_WORDS, SLOT_START_MAX, Settings};
+use std::vec::Vec;
+
+use crate::abi::{ABI_VERSION, BLOCK_LINES, BUCKET_ENTRIES, BucketEntry, LINE_LEN, MODE_SERVE, Place, SLOT_START_MAX, SLOT_REACH_WORDS, SLOT_WORDS_MAX, Settings};
+use crate::slot::{Answer, SlotError, answer_key_hash, render};
+use crate::wire::name::tag;
 use crate::serve::{Bucket, SharedWord, Slot, Store};
 
 /// The maps of the fast path, borrowed.
@@ -36,5 +40,88 @@ impl Store for PlainStore<'_> {
 
     fn jiffies(&self) -> u64 {
         self.jiffies
+    }
+}
+
+/// Why an answer did not get into an [`OwnedStore`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StoreFull {
+    /// It cannot be published at all.
+    Slot(SlotError),
+    /// Its bucket has no free entry.
+    Bucket,
+    /// No block has room for it.
+    Answers,
+}
+
+/// The maps in memory of their own. Answers are only ever added.
+#[derive(Debug)]
+pub struct OwnedStore {
+    /// `SETTINGS`.
+    pub settings: Settings,
+    /// What the kernel's jiffies stand at.
+    pub jiffies: u64,
+    buckets: Vec<Bucket>,
+    answers: Vec<SharedWord>,
+    /// First free line.
+    free_line: usize,
+}
+
+impl OwnedStore {
+    /// An empty store of `2^bucket_bits` buckets and `blocks` blocks, serving, with the clock at `now_boot_ns`.
+    pub fn new(bucket_bits: u32, blocks: usize, now_boot_ns: u64) -> Self {
+        let mut settings: Settings = bytemuck::Zeroable::zeroed();
+        settings.abi_version = ABI_VERSION;
+        settings.mode = MODE_SERVE;
+        settings.bucket_shift = 64 - bucket_bits;
+        // No jiffy has a length, so the clock stands still, here and in the kernel.
+        settings.boot_offset_ns = now_boot_ns;
+        let mut key = 0x9E37_79B9_7F4A_7C15u64;
+        for word in &mut settings.hash_key {
+            key = key.wrapping_mul(0xD120_0000_0000_0000 | 0x5DEE_CE66_D5A5).wrapping_add(0xB) ^ key >> 29;
+            *word = key;
+        }
+        let words = |count: usize| (0..count).map(|_| SharedWord::new(0));
+        Self {
+            settings,
+            jiffies: 0,
+            buckets: (0..1usize << bucket_bits).map(|_| [const { SharedWord::new(0) }; BUCKET_ENTRIES]).collect(),
+            answers: words(blocks * BLOCK_LINES * LINE_LEN / 8).collect(),
+            free_line: 0,
+        }
+    }
+
+    /// The store as the fast path sees it.
+    pub fn view(&self) -> PlainStore<'_> {
+        PlainStore {
+            settings: &self.settings,
+            buckets: &self.buckets,
+            answers: &self.answers,
+            jiffies: self.jiffies,
+        }
+    }
+
+    /// Publishes an answer and returns its place.
+    ///
+    /// # Errors
+    /// When it does not fit.
+    pub fn publish(&mut self, answer: &Answer<'_>) -> Result<Place, StoreFull> {
+        let mut words = [0; SLOT_WORDS_MAX];
+        let lines = render(answer, &mut words).map_err(StoreFull::Slot)?;
+        if self.free_line % BLOCK_LINES > SLOT_START_MAX {
+            self.free_line = self.free_line.next_multiple_of(BLOCK_LINES);
+        }
+        let place = Place::new((self.free_line / BLOCK_LINES) as u32, (self.free_line % BLOCK_LINES) as u32);
+        let at = self.free_line * LINE_LEN / 8;
+        let slot = self.answers.get(at..at + lines * LINE_LEN / 8).ok_or(StoreFull::Answers)?;
+        for (to, from) in slot.iter().zip(words) {
+            to.store(from);
+        }
+        let hash = answer_key_hash(answer.name, answer.qtype, answer.dnssec_ok, &self.settings.hash_key);
+        let bucket = self.buckets.get((hash >> self.settings.bucket_shift) as usize).ok_or(StoreFull::Bucket)?;
+        let entry = bucket.iter().find(|entry| entry.load() == 0).ok_or(StoreFull::Bucket)?;
+        entry.store(bytemuck::must_cast(BucketEntry { place, tag: tag(hash) }));
+        self.free_line += lines;
+        Ok(place)
     }
 }

@@ -33,7 +33,7 @@ pub(super) struct Plan {
 pub(super) fn plan(settings: &Settings, jiffies: u64, query: &Query, found: &Found<'_>) -> Result<Plan, Outcome> {
     let now_ns = jiffies.wrapping_mul(settings.jiffy_ns).wrapping_add(settings.boot_offset_ns);
     let left_ns = found.expires_at_boot_ns().saturating_sub(now_ns).min(FAST_TTL_NS_MAX);
-    let ttl_s = seconds_left(left_ns);
+    let ttl_s = low_u32(whole_seconds(left_ns));
     if ttl_s == 0 {
         return Err(Outcome::PassExpired);
     }
@@ -41,7 +41,7 @@ pub(super) fn plan(settings: &Settings, jiffies: u64, query: &Query, found: &Fou
     if dns_len > query.payload_len_max {
         return Err(Outcome::PassTooLarge);
     }
-    Ok(Plan { dns_len, ttl_raw: ttl_s.to_be(), now_s: seconds_of(now_ns) })
+    Ok(Plan { dns_len, ttl_raw: ttl_s.to_be(), now_s: low_u32(whole_seconds(now_ns)) })
 }
 
 /// Length of header and question, in bytes.
@@ -92,7 +92,7 @@ fn resize<F: Frame>(frame: &mut F, len: usize, body_at: usize) -> bool {
 #[inline(always)]
 fn move_front<F: Frame>(frame: &mut F, front: usize, by: u32) -> bool {
     let Ok(by) = usize::try_from(by) else { return false };
-    for turn in 0..FRONT_WORDS_MAX {
+    for turn in 0..=FRONT_WORDS_MAX {
         let to = turn.wrapping_mul(8);
         if to >= front {
             return true;
@@ -211,21 +211,18 @@ fn body_sum(found: &Found<'_>, with_opt: bool, ttl_raw: u32) -> u64 {
     found.body_sum(with_opt).wrapping_add(at_even).wrapping_add(at_odd)
 }
 
-/// Whole seconds in `left_ns` (at most [`FAST_TTL_NS_MAX`]): never too many, short by at most 50 µs.
-/// A multiplication, since a division costs more than all the rest of the plan.
+/// Whole seconds in `ns`, for anything below 40 years.
+/// Two multiplications, since a division costs more than all the rest of the plan.
 #[inline(always)]
-pub(super) fn seconds_left(left_ns: u64) -> u32 {
-    // 288_230_376 = 2^58 / 10^9, rounded down; the product is below 2^63.
-    low_u32((left_ns >> 12).wrapping_mul(288_230_376) >> 46)
+fn whole_seconds(ns: u64) -> u64 {
+    // 36_028_797 = 2^55 / 10^9, rounded down, so the estimate is never too high, and too low by one at most.
+    let estimate = (ns >> 24).wrapping_mul(36_028_797) >> 31;
+    let rest = ns.wrapping_sub(estimate.wrapping_mul(NS_PER_S));
+    if rest >= NS_PER_S { estimate.wrapping_add(1) } else { estimate }
 }
 
-/// The second that `boot_ns` lies in, give or take 20 ms.
-#[inline(always)]
-fn seconds_of(boot_ns: u64) -> u32 {
-    // 36_028_797 = 2^55 / 10^9, rounded down; right for the first 200 years.
-    low_u32((boot_ns >> 24).wrapping_mul(36_028_797) >> 31)
-}
-
+/// Nanoseconds in a second.
+const NS_PER_S: u64 = 1_000_000_000;
 /// [`FAST_TTL_S_MAX`] in nanoseconds.
 const FAST_TTL_NS_MAX: u64 = 86_400_000_000_000;
 /// Words of the longest front: IPv6 headers, DNS header, longest name, end of question.
@@ -233,3 +230,18 @@ const FRONT_WORDS_MAX: usize = (14 + 40 + 8 + DNS_HEADER_LEN + NAME_WORDS_MAX * 
 
 const _: () = assert!(FAST_TTL_S_MAX == 86_400);
 const _: () = assert!(SLOT_WORDS_MAX < 256);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_whole_and_exact() {
+        let year_s = 31_557_600u64;
+        for second in [0, 1, 2, 59, 60, 299, 300, 3_599, 86_399, 86_400, year_s, 10 * year_s, 39 * year_s] {
+            for ns in [0, 1, 16_777_215, 16_777_216, 500_000_000, 999_999_999] {
+                assert_eq!(whole_seconds(second * NS_PER_S + ns), second, "{second} s and {ns} ns");
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The fast path on the host: every vector, every kind of room, and frames that were damaged at random.
+
+use resolver_ebpf::abi::Outcome;
+use resolver_ebpf::host::message::{ClientOpt, ClientQuery};
+use resolver_ebpf::host::vectors::{self, Vector, wire_name};
+use resolver_ebpf::host::{OwnedStore, PlainFrame};
+use resolver_ebpf::serve::serve;
+
+/// Room that is enough for everything.
+const ROOM: usize = 1300;
+
+/// Runs a vector with so much room before and behind the frame.
+fn check(store: &mut OwnedStore, vector: &Vector, head_room: usize, tail_room: usize) {
+    store.settings.mode = vector.mode;
+    store.settings.abi_version = vector.abi_version;
+    let mut frame = PlainFrame::new(&vector.frame, head_room, tail_room).unwrap();
+    let outcome = serve(&mut frame, &store.view());
+    assert_eq!(outcome, vector.outcome, "{} (room {head_room}, {tail_room})", vector.name);
+    assert_eq!(hex(frame.bytes()), hex(&vector.result), "{} (room {head_room}, {tail_room})", vector.name);
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().chunks(16).map(|c| c.join(" ") + "\n").collect()
+}
+
+#[test]
+fn every_vector_comes_out_as_told() {
+    let mut store = vectors::store();
+    for vector in vectors::vectors() {
+        check(&mut store, &vector, 0, ROOM);
+    }
+}
+
+#[test]
+fn every_outcome_has_a_vector() {
+    let vectors = vectors::vectors();
+    for (outcome, name) in Outcome::ALL {
+        // Only a frame without room brings this one; see below.
+        let is_elsewhere = *outcome == Outcome::PassNoRoom;
+        assert!(is_elsewhere || vectors.iter().any(|vector| vector.outcome == *outcome), "no vector for {name}");
+    }
+}
+
+#[test]
+fn without_tail_room_the_head_grows_and_the_answer_is_the_same() {
+    let mut store = vectors::store();
+    for vector in vectors::vectors() {
+        check(&mut store, &vector, ROOM, 0);
+    }
+}
+
+#[test]
+fn without_any_room_a_growing_answer_is_passed_and_the_frame_kept() {
+    let mut store = vectors::store();
+    for mut vector in vectors::vectors() {
+        if vector.outcome.is_answer() && vector.result.len() > vector.frame.len() {
+            vector.outcome = Outcome::PassNoRoom;
+            vector.result = vector.frame.clone();
+        }
+        check(&mut store, &vector, 0, 0);
+    }
+}
+
+#[test]
+fn head_growth_by_any_number_of_bytes_moves_the_front_whole() {
+    let mut store = vectors::store();
+    for padding in 0..60 {
+        for name in ["www.example.com", "insecure.example"] {
+            let base = ClientQuery::new(&wire_name(name), 1);
+            for opt in [None, Some(ClientOpt::new(1232, true))] {
+                let query = ClientQuery { opt, padding: vec![0x5a; padding], ..base.clone() };
+                let record = vectors::records()
+                    .into_iter()
+                    .find(|r| r.name == query.name && r.qtype == 1 && r.dnssec_ok == query.opt.is_some())
+                    .unwrap();
+                let vector = Vector {
+                    name: format!("{name}, {padding} bytes of padding"),
+                    mode: 1,
+                    abi_version: resolver_ebpf::abi::ABI_VERSION,
+                    frame: query.frame(),
+                    outcome: if record.secure { Outcome::AnsweredSecure } else { Outcome::AnsweredInsecure },
+                    result: query.answered(&record.answer(), 300),
+                };
+                check(&mut store, &vector, 256, 0);
+                check(&mut store, &vector, 256, 7);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_answer_marks_its_slot_with_the_second_and_a_pass_does_not() {
+    let store = vectors::store();
+    let used = |store: &OwnedStore| {
+        let words = store.view().answers.iter().step_by(8).map(|_| 0u32).count();
+        (0..words)
+            .filter(|line| store.view().answers[line * 8 + 3].load() as u32 == (vectors::NOW_BOOT_NS / 1_000_000_000) as u32)
+            .count()
+    };
+    let before = used(&store);
+    let miss = ClientQuery::new(&wire_name("absent.example.com"), 1);
+    let hit = ClientQuery::new(&wire_name("www.example.com"), 1);
+    for (query, expected) in [(&miss, before), (&hit, before + 1), (&hit, before + 1)] {
+        serve(&mut PlainFrame::new(&query.frame(), 0, ROOM).unwrap(), &store.view());
+        assert_eq!(used(&store), expected);
+    }
+}
+
+#[test]
+fn damaged_frames_never_panic_and_a_pass_leaves_them_as_they_came() {
+    let store = vectors::store();
+    let seeds: Vec<Vec<u8>> = vectors::vectors().into_iter().map(|vector| vector.frame).collect();
+    let mut random = Random(0x0123_4567_89ab_cdef);
+    let (mut answered, mut passed) = (0u32, 0u32);
+    for _ in 0..100_000 {
+        let mut bytes = seeds[random.below(seeds.len())].clone();
+        for _ in 0..random.below(4) {
+            if bytes.is_empty() {
+                continue;
+            }
+            let at = random.below(bytes.len());
+            match random.below(4) {
+                0 => bytes[at] ^= 1 << random.below(8),
+                1 => bytes[at] = random.below(256) as u8,
+                2 => bytes.truncate(at),
+                _ => bytes.insert(at, random.below(256) as u8),
+            }
+        }
+        let mut frame = PlainFrame::new(&bytes, random.below(300), random.below(300)).unwrap();
+        if serve(&mut frame, &store.view()).is_answer() {
+            answered += 1;
+        } else {
+            passed += 1;
+            assert_eq!(frame.bytes(), bytes);
+        }
+    }
+    assert!(answered > 10_000 && passed > 10_000, "{answered} answered, {passed} passed");
+}
+
+#[test]
+fn noise_is_passed() {
+    let store = vectors::store();
+    let mut random = Random(42);
+    for _ in 0..20_000 {
+        let bytes: Vec<u8> = (0..random.below(600)).map(|_| random.below(256) as u8).collect();
+        let mut frame = PlainFrame::new(&bytes, 64, 64).unwrap();
+        assert!(!serve(&mut frame, &store.view()).is_answer());
+        assert_eq!(frame.bytes(), bytes);
+    }
+}
+
+/// xorshift64, so that every run is the same.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 16) as usize % limit
+    }
+}

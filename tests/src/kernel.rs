@@ -1,0 +1,183 @@
+//! The kernel half, loaded for a test: its maps as memory, its programs by test-run.
+//!
+//! In: the object that the BPF build left. Out: frames and counters.
+//! Refuses to attach or pin anything; a test that wants an interface makes its own namespace.
+
+use std::path::PathBuf;
+use std::ptr::NonNull;
+
+use aya::maps::{Map, MapData, PerCpuArray};
+use aya::programs::{ProgramFd, TestRun, TestRunOptions, Xdp};
+use aya::{Ebpf, EbpfLoader};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use resolver_ebpf::abi::{AnswerBlock, Bucket, Counters, OUTCOMES, Settings, map_name};
+use resolver_ebpf::host::{OwnedStore, PlainStore};
+use resolver_ebpf::serve::{self, SharedWord};
+
+/// Path of a BPF object: that of `RESOLVER_BPF_OBJECT` for `xdp`, else where the build leaves it.
+pub fn object_path(name: &str) -> PathBuf {
+    match std::env::var_os("RESOLVER_BPF_OBJECT") {
+        Some(path) if name == "xdp" => path.into(),
+        _ => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/bpf/bpfel-unknown-none/bpf").join(name),
+    }
+}
+
+/// The memory of an mmapable array map.
+#[derive(Debug)]
+pub struct MappedMap {
+    start: NonNull<SharedWord>,
+    words: usize,
+}
+
+// SAFETY: the mapping is shared memory of words that everybody accesses atomically, and lives as long as the value.
+#[expect(unsafe_code, reason = "bridge between aya and mapped memory")]
+unsafe impl Send for MappedMap {}
+// SAFETY: as for `Send`.
+#[expect(unsafe_code, reason = "bridge between aya and mapped memory")]
+unsafe impl Sync for MappedMap {}
+
+impl MappedMap {
+    /// Maps `bytes` bytes of an array map.
+    ///
+    /// # Panics
+    /// When the kernel refuses.
+    #[expect(unsafe_code, reason = "bridge between aya and mapped memory")]
+    pub fn new(map: &MapData, bytes: usize) -> Self {
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice; nothing else refers to it.
+        let start = unsafe {
+            mmap(None, bytes.try_into().expect("not empty"), protection, MapFlags::MAP_SHARED, map.fd(), 0)
+        };
+        Self { start: start.expect("map the array").cast(), words: bytes / 8 }
+    }
+
+    /// The map's words.
+    #[expect(unsafe_code, reason = "bridge between aya and mapped memory")]
+    pub fn words(&self) -> &[SharedWord] {
+        // SAFETY: the mapping has so many words, starts on a page and lives as long as `self`; all access is atomic.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.words) }
+    }
+
+    /// Copies words into the map.
+    ///
+    /// # Panics
+    /// When there are too many.
+    pub fn fill(&self, words: impl Iterator<Item = u64>) {
+        for (i, word) in words.enumerate() {
+            self.words()[i].store(word);
+        }
+    }
+}
+
+impl Drop for MappedMap {
+    #[expect(unsafe_code, reason = "bridge between aya and mapped memory")]
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours, and no reference to it outlives `self`. Should it fail, the process keeps the memory.
+        let _ = unsafe { munmap(self.start.cast(), self.words * 8) };
+    }
+}
+
+/// The XDP object, loaded.
+#[derive(Debug)]
+pub struct Kernel {
+    /// For the programs.
+    pub ebpf: Ebpf,
+    /// `SETTINGS`.
+    pub settings: MappedMap,
+    /// `BUCKETS`.
+    pub buckets: MappedMap,
+    /// `ANSWERS`.
+    pub answers: MappedMap,
+}
+
+impl Kernel {
+    /// Loads the object with maps for `buckets` buckets and `blocks` blocks.
+    ///
+    /// # Panics
+    /// When it cannot be loaded; the verifier's log goes to standard error.
+    pub fn load(buckets: u32, blocks: u32) -> Self {
+        let path = object_path("xdp");
+        let mut loader = EbpfLoader::new();
+        loader.map_max_entries(map_name::BUCKETS, buckets).map_max_entries(map_name::ANSWERS, blocks);
+        let mut ebpf =
+            loader.load_file(&path).unwrap_or_else(|error| panic!("load {}: {error}", path.display()));
+        for name in ["resolver", "clock", "pass"] {
+            program(&mut ebpf, name).load().unwrap_or_else(|error| panic!("load {name}: {error}"));
+        }
+        let mapped = |name: &str, bytes: usize| match ebpf.map(name) {
+            Some(Map::Array(map)) => MappedMap::new(map, bytes),
+            other => panic!("{name} is {other:?}"),
+        };
+        let settings = mapped(map_name::SETTINGS, size_of::<Settings>());
+        let buckets = mapped(map_name::BUCKETS, buckets as usize * size_of::<Bucket>());
+        let answers = mapped(map_name::ANSWERS, blocks as usize * size_of::<AnswerBlock>());
+        Self { settings, buckets, answers, ebpf }
+    }
+
+    /// Loads the object and copies a store into its maps.
+    pub fn with_store(store: &OwnedStore) -> Self {
+        let view: PlainStore<'_> = store.view();
+        let blocks = view.answers.len() * 8 / size_of::<AnswerBlock>();
+        let kernel = Self::load(view.buckets.len() as u32, blocks as u32);
+        kernel.buckets.fill(view.buckets.iter().flatten().map(SharedWord::load));
+        kernel.answers.fill(view.answers.iter().map(SharedWord::load));
+        kernel.set(&store.settings);
+        kernel
+    }
+
+    /// Writes the settings.
+    pub fn set(&self, settings: &Settings) {
+        self.settings.fill(bytemuck::cast_slice::<_, u64>(std::slice::from_ref(settings)).iter().copied());
+    }
+
+    /// The index, as the fast path sees it.
+    pub fn bucket(&self, number: usize) -> &serve::Bucket {
+        self.buckets.words()[number * 8..].first_chunk().expect("a bucket of the index")
+    }
+
+    /// Runs a program over a frame. Out: what it returned, and the frame.
+    ///
+    /// # Panics
+    /// When the kernel refuses to run it.
+    pub fn run(&mut self, name: &str, frame: &[u8]) -> (u32, Vec<u8>) {
+        let mut out = vec![0; 4096];
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(frame);
+        options.data_out = Some(&mut out);
+        let result = program(&mut self.ebpf, name).test_run(options).expect("test-run");
+        out.truncate(result.data_size_out as usize);
+        (result.return_value, out)
+    }
+
+    /// The counters, all CPUs together.
+    ///
+    /// # Panics
+    /// When the map cannot be read.
+    pub fn counters(&self) -> Counters {
+        let map = self.ebpf.map(map_name::COUNTERS).expect("COUNTERS");
+        let map: PerCpuArray<_, [u64; OUTCOMES]> = map.try_into().expect("a per-CPU array");
+        let mut total = Counters::default();
+        for cpu in map.get(&0, 0).expect("read COUNTERS").iter() {
+            for (sum, value) in total.as_array_mut().iter_mut().zip(cpu) {
+                *sum += value;
+            }
+        }
+        total
+    }
+
+    /// Descriptor of a program.
+    ///
+    /// # Panics
+    /// When there is none of that name.
+    pub fn program_fd(&mut self, name: &str) -> ProgramFd {
+        program(&mut self.ebpf, name).fd().expect("loaded").try_clone().expect("a descriptor")
+    }
+}
+
+/// A program of an object.
+///
+/// # Panics
+/// When there is none of that name.
+pub fn program<'e>(ebpf: &'e mut Ebpf, name: &str) -> &'e mut Xdp {
+    ebpf.program_mut(name).unwrap_or_else(|| panic!("no program {name}")).try_into().expect("an XDP program")
+}

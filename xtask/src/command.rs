@@ -6,8 +6,7 @@
 use std::{
     ffi::OsStr,
     fmt::Write as _,
-    fs,
-    io,
+    fs, io,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},

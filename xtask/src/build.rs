@@ -49,12 +49,26 @@ fn bpf_objects(toolchain: &BpfToolchain) -> Result<(), Failure> {
         .env("RUSTC", &compiler.rustc)
         // Lets a stable compiler build `core`, which is what `-Z build-std` asks for.
         .env("RUSTC_BOOTSTRAP", "1")
-        .env("CARGO_ENCODED_RUSTFLAGS", BPF_FLAGS.join("\x1f"))
+        .env("CARGO_ENCODED_RUSTFLAGS", bpf_flags())
         .args(["build", "--package", "resolver-ebpf", "--features", "bpf", "--bins"])
         .args(["--target", "bpfel-unknown-none", "-Z", "build-std=core", "--profile", "bpf", "--target-dir"])
         .arg(paths::bpf_target())
         .run()
 }
 
-/// Flags of the BPF half: type information for the maps and the verifier, and unaligned loads as one instruction.
-const BPF_FLAGS: &[&str] = &["-Cdebuginfo=2", "-Clink-arg=--btf", "-Ctarget-feature=+allows-misaligned-mem-access"];
+/// Flags of the BPF half: the architecture whose kernel structures are meant, type information for the maps and the
+/// verifier, and unaligned loads as one instruction.
+fn bpf_flags() -> String {
+    let architecture = format!("--cfg=bpf_target_arch=\"{}\"", std::env::consts::ARCH);
+    let flags = [
+        architecture.as_str(),
+        "-Cdebuginfo=2",
+        "-Clink-arg=--btf",
+        "-Clinker=bpf-linker",
+        "-Ctarget-feature=+allows-misaligned-mem-access",
+    ];
+    flags.join(ENCODED_FLAG_SEPARATOR)
+}
+
+/// What stands between flags in `CARGO_ENCODED_RUSTFLAGS`.
+const ENCODED_FLAG_SEPARATOR: &str = "\x1f";

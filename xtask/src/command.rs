@@ -6,8 +6,7 @@
 use std::{
     ffi::OsStr,
     fmt::Write as _,
-    fs,
-    io::{self, Write as _},
+    fs, io,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
@@ -287,8 +286,7 @@ impl Tool {
     /// Prints the command on standard error and returns the line.
     fn announce(&self) -> String {
         let line = self.line();
-        // A closed standard error is no reason to stop.
-        let _ = writeln!(io::stderr(), "+ {line}");
+        eprintln!("+ {line}");
         line
     }
 }

@@ -65,6 +65,8 @@ pub struct Interface {
     pub ipv4: Ipv4Addr,
     /// Its first IPv6 address.
     pub ipv6: Ipv6Addr,
+    /// Its link-local address, the same in every run.
+    pub link_local: Ipv6Addr,
 }
 
 /// A server to forward to.

@@ -122,11 +122,9 @@ pub fn up(csum: Switch) -> Result<Facts, Failure> {
     let started = Instant::now();
     let signed_anew = signing::ensure()?;
     let wanted = facts(csum);
-    if !signed_anew && is_whole() {
-        if Facts::read().as_ref() != Some(&wanted) {
-            topology::set_checksum_offload(csum == Switch::On)?;
-            wanted.write()?;
-        }
+    if !signed_anew && is_up_as(&wanted) {
+        topology::set_checksum_offload(csum == Switch::On)?;
+        wanted.write()?;
         return Ok(wanted);
     }
     down()?;
@@ -170,11 +168,12 @@ fn exec(namespace: &str, command: &[String]) -> Result<(), Failure> {
     Err(inside(namespace)?.args(command).replace_us())
 }
 
-/// Whether namespaces and servers are all there.
-fn is_whole() -> bool {
-    topology::namespaces().iter().all(topology::exists)
+/// Whether a lab like this is up, but for its checksum offload, which can be changed.
+fn is_up_as(wanted: &Facts) -> bool {
+    let noted = Facts::read().map(|noted| Facts { checksum_offload: wanted.checksum_offload, ..noted });
+    noted.as_ref() == Some(wanted)
+        && topology::namespaces().iter().all(topology::exists)
         && servers::plans().iter().all(|plan| process::is_running(plan.name))
-        && Facts::read().is_some()
 }
 
 /// Removes pinned programs and maps of our interfaces: without their namespace they are attached to nothing.

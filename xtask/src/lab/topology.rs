@@ -57,6 +57,7 @@ pub fn namespaces() -> [Namespace; 3] {
         mac: format!("02:53:00:00:00:{number:02x}"),
         ipv4: Ipv4Addr::new(10, 53, link, host),
         ipv6: Ipv6Addr::new(0xfd53, 0, 0, link.into(), 0, 0, 0, host.into()),
+        link_local: Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, number.into()),
     };
     [
         named("client", vec![end("c0", 1, 0, 2)]),
@@ -136,10 +137,12 @@ fn join(one: (&Namespace, &Interface), other: (&Namespace, &Interface)) -> Resul
     let peer_end = ["type", "veth", "peer", "name", &peer.name, "address", &peer.mac, "netns", &other.0.name];
     ip(&[pair.as_slice(), &peer_end].concat())?;
     for (namespace, end) in [one, other] {
-        // No link-local address: it would be unusable for a second, and nothing here needs it.
+        // The kernel's own link-local address would be unusable for a second. One has to be there, though: a router
+        // asks for the next hop's hardware address from it.
         ip(&["-n", &namespace.name, "link", "set", &end.name, "addrgenmode", "none", "up"])?;
         add_address(namespace, end, &format!("{}/24", end.ipv4))?;
         add_address(namespace, end, &format!("{}/64", end.ipv6))?;
+        add_address(namespace, end, &format!("{}/64", end.link_local))?;
     }
     Ok(())
 }

@@ -148,7 +148,11 @@ fn sets_off_the_path_are_not_passed_on() {
         (same_name.owner, same_name.rtype) = (name("www.example.net"), RecordType::TXT);
         response.answer.push(same_name);
         response.authority.push(set);
-        response.authority.push(unsigned_set(&name("example.net"), RecordType::NS, vec![b"\x01x\x00".as_slice().into()]));
+        response.authority.push(unsigned_set(
+            &name("example.net"),
+            RecordType::NS,
+            vec![b"\x01x\x00".as_slice().into()],
+        ));
     });
     let run = world.resolve("www.example.net", RecordType::A);
     assert_eq!(owners(run.is_secure()), ["www.example.net. A"]);

@@ -20,10 +20,7 @@ fn a_signed_answer_below_an_anchor_is_secure() {
         assert_eq!(validated.response().answer.len(), 1);
         assert_eq!(validated.response().answer[0].signatures.len(), 1);
         assert_eq!(validated.ttl_s(), TTL_S);
-        assert_eq!(
-            run.asked,
-            ["example.org. DS", "org. DS", ". DNSKEY", "org. DNSKEY", "example.org. DNSKEY"]
-        );
+        assert_eq!(run.asked, ["example.org. DS", "org. DS", ". DNSKEY", "org. DNSKEY", "example.org. DNSKEY"]);
     }
 }
 
@@ -356,7 +353,11 @@ fn a_signer_that_is_no_zone_above_the_owner_is_not_believed() {
     let terms = world.zone("org").terms;
     for signer in ["evil.org", "www.example.org", "a.www.example.org", "ple.org"] {
         world.breaks.clear();
-        let signature = evil.sign(&world.zone("example.org").set(&name("www.example.org"), RecordType::A, &name("www.example.org")), &name(signer), terms);
+        let signature = evil.sign(
+            &world.zone("example.org").set(&name("www.example.org"), RecordType::A, &name("www.example.org")),
+            &name(signer),
+            terms,
+        );
         world.break_reply("www.example.org", RecordType::A, move |response| {
             response.answer[0].signatures = vec![signature.clone()];
         });

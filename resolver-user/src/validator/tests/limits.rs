@@ -60,11 +60,13 @@ fn colliding_keys_and_signatures_cost_a_bounded_number_of_checks() {
     world.resolve("org", RecordType::SOA).is_secure();
     world.break_reply("www.org", RecordType::A, |response| {
         let good = response.answer[0].signatures[0].clone();
-        response.answer[0].signatures = (0..100).map(|index| {
-            let mut bad = good.clone();
-            bad.signature[0] ^= index + 1;
-            bad
-        }).collect();
+        response.answer[0].signatures = (0..100)
+            .map(|index| {
+                let mut bad = good.clone();
+                bad.signature[0] ^= index + 1;
+                bad
+            })
+            .collect();
     });
     let mut budget = WorkBudget::new(WorkLimits { signature_checks: 20, ..WorkLimits::DEFAULT });
     // Two keys for each of eight signatures, and two for each set of the DS denial that could make it insecure.

@@ -5,6 +5,7 @@ mod chain;
 mod denials;
 mod keys;
 mod limits;
+mod proofs;
 mod vectors;
 mod world;
 mod zone;

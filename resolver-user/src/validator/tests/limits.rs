@@ -174,3 +174,10 @@ fn the_zone_cache_need_not_hold_anything_for_a_validation_to_end() {
     }
     assert_eq!(world.resolve("www.org", RecordType::A).is_secure().ttl_s(), 0);
 }
+
+#[test]
+fn the_longest_reverse_name_can_be_denied_by_nsec3() {
+    let world = World::new(&[("arpa", NSEC3)]);
+    let qname = format!("{}ip6.arpa", "0.".repeat(32));
+    world.resolve(&qname, RecordType::PTR).is_secure();
+}

@@ -424,3 +424,31 @@ fn ds_and_dnskey_can_be_asked_for_by_a_client() {
     assert_eq!(denied.is_secure().response().rcode, RCode::NOERROR);
     world.resolve(".", RecordType::DS).is_secure();
 }
+
+#[test]
+fn a_signature_that_counts_too_few_or_too_many_labels_is_not_believed() {
+    // The zone's own key signs: as `*.org`, which is out of its zone; as a name longer than the owner.
+    for labels in [0, 1, 4] {
+        let mut world = world(Denies::Nsec);
+        let terms = Terms { labels: Some(labels), ..world.zone("example.org").terms };
+        world.resolve("example.org", RecordType::SOA).is_secure();
+        world.zone("example.org").terms = terms;
+        let (owner, rtype) = (name("www.example.org"), RecordType::A);
+        let run = world.resolve("www.example.org", RecordType::A);
+        assert_eq!(*run.is_bogus(), BogusReason::BadSignature { owner, rtype }, "{labels}");
+    }
+}
+
+#[test]
+fn an_anchor_below_a_secure_zone_takes_the_place_of_its_ds() {
+    let mut world = world(Denies::Nsec);
+    world.anchor("example.org");
+    let run = world.resolve("www.example.org", RecordType::A);
+    run.is_secure();
+    assert_eq!(run.asked, ["example.org. DNSKEY"]);
+    // Its parent's keys no longer speak for it.
+    let mut set = world.zone("example.org").set(&name("www.example.org"), RecordType::A, &name("www.example.org"));
+    world.zone("org").sign(&mut set);
+    world.break_reply("www.example.org", RecordType::A, move |response| response.answer = vec![set.clone()]);
+    world.resolve("www.example.org", RecordType::A).is_bogus();
+}

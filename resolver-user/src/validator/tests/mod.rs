@@ -1,7 +1,12 @@
 //! Claims about whole validations, in a world of zones that are signed in memory. No network, no clock.
 
+mod answers;
 mod chain;
+mod changes;
+mod denials;
 mod keys;
+mod limits;
+mod proofs;
 mod vectors;
 mod world;
 mod zone;
@@ -11,7 +16,7 @@ use self::world::{Run, World};
 use self::zone::{Denies, MINIMUM_S, NSEC3, OPT_OUT, TTL_S, Zone, unsigned_set};
 use super::{BogusReason, FetchFailure, IndeterminateReason, InsecureReason, ProvenStatus, Validated, Verdict};
 use crate::clock::{NS_PER_S, Now};
-use crate::wire::{Name, Question, RCode, RecordType};
+use crate::wire::{Name, Question, RCode, RecordType, Response, RrSet};
 
 /// Wall time of all tests, in seconds since 1970.
 const NOW_S: u32 = 1_750_000_000;

@@ -6,7 +6,7 @@ use super::super::key::{Ds, ZoneKey};
 use super::super::signature::{SignatureFailure, verify_set};
 use super::*;
 use crate::validator::{WorkBudget, WorkLimits};
-use crate::wire::{CLASS_IN, Record, RrSet, group};
+use crate::wire::{CLASS_IN, Record, group};
 
 /// Reads a fixture: one record a line, as owner, type number and RDATA in hex.
 fn read(text: &str) -> Vec<RrSet> {

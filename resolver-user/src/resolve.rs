@@ -115,10 +115,10 @@ impl QueryService for Resolver {
             count_sent(write_failure(&query.asked, &Failure::Unavailable, &mut out), &self.metrics);
             return (out, None);
         };
-        let now_boot_ns = self.clock.now().boot_ns;
-        let sent = self.write(&query, &answer, now_boot_ns, &mut out);
+        // Whoever waited for the answer sees it as it was found: with its whole TTL, even if that is one second.
+        let sent = self.write(&query, &answer, answer.found_at_boot_ns, &mut out);
         self.log(&query, &answer.outcome, sent, source, started.elapsed());
-        let publication = self.publication(&query, &answer, now_boot_ns);
+        let publication = self.publication(&query, &answer, answer.found_at_boot_ns);
         (out, publication)
     }
 
@@ -281,9 +281,9 @@ impl Resolver {
             Source::Merged => "merged",
         };
         info!(
-            %qname, qtype = %query.qtype, client = %query.client, form = form_name(query.asked.form()), %outcome,
-            rcode = %sent.rcode, ad = sent.authentic, tc = sent.truncated, from = source,
-            ms = took.as_secs_f64() * 1e3, "answered"
+            %qname, qtype = %query.qtype, client = %query.client, dnssec_ok = query.asked.form() == Form::Dnssec,
+            %outcome, rcode = %sent.rcode, ad = sent.authentic, tc = sent.truncated, from = %source,
+            ms = %format_args!("{:.1}", took.as_secs_f64() * 1e3), "answered"
         );
     }
 
@@ -358,11 +358,4 @@ fn unchecked_ttl_s(response: &Response) -> u32 {
     };
     let ttls_s = response.answer.iter().map(|set| set.ttl_s);
     ttls_s.min().unwrap_or(ANSWER_TTL_S_MAX).min(negative_ttl_s).min(ANSWER_TTL_S_MAX)
-}
-
-fn form_name(form: Form) -> &'static str {
-    match form {
-        Form::Plain => "plain",
-        Form::Dnssec => "dnssec",
-    }
 }

@@ -1,1 +1,8 @@
-//! Harness.
+//! The test harness: a daemon in a process of its own, servers that do what a script says, clients, and messages.
+//!
+//! Everything is on loopback and needs no rights. Nothing here judges; the tests do.
+
+pub mod client;
+pub mod daemon;
+pub mod message;
+pub mod upstream;

@@ -6,12 +6,33 @@
 //! [`Verdict`]. Only this room builds a [`Validated`], and only a `Validated` can carry AD or be published.
 //! Refuses: sockets, clocks, tasks, logs, and any opinion on RCODEs and extended errors, which `answer` has.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::unwrap_used
+    )
+)]
+
+mod algorithm;
+mod alias;
 mod anchor;
 mod budget;
+mod canonical;
+mod chain;
+mod denial;
+mod judge;
 mod key;
+mod signature;
 mod status;
 mod validation;
 mod zones;
+
+#[cfg(test)]
+mod tests;
 
 pub use anchor::{AnchorError, DsAnchor, TrustAnchors};
 pub use budget::{BudgetItem, WorkBudget, WorkLimits};

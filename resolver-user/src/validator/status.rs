@@ -102,6 +102,12 @@ pub enum InsecureReason {
         /// Its iterations.
         iterations: u16,
     },
+    /// The name lies in an NSEC3 opt-out span, which may hide an unsigned delegation (RFC 5155 §6, §9.2).
+    #[error("opt-out span of {zone}")]
+    OptOut {
+        /// The zone that opts out.
+        zone: Name,
+    },
     /// No anchor covers the name.
     #[error("no trust anchor covers {name}")]
     NoAnchor {

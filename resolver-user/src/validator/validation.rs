@@ -1,33 +1,273 @@
-//! The state machine that judges one response (placeholder: needs everything, believes nothing).
+//! The state machine that judges one response: reads its path, has each claim judged, follows where it breaks off, and
+//! puts together what may be passed on.
+//!
+//! In: a question and the response to it, then replies as they are asked for. Out: a [`Step`]. The only place that builds
+//! a [`Validated`].
 
 use std::sync::Arc;
 
-use super::{BogusReason, FetchFailure, Step, TrustAnchors, Verdict, WorkBudget, ZoneCache};
+use super::alias::{self, Claim, End};
+use super::chain::{Chain, Pause, Work};
+use super::denial::Denial;
+use super::judge::{Gathered, Judged, Section, SetId, secure_set, zone_side};
+use super::zones::{Fact, ZoneFact};
+use super::{
+    BogusReason, FetchFailure, InsecureReason, ProvenStatus, Step, TrustAnchors, Validated, Verdict, WorkBudget,
+    ZoneCache,
+};
 use crate::clock::Now;
-use crate::wire::{Question, Response};
+use crate::wire::{Name, Question, RCode, RecordType, Response, RrSet};
 
 /// The validation of one response, from the first look to the verdict.
 #[derive(Debug)]
 pub struct Validation {
     question: Question,
+    chain: Chain,
+    stage: Stage,
+    /// Names that aliases have led to so far.
+    visited: Vec<Name>,
+    /// What was judged so far, in the order of the path.
+    parts: Vec<Part>,
+    /// What [`Step::Need`] asked for last.
+    awaited: Option<Question>,
+}
+
+/// What is to be done next.
+#[derive(Clone, Debug)]
+enum Stage {
+    /// Read the reply to this question.
+    Read(Question),
+    /// Judge these claims of a reply, from the last to the first, then go on with the end of its path.
+    Judge { reply: usize, claims: Vec<Claim>, end: End },
+}
+
+/// A judged claim: the sets that may be passed on.
+#[derive(Clone, Debug)]
+struct Part {
+    answer: Vec<RrSet>,
+    authority: Vec<RrSet>,
+    ttl_s: u32,
+    insecure: Option<InsecureReason>,
+    /// The RCODE that the proof shows, where it may differ from the one received.
+    rcode: Option<RCode>,
 }
 
 impl Validation {
-    /// A validation of `response` as the answer to `question`.
-    pub fn new(
-        question: Question,
-        _response: Arc<Response>,
-        _anchors: Arc<TrustAnchors>,
-        _zones: Arc<ZoneCache>,
-    ) -> Self {
-        Self { question }
+    /// A validation of `response` as the answer to `question`. `zones` must hold only facts derived from `anchors`.
+    pub fn new(question: Question, response: Arc<Response>, anchors: Arc<TrustAnchors>, zones: Arc<ZoneCache>) -> Self {
+        let chain = Chain::new(question.clone(), response, anchors, zones);
+        let stage = Stage::Read(question.clone());
+        Self { visited: Vec::new(), question, chain, stage, parts: Vec::new(), awaited: None }
     }
 
-    /// Goes on until something must be fetched or the verdict is reached. To be called again after each [`Self::supply`].
-    pub fn advance(&mut self, _now: Now, _budget: &mut WorkBudget) -> Step {
-        Step::Done(Verdict::Bogus(BogusReason::Unrelated { question: self.question.clone() }))
+    /// Goes on until something must be fetched or the verdict is reached. To be called again after each [`Self::supply`];
+    /// without one, says the same again. No question is asked twice.
+    pub fn advance(&mut self, now: Now, budget: &mut WorkBudget) -> Step {
+        match self.run(&mut Work { now, budget }) {
+            Ok(validated) => Step::Done(Verdict::Proven(Arc::new(validated))),
+            Err(Pause::Bogus(reason)) => Step::Done(Verdict::Bogus(reason)),
+            Err(Pause::Indeterminate(reason)) => Step::Done(Verdict::Indeterminate(reason)),
+            Err(Pause::Need(question)) => {
+                self.awaited = Some(question.clone());
+                Step::Need(question)
+            }
+        }
     }
 
-    /// Hands over what came of the last [`Step::Need`].
-    pub fn supply(&mut self, _reply: Result<Arc<Response>, FetchFailure>) {}
+    /// Hands over what came of the last [`Step::Need`]. Without one, does nothing.
+    pub fn supply(&mut self, reply: Result<Arc<Response>, FetchFailure>) {
+        if let Some(question) = self.awaited.take() {
+            self.chain.learn(question, reply);
+        }
+    }
+
+    fn run(&mut self, work: &mut Work<'_>) -> Result<Validated, Pause> {
+        // Bound: each reading but the last follows at least one alias, which the budget pays.
+        loop {
+            self.stage = match &mut self.stage {
+                Stage::Read(question) => read(&self.chain, question, &mut self.visited, work)
+                    .map_err(|pause| unrelated(pause, &self.question))?,
+                Stage::Judge { reply, claims, end } => match (claims.last(), &*end) {
+                    (Some(claim), _) => {
+                        self.parts.push(judge(&mut self.chain, *reply, claim, work)?);
+                        claims.pop();
+                        continue;
+                    }
+                    (None, End::Continues(question)) => Stage::Read(question.clone()),
+                    (None, End::Final(rcode)) => return put_together(&self.question, *rcode, &self.parts),
+                },
+            };
+        }
+    }
+}
+
+/// An answer that leads nowhere is unrelated to the client's question, whichever link was asked last.
+fn unrelated(pause: Pause, question: &Question) -> Pause {
+    match pause {
+        Pause::Bogus(BogusReason::Unrelated { .. }) => {
+            Pause::Bogus(BogusReason::Unrelated { question: question.clone() })
+        }
+        other => other,
+    }
+}
+
+/// Reads the reply to `question` and pays for the aliases on its path.
+fn read(chain: &Chain, question: &Question, visited: &mut Vec<Name>, work: &mut Work<'_>) -> Result<Stage, Pause> {
+    let (reply, response) = chain.reply(question)?;
+    let hops_max = usize::try_from(work.budget.limits().alias_hops).unwrap_or(usize::MAX);
+    let reading = alias::read(&response, question, visited, hops_max)
+        .ok_or_else(|| BogusReason::Unrelated { question: question.clone() })?;
+    for _ in &reading.targets {
+        work.budget.spend_alias_hop()?;
+    }
+    visited.push(question.qname.clone());
+    visited.extend(reading.targets);
+    let mut claims = reading.claims;
+    claims.reverse();
+    Ok(Stage::Judge { reply, claims, end: reading.end })
+}
+
+fn judge(chain: &mut Chain, reply: usize, claim: &Claim, work: &mut Work<'_>) -> Result<Part, Pause> {
+    match claim {
+        Claim::Set { index, synthesised } => judge_set(chain, reply, *index, synthesised.as_ref(), work),
+        Claim::BareSignatures { owner } => judge_bare_signatures(chain, reply, owner, work),
+        Claim::Denial { question } => judge_denial(chain, reply, question, work),
+    }
+}
+
+fn judge_set(
+    chain: &mut Chain,
+    reply: usize,
+    index: usize,
+    synthesised: Option<&RrSet>,
+    work: &mut Work<'_>,
+) -> Result<Part, Pause> {
+    let response = chain.response(reply);
+    let set = response.as_ref().and_then(|response| response.answer.get(index));
+    let Some(set) = set else { return Err(chain.lost()) };
+    let id = SetId { reply, section: Section::Answer, index };
+    let side = zone_side(&set.owner, set.rtype);
+    let mut part = match chain.judge_set(id, &side, work)? {
+        Judged::Secure { fact, ttl_s, proof, .. } => Part {
+            answer: vec![secure_set(set, &fact.name, ttl_s)],
+            authority: proof,
+            ttl_s: ttl_s.min(fact.ttl_s(work.now)),
+            insecure: None,
+            rcode: None,
+        },
+        Judged::Insecure { fact, proof } => {
+            let ttl_s = set.ttl_s.min(fact.ttl_s(work.now));
+            let answer = vec![RrSet { ttl_s, ..set.clone() }];
+            Part { answer, authority: proof, ttl_s, insecure: Some(reason(&fact)), rcode: None }
+        }
+    };
+    part.answer.extend(synthesised.map(|made| RrSet { ttl_s: made.ttl_s.min(part.ttl_s), ..made.clone() }));
+    Ok(part)
+}
+
+/// Signatures asked for by themselves cannot be verified, so from a secure zone they are not believed.
+/// Choice: RFC 4035 leaves QTYPE=RRSIG open; bogus rather than unchecked, so that nothing unproven is passed on.
+fn judge_bare_signatures(chain: &mut Chain, reply: usize, owner: &Name, work: &mut Work<'_>) -> Result<Part, Pause> {
+    let failure = BogusReason::MissingRrsig { owner: owner.clone(), rtype: RecordType::RRSIG };
+    let fact = chain.unless_insecure(owner, failure, false, work)?;
+    let response = chain.response(reply);
+    let sets = response.iter().flat_map(|response| &response.answer).filter(|set| set.owner == *owner);
+    let answer: Vec<RrSet> = sets.cloned().collect();
+    let ttl_s = answer.iter().map(|set| set.ttl_s).fold(fact.ttl_s(work.now), u32::min);
+    Ok(Part { answer, authority: Vec::new(), ttl_s, insecure: Some(reason(&fact)), rcode: None })
+}
+
+fn judge_denial(chain: &mut Chain, reply: usize, question: &Question, work: &mut Work<'_>) -> Result<Part, Pause> {
+    let side = zone_side(&question.qname, question.qtype);
+    let Some(response) = chain.response(reply) else { return Err(chain.lost()) };
+    let mut failure = BogusReason::MissingDenial { question: question.clone() };
+    let signer = chain.denial_signer(reply, &side);
+    let signed = signer.is_some();
+    if let Some(signer) = signer {
+        let fact = chain.fact_at(&signer, work)?;
+        match &fact.what {
+            ZoneFact::Insecure(_) => return Ok(insecure_denial(&response, question, &fact, work)),
+            ZoneFact::NoCut { .. } => {}
+            ZoneFact::Secure(keys) => {
+                let gathered = chain.gather(reply, &signer, keys, work)?;
+                match prove(&gathered, question, response.rcode, work)? {
+                    _ if gathered.soa_failed => {}
+                    (Denial::FarTooManyIterations(iterations), _) => {
+                        return Err(BogusReason::Iterations { zone: signer, iterations }.into());
+                    }
+                    (Denial::Unproven, _) => {}
+                    (denial, rcode) => return Ok(secure_denial(gathered, denial, rcode, &signer, &fact, work)),
+                }
+                failure = gathered.failure.unwrap_or(failure);
+            }
+        }
+    }
+    let fact = chain.unless_insecure(&side, failure, signed, work)?;
+    Ok(insecure_denial(&response, question, &fact, work))
+}
+
+/// Whether the gathered sets prove the denial, and the RCODE that they show. An NXDOMAIN for a name that is proven to
+/// exist without the type is passed on as NODATA.
+fn prove(
+    gathered: &Gathered,
+    question: &Question,
+    rcode: RCode,
+    work: &mut Work<'_>,
+) -> Result<(Denial, RCode), Pause> {
+    let evidence = &gathered.evidence;
+    if rcode == RCode::NXDOMAIN {
+        let denial = evidence.name_error(&question.qname, work.budget)?;
+        if denial != Denial::Unproven {
+            return Ok((denial, RCode::NXDOMAIN));
+        }
+    }
+    Ok((evidence.no_data(&question.qname, question.qtype, work.budget)?, RCode::NOERROR))
+}
+
+fn secure_denial(gathered: Gathered, denial: Denial, rcode: RCode, zone: &Name, fact: &Fact, work: &Work<'_>) -> Part {
+    let insecure = match denial {
+        Denial::OptOut => Some(InsecureReason::OptOut { zone: zone.clone() }),
+        Denial::TooManyIterations(iterations) => Some(InsecureReason::Iterations { zone: zone.clone(), iterations }),
+        Denial::Proven | Denial::FarTooManyIterations(_) | Denial::Unproven => None,
+    };
+    let ttl_s = gathered.ttl_s.min(fact.ttl_s(work.now));
+    let authority = gathered.soa.into_iter().chain(gathered.proof).collect();
+    Part { answer: Vec::new(), authority, ttl_s, insecure, rcode: Some(rcode) }
+}
+
+/// A denial by a zone that is proven insecure: the SOA is all that is passed on. Without one, it must not be kept
+/// (RFC 2308 §5).
+fn insecure_denial(response: &Response, question: &Question, fact: &Fact, work: &Work<'_>) -> Part {
+    let soa = alias::soa_for(response, &question.qname);
+    let ttl_s = soa.as_ref().map_or(0, |soa| soa.ttl_s).min(fact.ttl_s(work.now));
+    let authority = soa.into_iter().collect();
+    Part { answer: Vec::new(), authority, ttl_s, insecure: Some(reason(fact)), rcode: None }
+}
+
+/// Why a fact makes a set insecure. Total, so that no fact can make one secure by mistake.
+fn reason(fact: &Fact) -> InsecureReason {
+    match &fact.what {
+        ZoneFact::Insecure(reason) => reason.clone(),
+        ZoneFact::Secure(_) | ZoneFact::NoCut { .. } => InsecureReason::NoDs { zone: fact.name.clone() },
+    }
+}
+
+/// The whole answer: it is as secure as its weakest part, and kept as long as its shortest-lived one. An answer without
+/// parts answers nothing.
+fn put_together(question: &Question, rcode: RCode, parts: &[Part]) -> Result<Validated, Pause> {
+    let shortest_s = parts.iter().map(|part| part.ttl_s).min();
+    let ttl_s = shortest_s.ok_or_else(|| BogusReason::Unrelated { question: question.clone() })?;
+    let mut response = Response { question: question.clone(), rcode, answer: Vec::new(), authority: Vec::new() };
+    for part in parts {
+        response.rcode = part.rcode.unwrap_or(response.rcode);
+        response.answer.extend(part.answer.iter().cloned());
+        for set in &part.authority {
+            if !response.authority.iter().any(|known| known.rtype == set.rtype && known.owner == set.owner) {
+                response.authority.push(set.clone());
+            }
+        }
+    }
+    let insecure_reason = parts.iter().find_map(|part| part.insecure.clone());
+    let status = if insecure_reason.is_some() { ProvenStatus::Insecure } else { ProvenStatus::Secure };
+    Ok(Validated { response, status, insecure_reason, ttl_s })
 }

@@ -1,0 +1,385 @@
+//! The chain of trust: which keys speak for a name, or the proof that none do (RFC 4035 §5.2, RFC 6840 §5).
+//!
+//! The walk has two directions. For a signature, [`Chain::fact_at`] starts from the signer and asks for DS sets upward
+//! until it meets a zone that is known, then verifies downward. For what is not signed, [`Chain::covering`] goes down
+//! label by label from the deepest known zone until it meets a proof that there is no DS.
+//!
+//! Everything is written as if all replies were at hand. Where one is not, the walk stops with [`Pause::Need`] and is
+//! begun again once it is there; what was verified is remembered, so that nothing is verified or paid for twice.
+//! Recursion ends because [`Chain::fact_at`] asks only about names above its own.
+
+use std::sync::Arc;
+
+use super::denial::Delegation;
+use super::judge::{Judged, Section, SetId};
+use super::key::{Ds, ZoneKey};
+use super::signature::{SignatureFailure, Signed, verify_set};
+use super::zones::{Fact, ZoneFact};
+use super::{
+    BogusReason, BudgetItem, FetchFailure, IndeterminateReason, InsecureReason, TrustAnchors, WorkBudget, ZoneCache,
+};
+use crate::clock::Now;
+use crate::wire::{Name, Question, RCode, RecordType, Response, RrSet};
+
+/// Why a walk stops before its end.
+#[derive(Clone, Debug)]
+pub(super) enum Pause {
+    /// This must be fetched first.
+    Need(Question),
+    /// Something on the way is bogus.
+    Bogus(BogusReason),
+    /// Something on the way cannot be found out.
+    Indeterminate(IndeterminateReason),
+}
+
+impl From<BudgetItem> for Pause {
+    fn from(item: BudgetItem) -> Self {
+        Self::Indeterminate(IndeterminateReason::Budget { item })
+    }
+}
+
+impl From<BogusReason> for Pause {
+    fn from(reason: BogusReason) -> Self {
+        Self::Bogus(reason)
+    }
+}
+
+/// The time and what may be spent, on the way through a walk.
+pub(super) struct Work<'a> {
+    /// The time.
+    pub(super) now: Now,
+    /// The budget of the client query.
+    pub(super) budget: &'a mut WorkBudget,
+}
+
+impl Work<'_> {
+    /// Wall time as signatures count it: seconds since 1970 modulo 2^32.
+    fn signature_time_s(&self) -> u32 {
+        let [_, _, _, _, low @ ..] = self.now.unix_s.to_be_bytes();
+        u32::from_be_bytes(low)
+    }
+}
+
+/// What one validation has been told and has found out.
+#[derive(Debug)]
+pub(super) struct Chain {
+    anchors: Arc<TrustAnchors>,
+    zones: Arc<ZoneCache>,
+    /// The response to be judged first, then all replies in the order they came.
+    replies: Vec<(Question, Result<Arc<Response>, FetchFailure>)>,
+    /// Facts that this validation has used. They stay for its duration even if their time ends or the cache drops them,
+    /// so that every walk comes to an end.
+    known: Vec<Arc<Fact>>,
+    /// Sets that were verified, with the zone whose keys were used.
+    verified: Vec<(SetId, Name, Result<Signed, SignatureFailure>)>,
+}
+
+impl Chain {
+    /// A chain that knows the response to be judged.
+    pub(super) fn new(
+        question: Question,
+        response: Arc<Response>,
+        anchors: Arc<TrustAnchors>,
+        zones: Arc<ZoneCache>,
+    ) -> Self {
+        Self { anchors, zones, replies: vec![(question, Ok(response))], known: Vec::new(), verified: Vec::new() }
+    }
+
+    /// Takes in the reply to a [`Pause::Need`].
+    pub(super) fn learn(&mut self, question: Question, reply: Result<Arc<Response>, FetchFailure>) {
+        self.replies.push((question, reply));
+    }
+
+    /// The reply to a question, by number, if it is there and is an answer of some kind.
+    ///
+    /// # Errors
+    /// The need for it, or that it cannot be had.
+    pub(super) fn reply(&self, question: &Question) -> Result<(usize, Arc<Response>), Pause> {
+        let position = self.replies.iter().position(|(asked, _)| asked == question);
+        let index = position.ok_or_else(|| Pause::Need(question.clone()))?;
+        let unreachable = |failure| IndeterminateReason::Fetch { question: question.clone(), failure };
+        match self.replies.get(index).map(|(_, reply)| reply) {
+            Some(Ok(response)) if matches!(response.rcode, RCode::NOERROR | RCode::NXDOMAIN | RCode::YXDOMAIN) => {
+                Ok((index, response.clone()))
+            }
+            Some(Err(failure)) => Err(Pause::Indeterminate(unreachable(*failure))),
+            _ => Err(Pause::Indeterminate(unreachable(FetchFailure::ServerError))),
+        }
+    }
+
+    /// A reply by its number.
+    pub(super) fn response(&self, index: usize) -> Option<Arc<Response>> {
+        self.replies.get(index)?.1.as_ref().ok().cloned()
+    }
+
+    /// The verdict on a claim whose reply or set is not there.
+    pub(super) fn lost(&self) -> Pause {
+        let question = self.replies.first().map(|(question, _)| question.clone());
+        let question = question.unwrap_or_else(|| Question::new(Name::root(), RecordType::ANY));
+        BogusReason::Unrelated { question }.into()
+    }
+
+    /// The zone of the closest anchor above `name`.
+    pub(super) fn anchor_zone(&self, name: &Name) -> Option<Name> {
+        self.anchors.closest(name).map(|(zone, _)| zone.clone())
+    }
+
+    /// What is proven about the zone that `name` belongs to, found by going down: secure with its keys, or insecure.
+    pub(super) fn covering(&mut self, name: &Name, work: &mut Work<'_>) -> Result<Arc<Fact>, Pause> {
+        let Some(anchor) = self.anchor_zone(name) else { return Ok(no_anchor(name)) };
+        let start = self.deepest_known(name, &anchor, work.now).unwrap_or(anchor);
+        let mut zone = self.fact_at(&start, work)?;
+        let mut labels = start.label_count().saturating_add(1);
+        // Bound: one turn per label of `name`.
+        while let Some(child) = name.ancestor(labels) {
+            if matches!(zone.what, ZoneFact::Insecure(_)) {
+                break;
+            }
+            let fact = self.fact_at(&child, work)?;
+            match fact.what {
+                ZoneFact::Secure(_) | ZoneFact::Insecure(_) => zone = fact,
+                ZoneFact::NoCut { nothing_below: true } => break,
+                ZoneFact::NoCut { nothing_below: false } => {}
+            }
+            labels = labels.saturating_add(1);
+        }
+        Ok(zone)
+    }
+
+    /// What is proven about `name` as the start of a zone.
+    pub(super) fn fact_at(&mut self, name: &Name, work: &mut Work<'_>) -> Result<Arc<Fact>, Pause> {
+        let Some(anchor) = self.anchor_zone(name) else { return Ok(no_anchor(name)) };
+        for labels in anchor.label_count()..=name.label_count() {
+            let known = name.ancestor(labels).and_then(|above| self.known(&above, work.now));
+            if let Some(fact) = known
+                && (fact.name == *name || matches!(fact.what, ZoneFact::Insecure(_)))
+            {
+                return Ok(fact);
+            }
+        }
+        let fact = if anchor == *name {
+            let anchors = self.anchors.clone();
+            let ds_set = anchors.closest(name).map(|(_, anchors)| anchors.map(Ds::from).collect()).unwrap_or_default();
+            self.zone_keys(name, ds_set, u32::MAX, work)?
+        } else {
+            self.delegated(name, work)?
+        };
+        self.known.push(fact.clone());
+        self.zones.remember(fact.clone(), work.now);
+        Ok(fact)
+    }
+
+    /// Verifies a set with the keys of `zone`, once.
+    pub(super) fn verify(
+        &mut self,
+        id: SetId,
+        set: &RrSet,
+        zone: &Name,
+        keys: &[ZoneKey],
+        work: &mut Work<'_>,
+    ) -> Result<Result<Signed, SignatureFailure>, Pause> {
+        if let Some((_, _, outcome)) = self.verified.iter().find(|(known, by, _)| *known == id && by == zone) {
+            return Ok(*outcome);
+        }
+        let outcome = verify_set(set, zone, keys, work.signature_time_s(), work.budget)?;
+        self.verified.push((id, zone.clone(), outcome));
+        Ok(outcome)
+    }
+
+    fn known(&mut self, name: &Name, now: Now) -> Option<Arc<Fact>> {
+        if let Some(fact) = self.known.iter().find(|fact| fact.name == *name) {
+            return Some(fact.clone());
+        }
+        let fact = self.zones.fact(name, now)?;
+        self.known.push(fact.clone());
+        Some(fact)
+    }
+
+    /// The deepest name from `name` up to `anchor` that is known to start a zone, secure or insecure.
+    fn deepest_known(&mut self, name: &Name, anchor: &Name, now: Now) -> Option<Name> {
+        let labels = anchor.label_count()..=name.label_count();
+        labels
+            .rev()
+            .filter_map(|labels| name.ancestor(labels))
+            .find(|above| self.known(above, now).is_some_and(|fact| !matches!(fact.what, ZoneFact::NoCut { .. })))
+    }
+
+    /// What the reply to a DS query proves about `name`, which is not an anchor's. All that judging it may ask about lies
+    /// above `name`: DS, and what stands in for it, belong to the parent (RFC 4035 §3.1.4.1).
+    fn delegated(&mut self, name: &Name, work: &mut Work<'_>) -> Result<Arc<Fact>, Pause> {
+        let parent = name.parent().unwrap_or_else(Name::root);
+        let (reply, response) = self.reply(&Question::new(name.clone(), RecordType::DS))?;
+        let at = |rtype: RecordType, owns: &dyn Fn(&Name) -> bool| {
+            response.answer.iter().position(|set| set.rtype == rtype && !set.rdatas.is_empty() && owns(&set.owner))
+        };
+        if let Some(index) = at(RecordType::DS, &|owner| owner == name) {
+            let id = SetId { reply, section: Section::Answer, index };
+            return match self.judge_set(id, &parent, work)? {
+                Judged::Insecure { fact, .. } => Ok(fact),
+                Judged::Secure { expanded: true, .. } => {
+                    Err(BogusReason::Unrelated { question: Question::new(name.clone(), RecordType::DS) }.into())
+                }
+                Judged::Secure { ttl_s, .. } => {
+                    let rdatas = response.answer.get(index).map(|set| &*set.rdatas).unwrap_or_default();
+                    let ds_set = rdatas.iter().filter_map(|rdata| Ds::read(rdata)).collect();
+                    self.zone_keys(name, ds_set, ttl_s, work)
+                }
+            };
+        }
+        // An alias at the name, or a redirection above it, leaves no room for a zone to start here.
+        let alias = at(RecordType::CNAME, &|owner| owner == name);
+        if let Some(index) = alias.or_else(|| at(RecordType::DNAME, &|owner| name.is_below(owner))) {
+            let id = SetId { reply, section: Section::Answer, index };
+            if let Some(fact) = self.no_cut_by_alias(name, id, &parent, alias.is_some(), work)? {
+                return Ok(fact);
+            }
+        }
+        self.denied_delegation(name, reply, &parent, work)
+    }
+
+    /// The fact that a CNAME or DNAME proves about `name`; none if it is a CNAME that was made from a DNAME, for which
+    /// the DNAME must be judged.
+    fn no_cut_by_alias(
+        &mut self,
+        name: &Name,
+        id: SetId,
+        parent: &Name,
+        is_cname: bool,
+        work: &mut Work<'_>,
+    ) -> Result<Option<Arc<Fact>>, Pause> {
+        let response = self.response(id.reply);
+        let sets = response.as_ref().map(|response| &*response.answer).unwrap_or_default();
+        let unsigned = sets.get(id.index).is_some_and(|set| set.signatures.is_empty());
+        let dname = sets.iter().position(|set| set.rtype == RecordType::DNAME && name.is_below(&set.owner));
+        let id = match dname {
+            Some(index) if is_cname && unsigned => SetId { index, ..id },
+            _ => id,
+        };
+        Ok(match self.judge_set(id, parent, work)? {
+            Judged::Insecure { fact, .. } => Some(fact),
+            Judged::Secure { ttl_s, .. } => {
+                Some(Fact::new(name, ZoneFact::NoCut { nothing_below: !is_cname }, ttl_s, work.now))
+            }
+        })
+    }
+
+    /// What the denial of a DS at `name` proves.
+    fn denied_delegation(
+        &mut self,
+        name: &Name,
+        reply: usize,
+        parent: &Name,
+        work: &mut Work<'_>,
+    ) -> Result<Arc<Fact>, Pause> {
+        let mut failure = BogusReason::MissingDsDenial { zone: name.clone() };
+        let mut denied = false;
+        if let Some(signer) = self.denial_signer(reply, parent) {
+            denied = true;
+            let fact = self.fact_at(&signer, work)?;
+            match &fact.what {
+                ZoneFact::Insecure(_) => return Ok(fact),
+                ZoneFact::Secure(keys) => {
+                    let gathered = self.gather(reply, &signer, keys, work)?;
+                    let delegation = gathered.evidence.delegation(name, work.budget)?;
+                    let what = match delegation {
+                        Delegation::Unsigned => Some(ZoneFact::Insecure(InsecureReason::NoDs { zone: name.clone() })),
+                        Delegation::OptOut => Some(ZoneFact::Insecure(InsecureReason::OptOut { zone: signer.clone() })),
+                        Delegation::NotThere => Some(ZoneFact::NoCut { nothing_below: false }),
+                        Delegation::Nothing => Some(ZoneFact::NoCut { nothing_below: true }),
+                        Delegation::TooManyIterations(iterations) => {
+                            Some(ZoneFact::Insecure(InsecureReason::Iterations { zone: signer.clone(), iterations }))
+                        }
+                        Delegation::FarTooManyIterations(iterations) => {
+                            return Err(BogusReason::Iterations { zone: signer.clone(), iterations }.into());
+                        }
+                        Delegation::Unproven => None,
+                    };
+                    if let Some(what) = what {
+                        return Ok(Fact::new(name, what, gathered.ttl_s, work.now));
+                    }
+                    failure = gathered.failure.unwrap_or(failure);
+                }
+                ZoneFact::NoCut { .. } => {}
+            }
+        }
+        self.unless_insecure(parent, failure, denied, work)
+    }
+
+    /// The keys of `zone` that `ds_set` vouches for, or why there are none to be had.
+    fn zone_keys(
+        &mut self,
+        zone: &Name,
+        ds_set: Vec<Ds>,
+        ds_ttl_s: u32,
+        work: &mut Work<'_>,
+    ) -> Result<Arc<Fact>, Pause> {
+        if let Some(reason) = unsupported(zone, &ds_set) {
+            return Ok(Fact::new(zone, ZoneFact::Insecure(reason), ds_ttl_s, work.now));
+        }
+        let (reply, response) = self.reply(&Question::new(zone.clone(), RecordType::DNSKEY))?;
+        let mut sets = response.answer.iter().enumerate();
+        let found =
+            sets.find(|(_, set)| set.rtype == RecordType::DNSKEY && set.owner == *zone && !set.rdatas.is_empty());
+        let (index, set) = found.ok_or_else(|| BogusReason::MissingDnskey { zone: zone.clone() })?;
+        let keys: Vec<ZoneKey> = set.rdatas.iter().filter_map(|rdata| ZoneKey::read(rdata)).collect();
+        let vouched = vouched_keys(zone, &ds_set, &keys, work.budget)?;
+        if let Some(unusable) = vouched.first().filter(|_| vouched.iter().all(|key| key.usable_algorithm().is_none())) {
+            let reason = InsecureReason::Algorithm { zone: zone.clone(), algorithm: unusable.algorithm };
+            return Ok(Fact::new(zone, ZoneFact::Insecure(reason), ds_ttl_s.min(set.ttl_s), work.now));
+        }
+        let id = SetId { reply, section: Section::Answer, index };
+        match self.verify(id, set, zone, &vouched, work)? {
+            Err(failure) => Err(failure.reason(set).into()),
+            Ok(signed) => {
+                let trusted = keys.into_iter().filter(ZoneKey::may_sign_zone).collect();
+                Ok(Fact::new(zone, ZoneFact::Secure(trusted), ds_ttl_s.min(signed.ttl_s), work.now))
+            }
+        }
+    }
+}
+
+/// Why a zone with these DS records counts as unsigned, if so: none has both an algorithm and a digest that we support
+/// (RFC 4035 §5.2, RFC 6840 §5.2).
+fn unsupported(zone: &Name, ds_set: &[Ds]) -> Option<InsecureReason> {
+    let known_algorithm = ds_set.iter().find(|ds| ds.has_known_algorithm());
+    if ds_set.iter().any(|ds| ds.has_known_algorithm() && ds.has_known_digest()) {
+        return None;
+    }
+    Some(match known_algorithm {
+        Some(ds) => InsecureReason::Digest { zone: zone.clone(), digest_type: ds.digest_type },
+        None => {
+            let algorithm = ds_set.first().map_or(0, |ds| ds.algorithm);
+            InsecureReason::Algorithm { zone: zone.clone(), algorithm }
+        }
+    })
+}
+
+/// The keys that the DS records vouch for and that may sign the zone's sets.
+fn vouched_keys(
+    zone: &Name,
+    ds_set: &[Ds],
+    keys: &[ZoneKey],
+    budget: &WorkBudget,
+) -> Result<Vec<ZoneKey>, BogusReason> {
+    let limit = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    let usable = ds_set.iter().filter(|ds| ds.has_known_algorithm() && ds.has_known_digest());
+    let mut vouched: Vec<&ZoneKey> = Vec::new();
+    for ds in usable.take(limit(budget.limits().ds_per_zone)) {
+        let named = keys.iter().filter(|key| ds.names(key)).take(limit(budget.limits().keys_per_tag));
+        vouched.extend(named.filter(|key| ds.vouches_for(zone, key)));
+    }
+    let may_sign: Vec<ZoneKey> = vouched.iter().filter(|key| key.may_sign_zone()).copied().cloned().collect();
+    if !may_sign.is_empty() {
+        return Ok(may_sign);
+    }
+    let zone = zone.clone();
+    Err(match vouched.first() {
+        Some(key) if !key.has_zone_flag() => BogusReason::NoZoneKeyBit { zone },
+        _ => BogusReason::NoMatchingKey { zone },
+    })
+}
+
+fn no_anchor(name: &Name) -> Arc<Fact> {
+    let what = ZoneFact::Insecure(InsecureReason::NoAnchor { name: name.clone() });
+    Arc::new(Fact { name: name.clone(), what, expires_at_boot_ns: u64::MAX })
+}

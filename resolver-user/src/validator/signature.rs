@@ -1,0 +1,147 @@
+//! Verifies the signatures of one set with the keys of one zone (RFC 4035 §5.3).
+//!
+//! In: a set, the zone's name and its trusted keys, the wall time, a budget. Out: how the set is signed, or why no
+//! signature of it holds. Does not ask where the keys come from, and does not prove that a wildcard was rightly expanded.
+
+use super::canonical::{counted_labels, signed_bytes};
+use super::key::ZoneKey;
+use super::{BogusReason, BudgetItem, WorkBudget};
+use crate::wire::{Name, RrSet, Rrsig};
+
+/// Difference of clocks that is forgiven at either end of a signature's validity, in seconds.
+/// Choice: none; to be made an option together with the other clock policies.
+const CLOCK_SKEW_S: u32 = 0;
+
+/// What a valid signature says about its set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Signed {
+    /// Longest time the set may be kept, in seconds: the smallest of its TTL, the original TTL and what is left of the
+    /// signature's validity (RFC 4035 §5.3.3).
+    pub(super) ttl_s: u32,
+    /// For a set that was expanded from a wildcard: the number of labels of the wildcard's parent.
+    pub(super) expanded_from: Option<usize>,
+}
+
+/// Why no signature of a set holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SignatureFailure {
+    /// There is none that could be one of the zone.
+    Missing,
+    /// None verifies.
+    Bad,
+    /// All that could verify have expired; the latest expiration.
+    Expired(u32),
+    /// All that could verify are not valid yet; the earliest inception.
+    NotYetValid(u32),
+}
+
+impl SignatureFailure {
+    /// The verdict that follows for `set`.
+    pub(super) fn reason(self, set: &RrSet) -> BogusReason {
+        let (owner, rtype) = (set.owner.clone(), set.rtype);
+        match self {
+            Self::Missing => BogusReason::MissingRrsig { owner, rtype },
+            Self::Bad => BogusReason::BadSignature { owner, rtype },
+            Self::Expired(expiration) => BogusReason::Expired { owner, rtype, expiration },
+            Self::NotYetValid(inception) => BogusReason::NotYetValid { owner, rtype, inception },
+        }
+    }
+}
+
+/// Whether a signature may be one of a set of `owner` at all: it stands for no more labels than the owner has, and its
+/// signer lies at or above the owner and, so that a wildcard cannot reach out of its zone, within the labels it counts.
+pub(super) fn is_plausible(signature: &Rrsig, owner: &Name) -> bool {
+    let labels = usize::from(signature.labels);
+    labels <= counted_labels(owner)
+        && labels >= signature.signer.label_count()
+        && owner.is_at_or_below(&signature.signer)
+}
+
+/// Verifies `set` with the keys of `zone` as of `now_s` (seconds since 1970 modulo 2^32).
+///
+/// # Errors
+/// The budget's item that ran out.
+pub(super) fn verify_set(
+    set: &RrSet,
+    zone: &Name,
+    keys: &[ZoneKey],
+    now_s: u32,
+    budget: &mut WorkBudget,
+) -> Result<Result<Signed, SignatureFailure>, BudgetItem> {
+    let looked_at = usize::try_from(budget.limits().rrsigs_per_rrset).unwrap_or(usize::MAX);
+    let mut failure = SignatureFailure::Missing;
+    let candidates = set.signatures.iter().filter(|signature| {
+        signature.type_covered == set.rtype && signature.signer == *zone && is_plausible(signature, &set.owner)
+    });
+    for signature in candidates.take(looked_at) {
+        if let Some(out_of_time) = out_of_time(signature, now_s) {
+            failure = worse(failure, out_of_time);
+            continue;
+        }
+        if verify_one(set, signature, keys, budget)? {
+            return Ok(Ok(signed(set, signature, now_s)));
+        }
+        failure = SignatureFailure::Bad;
+    }
+    Ok(Err(failure))
+}
+
+/// Verifies one signature with the keys that it names by tag and algorithm.
+fn verify_one(set: &RrSet, signature: &Rrsig, keys: &[ZoneKey], budget: &mut WorkBudget) -> Result<bool, BudgetItem> {
+    let keys_per_tag = usize::try_from(budget.limits().keys_per_tag).unwrap_or(usize::MAX);
+    let named = keys
+        .iter()
+        .filter(|key| key.tag == signature.key_tag && key.algorithm == signature.algorithm && key.may_sign_zone());
+    let mut message = None;
+    for key in named.take(keys_per_tag) {
+        let Some(algorithm) = key.usable_algorithm() else { continue };
+        if message.is_none() {
+            message = signed_bytes(set, signature);
+        }
+        let Some(message) = &message else { return Ok(false) };
+        budget.spend_signature_check()?;
+        if algorithm.verify(&key.public_key, message, &signature.signature) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Why a signature does not hold at `now_s`, if so (RFC 4034 §3.1.5). All comparisons are serial ones (RFC 1982).
+fn out_of_time(signature: &Rrsig, now_s: u32) -> Option<SignatureFailure> {
+    if serial_before(signature.expiration, signature.inception) {
+        return Some(SignatureFailure::Bad);
+    }
+    if serial_before(now_s.wrapping_add(CLOCK_SKEW_S), signature.inception) {
+        return Some(SignatureFailure::NotYetValid(signature.inception));
+    }
+    serial_before(signature.expiration.wrapping_add(CLOCK_SKEW_S), now_s)
+        .then_some(SignatureFailure::Expired(signature.expiration))
+}
+
+/// Whether `a` comes before `b` in serial arithmetic (RFC 1982 §3.2). Two numbers half the circle apart, for which the
+/// RFC leaves it open, count as "before" both ways, so that such a signature is refused.
+fn serial_before(a: u32, b: u32) -> bool {
+    a != b && b.wrapping_sub(a) <= 1 << 31
+}
+
+/// The failure to report when two signatures fail: bad over out of time, and the closest miss among those.
+fn worse(known: SignatureFailure, new: SignatureFailure) -> SignatureFailure {
+    use SignatureFailure::{Bad, Expired, Missing, NotYetValid};
+    match (known, new) {
+        (Missing, new) => new,
+        (Bad, _) | (_, Bad) => Bad,
+        (Expired(a), Expired(b)) => Expired(if serial_before(a, b) { b } else { a }),
+        (NotYetValid(a), NotYetValid(b)) => NotYetValid(if serial_before(a, b) { a } else { b }),
+        (known, _) => known,
+    }
+}
+
+fn signed(set: &RrSet, signature: &Rrsig, now_s: u32) -> Signed {
+    let remaining_s = signature.expiration.wrapping_sub(now_s);
+    let labels = usize::from(signature.labels);
+    Signed {
+        ttl_s: set.ttl_s.min(signature.original_ttl_s).min(remaining_s),
+        expanded_from: (labels < counted_labels(&set.owner)).then_some(labels),
+    }
+}

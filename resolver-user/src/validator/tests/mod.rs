@@ -1,0 +1,63 @@
+//! Claims about whole validations, in a world of zones that are signed in memory. No network, no clock.
+
+mod answers;
+mod chain;
+mod denials;
+mod keys;
+mod limits;
+mod vectors;
+mod world;
+mod zone;
+
+use self::keys::{SigningKey, Terms};
+use self::world::{Run, World};
+use self::zone::{Denies, MINIMUM_S, NSEC3, OPT_OUT, TTL_S, Zone, unsigned_set};
+use super::{BogusReason, FetchFailure, IndeterminateReason, InsecureReason, ProvenStatus, Validated, Verdict};
+use crate::clock::{NS_PER_S, Now};
+use crate::wire::{Name, Question, RCode, RecordType, RrSet};
+
+/// Wall time of all tests, in seconds since 1970.
+const NOW_S: u32 = 1_750_000_000;
+const NOW: Now = Now { unix_s: NOW_S as u64, boot_ns: 1000 * NS_PER_S };
+
+const ADDRESS: [u8; 4] = [192, 0, 2, 1];
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+/// RDATA of a CNAME or DNAME.
+fn target(text: &str) -> Vec<u8> {
+    name(text).wire().to_vec()
+}
+
+impl Run {
+    fn proven(&self) -> &Validated {
+        match &self.verdict {
+            Verdict::Proven(validated) => validated,
+            other => panic!("not proven: {other:?}; asked {:?}", self.asked),
+        }
+    }
+
+    #[track_caller]
+    fn is_secure(&self) -> &Validated {
+        let validated = self.proven();
+        assert_eq!(validated.status(), ProvenStatus::Secure, "{:?}", validated.insecure_reason());
+        validated
+    }
+
+    #[track_caller]
+    fn is_insecure(&self) -> &Validated {
+        let validated = self.proven();
+        assert_eq!(validated.status(), ProvenStatus::Insecure);
+        validated
+    }
+
+    #[track_caller]
+    fn is_bogus(&self) -> &BogusReason {
+        match &self.verdict {
+            Verdict::Bogus(reason) => reason,
+            other => panic!("not bogus: {other:?}; asked {:?}", self.asked),
+        }
+    }
+}

@@ -61,7 +61,9 @@ pub enum DaemonError {
         source: io::Error,
     },
     /// XDP was demanded, but this program was built without it.
-    #[error("xdp={mode} is demanded, but this build holds no XDP program; build it with `cargo xtask build`, or set xdp=off")]
+    #[error(
+        "xdp={mode} is demanded, but this build holds no XDP program; build it with `cargo xtask build`, or set xdp=off"
+    )]
     NoBpfObject {
         /// The mode demanded.
         mode: XdpMode,
@@ -97,11 +99,8 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
     }
     // Before anything is taken, so that a signal during the start is not lost.
     let stop_signal = StopSignal::new().map_err(|source| DaemonError::Runtime { source })?;
-    let listen = Listen {
-        addresses: config.listen_addresses.clone(),
-        interfaces: config.interfaces.clone(),
-        port: config.port,
-    };
+    let listen =
+        Listen { addresses: config.listen_addresses.clone(), interfaces: config.interfaces.clone(), port: config.port };
     let addresses = listen_addresses(&listen)?;
     let control = bind_control(&config.control_socket)?;
     let _pid_file = PidFile::write(config.pid_file.clone())?;
@@ -257,9 +256,9 @@ fn cached_entry(entry: &CachedAnswer, now_boot_ns: u64) -> CachedEntry {
         Outcome::Bogus(..) => ("bogus", "SERVFAIL".to_owned()),
         Outcome::Failed(..) => ("failed", "SERVFAIL".to_owned()),
     };
-    let published = [(Form::Plain, "plain"), (Form::Dnssec, "dnssec")].into_iter().filter(|(form, _)| {
-        entry.slot(*form).published.load(std::sync::atomic::Ordering::Relaxed)
-    });
+    let published = [(Form::Plain, "plain"), (Form::Dnssec, "dnssec")]
+        .into_iter()
+        .filter(|(form, _)| entry.slot(*form).published.load(std::sync::atomic::Ordering::Relaxed));
     CachedEntry {
         name: entry.question.qname.to_string(),
         rtype: entry.question.qtype.to_string(),

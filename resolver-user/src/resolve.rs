@@ -3,7 +3,6 @@
 //! Start at [`Resolver::answer_now`] (what the cache holds) and [`Resolver::answer_later`] (what has to be found). Each
 //! step is one function; the rooms know nothing of each other.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -14,8 +13,8 @@ use tracing::info;
 
 use crate::answer::{Failure, Form, Sent, write_answer, write_failure};
 use crate::cache::{
-    AnswerCache, CachedAnswer, InFlight, Joined, Leader, Outcome, QuestionKey, QuestionRef, RenderedForm, ResponseCache,
-    result,
+    AnswerCache, CachedAnswer, InFlight, Joined, Leader, Outcome, QuestionKey, QuestionRef, RenderedForm,
+    ResponseCache, result,
 };
 use crate::clock::Clock;
 use crate::listener::{Answered, ClientQuery, QueryBytes, QueryService, count_sent};
@@ -300,40 +299,28 @@ impl Resolver {
 }
 
 /// The task of one search: resolves, keeps the outcome, tells everybody who waits.
-fn search(
-    resolver: Arc<Resolver>,
-    question: Question,
-    leader: Leader<Arc<CachedAnswer>>,
-) -> impl Future<Output = ()> + Send {
-    async move {
-        let resolved = timeout(RESOLUTION_TIME_MAX, resolver.resolve(&question)).await;
-        let (outcome, ttl_s) = resolved.unwrap_or_else(|_| {
-            let failure = FetchFailure::NoAnswer;
-            let reason = IndeterminateReason::Fetch { question: question.clone(), failure };
-            (Outcome::Failed(reason, None), FAILURE_TTL_S)
-        });
-        resolver.count_outcome(&outcome);
-        let now_boot_ns = resolver.clock.now().boot_ns;
-        let answer = Arc::new(CachedAnswer::new(question, outcome, ttl_s, now_boot_ns));
-        resolver.cache.insert(Arc::clone(&answer), now_boot_ns);
-        leader.finish(answer);
-    }
+async fn search(resolver: Arc<Resolver>, question: Question, leader: Leader<Arc<CachedAnswer>>) {
+    let resolved = timeout(RESOLUTION_TIME_MAX, resolver.resolve(&question)).await;
+    let (outcome, ttl_s) = resolved.unwrap_or_else(|_| {
+        let failure = FetchFailure::NoAnswer;
+        let reason = IndeterminateReason::Fetch { question: question.clone(), failure };
+        (Outcome::Failed(reason, None), FAILURE_TTL_S)
+    });
+    resolver.count_outcome(&outcome);
+    let now_boot_ns = resolver.clock.now().boot_ns;
+    let answer = Arc::new(CachedAnswer::new(question, outcome, ttl_s, now_boot_ns));
+    resolver.cache.insert(Arc::clone(&answer), now_boot_ns);
+    leader.finish(answer);
 }
 
 /// The task of one fetch for validations.
-fn fetch(
-    resolver: Arc<Resolver>,
-    question: Question,
-    leader: Leader<Result<Arc<Response>, FetchFailure>>,
-) -> impl Future<Output = ()> + Send {
-    async move {
-        let fetched = resolver.upstream.fetch(&question).await;
-        let fetched = fetched.map(Arc::new).map_err(|error| fetch_failure(&error));
-        if let Ok(response) = &fetched {
-            resolver.responses.insert(Arc::clone(response), resolver.clock.now().boot_ns);
-        }
-        leader.finish(fetched);
+async fn fetch(resolver: Arc<Resolver>, question: Question, leader: Leader<Result<Arc<Response>, FetchFailure>>) {
+    let fetched = resolver.upstream.fetch(&question).await;
+    let fetched = fetched.map(Arc::new).map_err(|error| fetch_failure(&error));
+    if let Ok(response) = &fetched {
+        resolver.responses.insert(Arc::clone(response), resolver.clock.now().boot_ns);
     }
+    leader.finish(fetched);
 }
 
 fn fetch_failure(error: &UpstreamError) -> FetchFailure {
@@ -348,9 +335,10 @@ fn fetch_failure(error: &UpstreamError) -> FetchFailure {
 /// negative reply without a SOA is not kept (RFC 2308 §5).
 fn unchecked_ttl_s(response: &Response) -> u32 {
     let soa = response.authority.iter().find(|set| set.rtype == RecordType::SOA);
-    let answered = response.answer.iter().any(|set| {
-        set.rtype == response.question.qtype || response.question.qtype == RecordType::RRSIG
-    });
+    let answered = response
+        .answer
+        .iter()
+        .any(|set| set.rtype == response.question.qtype || response.question.qtype == RecordType::RRSIG);
     let negative_ttl_s = match soa.and_then(|set| Some((set.ttl_s, Soa::read(set.rdatas.first()?)?))) {
         _ if answered && response.rcode == RCode::NOERROR => ANSWER_TTL_S_MAX,
         Some((ttl_s, soa)) => ttl_s.min(soa.minimum_s),

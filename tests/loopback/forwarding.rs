@@ -52,7 +52,8 @@ fn ports_and_ids_are_random() {
     let ids: HashSet<u16> = seen.iter().map(|asked| asked.message.header.id).collect();
     let ports: HashSet<u16> = seen.iter().map(|asked| asked.client.port()).collect();
     assert!(ids.len() >= 38 && ports.len() >= 38, "{} ids, {} ports", ids.len(), ports.len());
-    let steps: HashSet<u16> = seen.windows(2).map(|pair| pair[1].client.port().wrapping_sub(pair[0].client.port())).collect();
+    let steps: HashSet<u16> =
+        seen.windows(2).map(|pair| pair[1].client.port().wrapping_sub(pair[0].client.port())).collect();
     assert!(steps.len() >= 35, "ports do not follow each other");
 }
 
@@ -121,8 +122,7 @@ fn the_next_server_is_asked_when_one_fails() {
     let refusing = |rcode| Upstream::replying(move |_| Reply::error(rcode));
     let servfail = refusing(RCode::SERVFAIL);
     let refused = refusing(RCode::REFUSED);
-    let first_options =
-        [closed_option, silent.option(), malformed.option(), servfail.option(), refused.option()];
+    let first_options = [closed_option, silent.option(), malformed.option(), servfail.option(), refused.option()];
     for first in &first_options {
         let good = Upstream::replying(address);
         let daemon = RESOLVER.start(&[first, &good.option()]);

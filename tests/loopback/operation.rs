@@ -61,7 +61,8 @@ fn a_second_daemon_is_refused_and_a_dead_ones_socket_replaced() {
     let upstream = upstream();
     let mut daemon = RESOLVER.start(&[&upstream.option()]);
     let socket = format!("--control-socket={}", daemon.control.display());
-    let arguments = ["run", "--no-resolv", &upstream.option(), "--xdp=off", "--listen-address=127.0.0.1", "--port=1", &socket];
+    let arguments =
+        ["run", "--no-resolv", &upstream.option(), "--xdp=off", "--listen-address=127.0.0.1", "--port=1", &socket];
     let second = RESOLVER.output(&arguments);
     assert_eq!(second.status.code(), Some(2));
     assert!(String::from_utf8(second.stderr).unwrap().contains("another daemon is running"));
@@ -85,7 +86,9 @@ fn every_config_error_is_told_with_file_and_line() {
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stderr).unwrap();
     for expected in [
-        format!("{main}:1: option \"server\", value \"127.0.0.1#99999\": port 99999: not a number, or out of range; legal: "),
+        format!(
+            "{main}:1: option \"server\", value \"127.0.0.1#99999\": port 99999: not a number, or out of range; legal: "
+        ),
         format!("{main}:3: option \"no-such-thing\": unknown option"),
         format!("{inner}:2: option \"port\", value \"0\": out of range; legal: 1..=65535"),
         format!("{anchors}:1: option \"trust-anchor\", value \". IN DS 20326 8 2 00\": digest"),
@@ -113,7 +116,8 @@ fn a_right_configuration_passes_and_starts() {
     let upstream = upstream();
     let directory = TestDirectory::new();
     let server = format!("server={}#{}", upstream.address.ip(), upstream.address.port());
-    let path = directory.file("r.conf", &format!("# all is well\nno-resolv\n{server}\ncache-size = 0  # none\nlog-queries\n"));
+    let path =
+        directory.file("r.conf", &format!("# all is well\nno-resolv\n{server}\ncache-size = 0  # none\nlog-queries\n"));
     let output = RESOLVER.output(&["test-config", "--xdp=off", &format!("--conf-file={path}")]);
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "syntax check OK.\n");
     let daemon = RESOLVER.start(&["--conf-file", &path]);
@@ -133,8 +137,16 @@ fn demanding_xdp_of_a_build_without_it_stops_the_start() {
     let upstream = upstream();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let port = format!("--port={port}");
-    let arguments =
-        ["run", "--no-resolv", "--dnssec", &upstream.option(), "--listen-address=127.0.0.1", &port, &socket, "--xdp=native"];
+    let arguments = [
+        "run",
+        "--no-resolv",
+        "--dnssec",
+        &upstream.option(),
+        "--listen-address=127.0.0.1",
+        &port,
+        &socket,
+        "--xdp=native",
+    ];
     let output = RESOLVER.output(&arguments);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().contains("cargo xtask build"));

@@ -16,7 +16,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// # Panics
 /// If the system refuses.
 pub fn udp(server: SocketAddr) -> UdpSocket {
-    let local: SocketAddr = if server.is_ipv4() { ([127, 0, 0, 1], 0).into() } else { "[::1]:0".parse().expect("literal") };
+    let local: SocketAddr =
+        if server.is_ipv4() { ([127, 0, 0, 1], 0).into() } else { "[::1]:0".parse().expect("literal") };
     let socket = UdpSocket::bind(local).expect("bind");
     socket.connect(server).expect("connect");
     socket.set_read_timeout(Some(PATIENCE)).expect("time-out");

@@ -60,12 +60,8 @@ mod tests {
 
     fn answer(name: &str, ttl_s: u32) -> Arc<CachedAnswer> {
         let question = Question::new(name.parse().unwrap(), RecordType::A);
-        let response = Response {
-            question: question.clone(),
-            rcode: RCode::NOERROR,
-            answer: Vec::new(),
-            authority: Vec::new(),
-        };
+        let response =
+            Response { question: question.clone(), rcode: RCode::NOERROR, answer: Vec::new(), authority: Vec::new() };
         Arc::new(CachedAnswer::new(question, Outcome::Unchecked(Arc::new(response)), ttl_s, 0))
     }
 

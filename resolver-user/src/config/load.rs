@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use super::options::{Draft, Effect, NOT_SUPPORTED, OptionSpec, PendingFile, find, find_letter};
 use super::syntax::{self, RawOption, reveal};
 use super::{
-    CACHE_SIZE, CONTROL_SOCKET, Config, ConfigError, Origin, PORT, Problem, RESOLV_CONF, Takes, XDP_CACHE_SIZE, XDP_PIN_DIR,
-    XdpMode, anchors,
+    CACHE_SIZE, CONTROL_SOCKET, Config, ConfigError, Origin, PORT, Problem, RESOLV_CONF, Takes, XDP_CACHE_SIZE,
+    XDP_PIN_DIR, XdpMode, anchors,
 };
 
 /// How deep `conf-file` may nest.
@@ -232,7 +232,8 @@ mod tests {
 
     #[test]
     fn flags_and_defaults_make_a_configuration() {
-        let words = ["--no-resolv", "--server=127.0.0.1#5300", "-S", "::1", "-p5353", "--dnssec", "--xdp", "off", "-i", "lo"];
+        let words =
+            ["--no-resolv", "--server=127.0.0.1#5300", "-S", "::1", "-p5353", "--dnssec", "--xdp", "off", "-i", "lo"];
         let config = load(&arguments(&words)).unwrap();
         assert_eq!(config.servers, ["127.0.0.1:5300".parse().unwrap(), "[::1]:53".parse().unwrap()]);
         assert_eq!((config.port, config.cache_size, config.xdp), (5353, CACHE_SIZE, XdpMode::Off));
@@ -244,7 +245,10 @@ mod tests {
     #[test]
     fn every_error_is_told_with_place_value_and_range() {
         for (words, expected) in [
-            (&["--port=99999"][..], "command line: option \"port\", value \"99999\": not a number, or out of range; legal: 1..=65535"),
+            (
+                &["--port=99999"][..],
+                "command line: option \"port\", value \"99999\": not a number, or out of range; legal: 1..=65535",
+            ),
             (&["--port"], "option \"port\": needs a value; legal: 1..=65535"),
             (&["--dnssec=yes"], "option \"dnssec\", value \"yes\": takes no value"),
             (&["--xdp=fast"], "option \"xdp\", value \"fast\": no such mode; legal: auto, native, generic, off"),

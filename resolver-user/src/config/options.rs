@@ -82,18 +82,30 @@ pub const OPTIONS: &[OptionSpec] = &[
         draft.pending_file = Some(PendingFile::Options(path(value)?));
         Ok(())
     }),
-    value("server", Some('S'), "<IPv4 or IPv6 address>[#<port 1..=65535>]", "forward to this server", |draft, value| {
-        draft.servers.push(server(value)?);
-        Ok(())
-    }),
+    value(
+        "server",
+        Some('S'),
+        "<IPv4 or IPv6 address>[#<port 1..=65535>]",
+        "forward to this server",
+        |draft, value| {
+            draft.servers.push(server(value)?);
+            Ok(())
+        },
+    ),
     flag("no-resolv", Some('R'), "do not read /etc/resolv.conf for servers", |draft| draft.no_resolv = true),
-    value("listen-address", Some('a'), "IPv4 or IPv6 addresses, separated by commas", "listen on these", |draft, value| {
-        for address in value.split(',') {
-            let address = reveal(address.trim());
-            draft.listen_addresses.push(address.parse().map_err(|_| format!("\"{address}\" is no IP address"))?);
-        }
-        Ok(())
-    }),
+    value(
+        "listen-address",
+        Some('a'),
+        "IPv4 or IPv6 addresses, separated by commas",
+        "listen on these",
+        |draft, value| {
+            for address in value.split(',') {
+                let address = reveal(address.trim());
+                draft.listen_addresses.push(address.parse().map_err(|_| format!("\"{address}\" is no IP address"))?);
+            }
+            Ok(())
+        },
+    ),
     value("interface", Some('i'), INTERFACES, "listen on these interfaces, and on loopback", |draft, value| {
         interfaces(value, &mut draft.interfaces)
     }),
@@ -106,10 +118,16 @@ pub const OPTIONS: &[OptionSpec] = &[
         Ok(())
     }),
     flag("dnssec", None, "validate", |draft| draft.dnssec = true),
-    value("trust-anchor", None, anchors::LEGAL, "start validation from this DS (the root's are built in)", |draft, value| {
-        draft.anchors.push(anchors::read_value(value)?);
-        Ok(())
-    }),
+    value(
+        "trust-anchor",
+        None,
+        anchors::LEGAL,
+        "start validation from this DS (the root's are built in)",
+        |draft, value| {
+            draft.anchors.push(anchors::read_value(value)?);
+            Ok(())
+        },
+    ),
     value("trust-anchors-file", None, "a path", "read trust anchors from this file", |draft, value| {
         draft.pending_file = Some(PendingFile::Anchors(path(value)?));
         Ok(())
@@ -133,18 +151,30 @@ pub const OPTIONS: &[OptionSpec] = &[
         Ok(())
     }),
     flag("xdp-log", None, "let XDP log why it passed queries on (sampled)", |draft| draft.xdp_log = true),
-    value("xdp-pin-dir", None, "a path below a bpf file system", "pin maps there (/sys/fs/bpf/resolver)", |draft, value| {
-        draft.xdp_pin_dir = Some(path(value)?);
-        Ok(())
-    }),
+    value(
+        "xdp-pin-dir",
+        None,
+        "a path below a bpf file system",
+        "pin maps there (/sys/fs/bpf/resolver)",
+        |draft, value| {
+            draft.xdp_pin_dir = Some(path(value)?);
+            Ok(())
+        },
+    ),
     value("threads", None, "1..=256", "listener threads (one per CPU)", |draft, value| {
         draft.threads = Some(number(value, 1, THREADS_MAX)?);
         Ok(())
     }),
-    value("control-socket", None, "a path", "Unix socket of `resolver status` (/run/resolver/control.sock)", |draft, value| {
-        draft.control_socket = Some(path(value)?);
-        Ok(())
-    }),
+    value(
+        "control-socket",
+        None,
+        "a path",
+        "Unix socket of `resolver status` (/run/resolver/control.sock)",
+        |draft, value| {
+            draft.control_socket = Some(path(value)?);
+            Ok(())
+        },
+    ),
     value("pid-file", Some('x'), "a path", "write the process number there", |draft, value| {
         draft.pid_file = Some(path(value)?);
         Ok(())

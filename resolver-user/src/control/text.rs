@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::report::{CachedEntry, FastPathEntry, FastPathStatus, FlushReport, Request, StatusReport};
 use super::ClientError;
+use super::report::{CachedEntry, FastPathEntry, FastPathStatus, FlushReport, Request, StatusReport};
 
 /// The daemon's lines as aligned text.
 ///
@@ -38,7 +38,10 @@ fn status(status: &StatusReport) -> String {
     ];
     rows.extend(status.servers.iter().map(|server| {
         let srtt = server.srtt_ms.map_or("-".to_owned(), |srtt_ms| format!("{srtt_ms:.1} ms"));
-        vec!["server".into(), format!("{}  sent {}  failed {}  srtt {srtt}", server.address, server.sent, server.failed)]
+        vec![
+            "server".into(),
+            format!("{}  sent {}  failed {}  srtt {srtt}", server.address, server.sent, server.failed),
+        ]
     }));
     let mut text = table(&rows);
     text.push_str("\ndaemon\n");
@@ -53,9 +56,10 @@ fn status(status: &StatusReport) -> String {
 fn fast_path_status(status: &FastPathStatus) -> String {
     let mut rows = vec![vec!["published".into(), format!("{} answers", status.published)]];
     rows.extend(
-        status.interfaces.iter().map(|interface| {
-            vec!["interface".into(), format!("{}  {}", interface.name, interface.mode)]
-        }),
+        status
+            .interfaces
+            .iter()
+            .map(|interface| vec!["interface".into(), format!("{}  {}", interface.name, interface.mode)]),
     );
     rows.extend(status.maps.iter().map(|map| {
         let memory = map.memory_bytes as f64 / f64::from(1 << 20);

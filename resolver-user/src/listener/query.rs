@@ -147,6 +147,7 @@ fn options_are_whole(mut rdata: &[u8]) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "test packets have known lengths")]
 mod tests {
     use super::*;
 
@@ -188,9 +189,31 @@ mod tests {
             ("cut in the name", |p| p.truncate(20), "Malformed"),
             ("cut in the OPT", |p| p.truncate(35), "Malformed"),
             ("trailing byte", |p| p.push(0), "Malformed"),
-            ("two OPT", |p| { p[11] = 2; p.extend_from_slice(OPT) }, "Malformed"),
-            ("option cut", |p| { let n = p.len(); p[n - 1] = 3; p.extend_from_slice(b"\0\x0a\0") }, "Malformed"),
-            ("EDNS 1", |p| { let n = p.len(); p[n - 5] = 1 }, "EdnsVersion"),
+            (
+                "two OPT",
+                |p| {
+                    p[11] = 2;
+                    p.extend_from_slice(OPT)
+                },
+                "Malformed",
+            ),
+            (
+                "option cut",
+                |p| {
+                    let n = p.len();
+                    p[n - 1] = 3;
+                    p.extend_from_slice(b"\0\x0a\0")
+                },
+                "Malformed",
+            ),
+            (
+                "EDNS 1",
+                |p| {
+                    let n = p.len();
+                    p[n - 5] = 1
+                },
+                "EdnsVersion",
+            ),
             ("class CH", |p| p[28] = 3, "Class"),
             ("ANY", |p| p[26] = 255, "MetaType"),
             ("AXFR", |p| p[26] = 252, "MetaType"),

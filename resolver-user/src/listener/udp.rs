@@ -160,18 +160,13 @@ impl Batch {
         let mut first = 0;
         // Bound: each turn sends or skips at least one answer.
         while first < *answer_count {
-            let (Some(slices), Some(clients)) = (slices.get(first..*answer_count), clients.get(first..*answer_count)) else {
+            let (Some(slices), Some(clients)) = (slices.get(first..*answer_count), clients.get(first..*answer_count))
+            else {
                 return;
             };
             let no_control: &[ControlMessage<'_>] = &[];
-            let sent = sendmmsg(
-                socket.as_raw_fd(),
-                send_headers,
-                slices.iter(),
-                clients,
-                no_control,
-                MsgFlags::MSG_DONTWAIT,
-            );
+            let sent =
+                sendmmsg(socket.as_raw_fd(), send_headers, slices.iter(), clients, no_control, MsgFlags::MSG_DONTWAIT);
             let sent = sent.map_or(0, |results| results.count());
             if sent == 0 {
                 shared.metrics.dropped_send_failed.add_one();
@@ -213,4 +208,3 @@ fn std_address(address: &SockaddrStorage) -> Option<SocketAddr> {
     let v4 = address.as_sockaddr_in().map(|&v4| SocketAddr::from(v4));
     v4.or_else(|| address.as_sockaddr_in6().map(|&v6| SocketAddr::from(v6)))
 }
-

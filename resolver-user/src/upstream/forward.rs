@@ -70,7 +70,8 @@ impl Forwarder {
         let mut refused: Vec<usize> = Vec::new();
         let mut tries = JoinSet::new();
         let mut last_error = None;
-        for (number, &index) in order.iter().cycle().take(order.len().saturating_mul(ROUNDS).min(TRIES_MAX)).enumerate() {
+        for (number, &index) in order.iter().cycle().take(order.len().saturating_mul(ROUNDS).min(TRIES_MAX)).enumerate()
+        {
             // A server that said no will say no again.
             if refused.contains(&index) {
                 continue;

@@ -132,10 +132,8 @@ mod tests {
     #[test]
     fn a_dname_leads_on_where_its_cname_is_missing() {
         let question = Question::new(name("x.y.d."), RecordType::A);
-        let answer = vec![
-            record("d.", RecordType::DNAME, name("e.").wire()),
-            record("x.y.e.", RecordType::A, &[1, 2, 3, 4]),
-        ];
+        let answer =
+            vec![record("d.", RecordType::DNAME, name("e.").wire()), record("x.y.e.", RecordType::A, &[1, 2, 3, 4])];
         assert_eq!(owners(&scrub(reply(answer, Vec::new()), &question).answer), ["d. DNAME", "x.y.e. A"]);
     }
 }

@@ -5,4 +5,5 @@
 pub mod client;
 pub mod daemon;
 pub mod message;
+pub mod signed;
 pub mod upstream;

@@ -3,7 +3,6 @@
 //! Start at [`Resolver::answer_now`] (what the cache holds) and [`Resolver::answer_later`] (what has to be found). Each
 //! step is one function; the rooms know nothing of each other.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -115,10 +114,10 @@ impl QueryService for Resolver {
             count_sent(write_failure(&query.asked, &Failure::Unavailable, &mut out), &self.metrics);
             return (out, None);
         };
-        let now_boot_ns = self.clock.now().boot_ns;
-        let sent = self.write(&query, &answer, now_boot_ns, &mut out);
+        // Whoever waited for the answer sees it as it was found: with its whole TTL, even if that is one second.
+        let sent = self.write(&query, &answer, answer.found_at_boot_ns, &mut out);
         self.log(&query, &answer.outcome, sent, source, started.elapsed());
-        let publication = self.publication(&query, &answer, now_boot_ns);
+        let publication = self.publication(&query, &answer, answer.found_at_boot_ns);
         (out, publication)
     }
 
@@ -281,9 +280,9 @@ impl Resolver {
             Source::Merged => "merged",
         };
         info!(
-            %qname, qtype = %query.qtype, client = %query.client, form = form_name(query.asked.form()), %outcome,
-            rcode = %sent.rcode, ad = sent.authentic, tc = sent.truncated, from = source,
-            ms = took.as_secs_f64() * 1e3, "answered"
+            %qname, qtype = %query.qtype, client = %query.client, dnssec_ok = query.asked.form() == Form::Dnssec,
+            %outcome, rcode = %sent.rcode, ad = sent.authentic, tc = sent.truncated, from = %source,
+            ms = %format_args!("{:.1}", took.as_secs_f64() * 1e3), "answered"
         );
     }
 
@@ -300,40 +299,28 @@ impl Resolver {
 }
 
 /// The task of one search: resolves, keeps the outcome, tells everybody who waits.
-fn search(
-    resolver: Arc<Resolver>,
-    question: Question,
-    leader: Leader<Arc<CachedAnswer>>,
-) -> impl Future<Output = ()> + Send {
-    async move {
-        let resolved = timeout(RESOLUTION_TIME_MAX, resolver.resolve(&question)).await;
-        let (outcome, ttl_s) = resolved.unwrap_or_else(|_| {
-            let failure = FetchFailure::NoAnswer;
-            let reason = IndeterminateReason::Fetch { question: question.clone(), failure };
-            (Outcome::Failed(reason, None), FAILURE_TTL_S)
-        });
-        resolver.count_outcome(&outcome);
-        let now_boot_ns = resolver.clock.now().boot_ns;
-        let answer = Arc::new(CachedAnswer::new(question, outcome, ttl_s, now_boot_ns));
-        resolver.cache.insert(Arc::clone(&answer), now_boot_ns);
-        leader.finish(answer);
-    }
+async fn search(resolver: Arc<Resolver>, question: Question, leader: Leader<Arc<CachedAnswer>>) {
+    let resolved = timeout(RESOLUTION_TIME_MAX, resolver.resolve(&question)).await;
+    let (outcome, ttl_s) = resolved.unwrap_or_else(|_| {
+        let failure = FetchFailure::NoAnswer;
+        let reason = IndeterminateReason::Fetch { question: question.clone(), failure };
+        (Outcome::Failed(reason, None), FAILURE_TTL_S)
+    });
+    resolver.count_outcome(&outcome);
+    let now_boot_ns = resolver.clock.now().boot_ns;
+    let answer = Arc::new(CachedAnswer::new(question, outcome, ttl_s, now_boot_ns));
+    resolver.cache.insert(Arc::clone(&answer), now_boot_ns);
+    leader.finish(answer);
 }
 
 /// The task of one fetch for validations.
-fn fetch(
-    resolver: Arc<Resolver>,
-    question: Question,
-    leader: Leader<Result<Arc<Response>, FetchFailure>>,
-) -> impl Future<Output = ()> + Send {
-    async move {
-        let fetched = resolver.upstream.fetch(&question).await;
-        let fetched = fetched.map(Arc::new).map_err(|error| fetch_failure(&error));
-        if let Ok(response) = &fetched {
-            resolver.responses.insert(Arc::clone(response), resolver.clock.now().boot_ns);
-        }
-        leader.finish(fetched);
+async fn fetch(resolver: Arc<Resolver>, question: Question, leader: Leader<Result<Arc<Response>, FetchFailure>>) {
+    let fetched = resolver.upstream.fetch(&question).await;
+    let fetched = fetched.map(Arc::new).map_err(|error| fetch_failure(&error));
+    if let Ok(response) = &fetched {
+        resolver.responses.insert(Arc::clone(response), resolver.clock.now().boot_ns);
     }
+    leader.finish(fetched);
 }
 
 fn fetch_failure(error: &UpstreamError) -> FetchFailure {
@@ -359,11 +346,4 @@ fn unchecked_ttl_s(response: &Response) -> u32 {
     };
     let ttls_s = response.answer.iter().map(|set| set.ttl_s);
     ttls_s.min().unwrap_or(ANSWER_TTL_S_MAX).min(negative_ttl_s).min(ANSWER_TTL_S_MAX)
-}
-
-fn form_name(form: Form) -> &'static str {
-    match form {
-        Form::Plain => "plain",
-        Form::Dnssec => "dnssec",
-    }
 }

@@ -128,19 +128,7 @@ impl Sections {
             let count = writer.write_set(set, wanted, wanted && form == Form::Dnssec);
             authority_count = authority_count.saturating_add(count);
         }
-        match writer.finish() {
-            Some((body, ttl_offsets)) => {
-                Self { rcode: response.rcode, answer_count, authority_count, body, ttl_offsets, oversized: false }
-            }
-            None => Self {
-                rcode: response.rcode,
-                answer_count: 0,
-                authority_count: 0,
-                body: Box::default(),
-                ttl_offsets: Box::default(),
-                oversized: true,
-            },
-        }
+        writer.finish(response.rcode, answer_count, authority_count)
     }
 }
 
@@ -218,11 +206,25 @@ impl SectionWriter {
         self.names.message.extend_from_slice(rest);
     }
 
-    /// The body and its TTL offsets; none if they do not fit a message.
-    fn finish(self) -> Option<(Box<[u8]>, Box<[u16]>)> {
-        if self.names.message.len() > MESSAGE_LEN_MAX {
-            return None;
+    /// The sections, with the body if it fits a message.
+    fn finish(self, rcode: RCode, answer_count: u16, authority_count: u16) -> Sections {
+        match self.names.message.get(self.body_at..) {
+            Some(body) if self.names.message.len() <= MESSAGE_LEN_MAX => Sections {
+                rcode,
+                answer_count,
+                authority_count,
+                body: body.into(),
+                ttl_offsets: self.ttl_offsets.into_boxed_slice(),
+                oversized: false,
+            },
+            _ => Sections {
+                rcode,
+                answer_count: 0,
+                authority_count: 0,
+                body: Box::default(),
+                ttl_offsets: Box::default(),
+                oversized: true,
+            },
         }
-        Some((self.names.message.get(self.body_at..)?.into(), self.ttl_offsets.into_boxed_slice()))
     }
 }

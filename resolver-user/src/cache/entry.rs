@@ -28,6 +28,8 @@ pub struct CachedAnswer {
     pub question: Question,
     /// What was found out.
     pub outcome: Outcome,
+    /// When it was found out, in nanoseconds of CLOCK_BOOTTIME.
+    pub found_at_boot_ns: u64,
     /// When its time is up, in nanoseconds of CLOCK_BOOTTIME.
     pub expires_at_boot_ns: u64,
     plain: FormSlot,
@@ -65,7 +67,14 @@ impl CachedAnswer {
     /// An outcome that may be kept for `ttl_s` seconds from `now_boot_ns` on.
     pub fn new(question: Question, outcome: Outcome, ttl_s: u32, now_boot_ns: u64) -> Self {
         let expires_at_boot_ns = now_boot_ns.saturating_add(u64::from(ttl_s).saturating_mul(NS_PER_S));
-        Self { question, outcome, expires_at_boot_ns, plain: FormSlot::default(), dnssec: FormSlot::default() }
+        Self {
+            question,
+            outcome,
+            found_at_boot_ns: now_boot_ns,
+            expires_at_boot_ns,
+            plain: FormSlot::default(),
+            dnssec: FormSlot::default(),
+        }
     }
 
     /// Whole seconds left; every TTL of the answer shows this number.

@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn lines_are_cut_as_dnsmasq_cuts_them() {
-        let cases: &[(&str, Option<(&str, Option<&str>)>)] = &[
+        type Expected = Option<(&'static str, Option<&'static str>)>;
+        let cases: &[(&str, Expected)] = &[
             ("", None),
             ("   # comment", None),
             ("no-resolv", Some(("no-resolv", None))),

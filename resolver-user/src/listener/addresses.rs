@@ -1,7 +1,7 @@
 //! Which addresses to listen on. Each is bound by itself, so that an answer leaves from the address that was asked.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
@@ -82,10 +82,10 @@ fn carried() -> Result<Vec<Carried>, ListenError> {
     let list = getifaddrs().map_err(|errno| ListenError::List { source: io::Error::from(errno) })?;
     let read = list.filter_map(|entry| {
         let address = entry.address?;
-        let v4 = address.as_sockaddr_in().map(|v4| SocketAddr::from((Ipv4Addr::from(v4.ip()), 0)));
+        let v4 = address.as_sockaddr_in().map(|v4| SocketAddr::from((v4.ip(), 0)));
         let v6 = || {
             let v6 = address.as_sockaddr_in6()?;
-            Some(SocketAddr::V6(std::net::SocketAddrV6::new(Ipv6Addr::from(v6.ip()), 0, 0, v6.scope_id())))
+            Some(SocketAddr::V6(SocketAddrV6::new(v6.ip(), 0, 0, v6.scope_id())))
         };
         let loopback = entry.flags.contains(InterfaceFlags::IFF_LOOPBACK);
         Some(Carried { interface: entry.interface_name, address: v4.or_else(v6)?, loopback })

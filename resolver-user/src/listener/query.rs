@@ -147,6 +147,7 @@ fn options_are_whole(mut rdata: &[u8]) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "test packets have known lengths")]
 mod tests {
     use super::*;
 

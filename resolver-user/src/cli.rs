@@ -1,0 +1,156 @@
+//! The command line: verbs, flags, and the exit code of whatever they start.
+//!
+//! In: the arguments of the process. Out: text for people, and dnsmasq's exit codes: 1 configuration, 2 network, 5 other.
+//! Decides nothing but how to print.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tracing::error;
+
+use crate::config::{self, Config, OPTIONS, Takes};
+use crate::control::{self, Request};
+use crate::daemon::{self, DaemonError};
+
+/// A validating DNS resolver that lets XDP answer what is cached.
+#[derive(Parser)]
+#[command(name = "resolver", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run in the foreground until SIGINT or SIGTERM
+    #[command(after_help = options_help())]
+    Run(Options),
+    /// Check options and files, tell everything that is wrong
+    #[command(after_help = options_help())]
+    TestConfig(Options),
+    /// Show the state of the running daemon
+    Status(Control),
+    /// The daemon's own cache
+    Cache {
+        #[command(subcommand)]
+        command: CacheCommand,
+    },
+    /// The kernel's answers
+    Fastpath {
+        #[command(subcommand)]
+        command: FastpathCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum CacheCommand {
+    /// List its answers
+    Dump(Control),
+}
+
+#[derive(Subcommand)]
+enum FastpathCommand {
+    /// List its answers
+    Dump(Control),
+    /// Remove all of them
+    Flush(Control),
+}
+
+/// The words of the config language.
+#[derive(Args)]
+struct Options {
+    /// Options, as in a config file: --conf-file FILE, --server=127.0.0.1#5300, …
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTION")]
+    options: Vec<String>,
+}
+
+/// How to reach the running daemon.
+#[derive(Args)]
+struct Control {
+    /// Its control socket
+    #[arg(long, value_name = "PATH", default_value = config::CONTROL_SOCKET)]
+    control_socket: PathBuf,
+    /// Print the daemon's JSON as it is
+    #[arg(long)]
+    json: bool,
+}
+
+/// A wrong configuration, as dnsmasq has it.
+const EXIT_CONFIG: u8 = 1;
+/// No socket, or no daemon on the other end, as dnsmasq has it.
+const EXIT_NETWORK: u8 = 2;
+/// Anything else, as dnsmasq has it.
+const EXIT_OTHER: u8 = 5;
+
+/// The program: reads the arguments and does what they say.
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run(options) => run(&options.options),
+        Command::TestConfig(options) => test_config(&options.options),
+        Command::Status(control) => ask(&control, Request::Status),
+        Command::Cache { command: CacheCommand::Dump(control) } => ask(&control, Request::CacheDump),
+        Command::Fastpath { command: FastpathCommand::Dump(control) } => ask(&control, Request::FastpathDump),
+        Command::Fastpath { command: FastpathCommand::Flush(control) } => ask(&control, Request::FastpathFlush),
+    }
+}
+
+fn run(options: &[String]) -> ExitCode {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_target(false).init();
+    let Some(config) = load(options) else { return ExitCode::from(EXIT_CONFIG) };
+    let Err(error) = daemon::run(config) else { return ExitCode::SUCCESS };
+    error!("{error}");
+    ExitCode::from(match error {
+        DaemonError::Listen(_) | DaemonError::Control(_) | DaemonError::FastPath(_) => EXIT_NETWORK,
+        DaemonError::NoBpfObject { .. } | DaemonError::NoXdpInterface { .. } => EXIT_CONFIG,
+        DaemonError::PidFile { .. } | DaemonError::Runtime { .. } => EXIT_OTHER,
+    })
+}
+
+fn test_config(options: &[String]) -> ExitCode {
+    let Some(config) = load(options) else { return ExitCode::from(EXIT_CONFIG) };
+    for warning in &config.warnings {
+        eprintln!("warning: {warning}");
+    }
+    println!("syntax check OK.");
+    ExitCode::SUCCESS
+}
+
+/// Reads the configuration, or prints everything that is wrong with it.
+fn load(options: &[String]) -> Option<Config> {
+    match config::load(options) {
+        Ok(config) => Some(config),
+        Err(errors) => {
+            for error in errors {
+                eprintln!("{error}");
+            }
+            None
+        }
+    }
+}
+
+fn ask(control: &Control, request: Request) -> ExitCode {
+    let reply = control::ask(&control.control_socket, request);
+    let text = if control.json { reply } else { reply.and_then(|lines| control::print_reply(request, &lines)) };
+    match text {
+        Ok(text) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(EXIT_NETWORK)
+        }
+    }
+}
+
+/// The option table as help text.
+fn options_help() -> String {
+    let lines = OPTIONS.iter().map(|spec| {
+        let letter = spec.letter.map_or("    ".to_owned(), |letter| format!("-{letter}, "));
+        let value = if spec.takes == Takes::Value { "=…" } else { "" };
+        let name = format!("{letter}--{}{value}", spec.name);
+        format!("  {name:28} {} [{}]\n", spec.help, spec.legal)
+    });
+    format!("Config options (in a file without the dashes):\n{}", lines.collect::<String>())
+}

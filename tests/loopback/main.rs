@@ -1,0 +1,14 @@
+//! The daemon as a process, between scripted servers and plain clients, all on loopback: `cargo test --test loopback`.
+//!
+//! Needs no rights, no tools and no network.
+
+mod answers;
+mod forwarding;
+mod hostile;
+mod operation;
+mod validation;
+
+use resolver_tests::daemon::Program;
+
+/// The daemon under test.
+const RESOLVER: Program = Program(env!("CARGO_BIN_EXE_resolver-under-test"));

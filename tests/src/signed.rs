@@ -1,0 +1,156 @@
+//! A small tree of zones, signed in memory with Ed25519: the root, `example.` below it, and the unsigned `plain.`.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use resolver_user::wire::{Name, RCode, RecordType};
+use ring::digest::{SHA256, digest};
+use ring::signature::{Ed25519KeyPair, KeyPair};
+
+use crate::message::{TestRecord, a, name, record, soa};
+use crate::upstream::{Asked, Reply};
+
+/// TTL of everything, in seconds.
+pub const TTL_S: u32 = 300;
+/// Algorithm number of Ed25519.
+const ED25519: u8 = 15;
+const DAY_S: u32 = 86_400;
+
+/// A zone with its one key.
+struct SignedZone {
+    apex: Name,
+    key: Ed25519KeyPair,
+    /// RDATA of its DNSKEY.
+    dnskey: Vec<u8>,
+}
+
+/// The tree. What it answers to `<name>.example.`: `www` is right, `forged` has a signature of other data, `expired` one
+/// that is over, `naked` none, and `x<anything>` is as right as `www`; all else does not exist.
+pub struct SignedTree {
+    root: SignedZone,
+    example: SignedZone,
+}
+
+impl SignedZone {
+    fn new(apex: &str, seed: u8) -> Self {
+        let key = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).expect("any seed is a key");
+        let mut dnskey = vec![1, 1, 3, ED25519];
+        dnskey.extend(key.public_key().as_ref());
+        Self { apex: name(apex), key, dnskey }
+    }
+
+    /// RFC 4034 appendix B.
+    fn key_tag(&self) -> u16 {
+        let words =
+            self.dnskey.chunks(2).map(|pair| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |&low| low.into()));
+        let sum: u32 = words.sum();
+        u16::try_from((sum + (sum >> 16)) & 0xffff).expect("sixteen bits")
+    }
+
+    /// RDATA of the DS that leads here.
+    fn ds(&self) -> Vec<u8> {
+        let digest = digest(&SHA256, &[&self.apex.canonical_wire(), &self.dnskey[..]].concat());
+        [&self.key_tag().to_be_bytes(), &[ED25519, 2][..], digest.as_ref()].concat()
+    }
+
+    /// The records of one set with their signature, valid from yesterday to `end_s` seconds from now.
+    fn signed(&self, records: Vec<TestRecord>, end_s: i64) -> Vec<TestRecord> {
+        let first = records.first().expect("a set has records");
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+        let now = u32::try_from(now).expect("before 2106");
+        let mut rdata = first.rtype.0.to_be_bytes().to_vec();
+        rdata.push(ED25519);
+        rdata.push(u8::try_from(first.owner.label_count()).expect("few labels"));
+        rdata.extend(first.ttl_s.to_be_bytes());
+        rdata.extend(now.saturating_add_signed(i32::try_from(end_s).expect("small")).to_be_bytes());
+        rdata.extend((now - 30 * DAY_S).to_be_bytes());
+        rdata.extend(self.key_tag().to_be_bytes());
+        rdata.extend(self.apex.canonical_wire());
+        let mut sorted = records.clone();
+        sorted.sort_by(|a, b| a.rdata.cmp(&b.rdata));
+        let mut message = rdata.clone();
+        for record in sorted {
+            message.extend(TestRecord { owner: record.owner.to_lowercase(), ..record }.wire());
+        }
+        rdata.extend(self.key.sign(&message).as_ref());
+        let signature = TestRecord { owner: first.owner.clone(), rtype: RecordType::RRSIG, ttl_s: first.ttl_s, rdata };
+        records.into_iter().chain([signature]).collect()
+    }
+
+    fn sign(&self, record: TestRecord) -> Vec<TestRecord> {
+        self.signed(vec![record], DAY_S.into())
+    }
+
+    /// The denial of a name or type: the SOA and this NSEC.
+    fn denial(&self, rcode: RCode, nsec: TestRecord) -> Reply {
+        let soa = soa(&self.apex.to_string(), TTL_S, 60);
+        Reply { authority: [self.sign(soa), self.sign(nsec)].concat(), ..Reply::error(rcode) }
+    }
+}
+
+impl Default for SignedTree {
+    fn default() -> Self {
+        Self { root: SignedZone::new(".", 1), example: SignedZone::new("example.", 2) }
+    }
+}
+
+impl SignedTree {
+    /// The option with the root's anchor.
+    pub fn anchor_option(&self) -> String {
+        let ds = self.root.ds();
+        let hex: String = ds[4..].iter().map(|byte| format!("{byte:02X}")).collect();
+        format!("--trust-anchor=.,{},{},{},{hex}", self.root.key_tag(), ds[2], ds[3])
+    }
+
+    /// What a recursive server without a cache says.
+    pub fn reply(&self, asked: &Asked) -> Reply {
+        let question = &asked.question;
+        let owner = question.qname.to_string();
+        match (owner.to_ascii_lowercase().as_str(), question.qtype) {
+            (".", RecordType::DNSKEY) => {
+                Reply::answer(self.root.sign(record(".", RecordType::DNSKEY, TTL_S, &self.root.dnskey)))
+            }
+            ("example.", RecordType::DNSKEY) => {
+                Reply::answer(self.example.sign(record("example.", RecordType::DNSKEY, TTL_S, &self.example.dnskey)))
+            }
+            ("example.", RecordType::DS) => {
+                Reply::answer(self.root.sign(record("example.", RecordType::DS, TTL_S, &self.example.ds())))
+            }
+            // A delegation without DS: NS and no SOA in the bitmap.
+            ("plain.", RecordType::DS) => self.root.denial(RCode::NOERROR, nsec("plain.", "z.", &[2, 46, 47])),
+            ("www.plain.", RecordType::A) => Reply::answer(vec![a(&owner, TTL_S, [192, 0, 2, 2])]),
+            ("forged.example.", RecordType::A) => {
+                let mut records = self.example.sign(a(&owner, TTL_S, [192, 0, 2, 3]));
+                records[0].rdata = vec![6, 6, 6, 6];
+                Reply::answer(records)
+            }
+            ("expired.example.", RecordType::A) => {
+                Reply::answer(self.example.signed(vec![a(&owner, TTL_S, [192, 0, 2, 4])], -i64::from(DAY_S)))
+            }
+            ("naked.example.", RecordType::A) => Reply::answer(vec![a(&owner, TTL_S, [192, 0, 2, 5])]),
+            (other, RecordType::A)
+                if other == "www.example." || other.starts_with('x') && other.ends_with(".example.") =>
+            {
+                Reply::answer(self.example.sign(a(&owner, TTL_S, [192, 0, 2, 1])))
+            }
+            // Type or name: both are denied by the apex's NSEC, which spans all names up to the first x.
+            ("www.example.", _) => {
+                self.example.denial(RCode::NOERROR, nsec("www.example.", "x.example.", &[1, 46, 47]))
+            }
+            (other, _) if other.ends_with(".example.") => {
+                self.example.denial(RCode::NXDOMAIN, nsec("example.", "www.example.", &[2, 6, 46, 47, 48]))
+            }
+            _ => Reply::error(RCode::REFUSED),
+        }
+    }
+}
+
+/// An NSEC record with these types, all below 256 and ascending.
+fn nsec(owner: &str, next: &str, types: &[u8]) -> TestRecord {
+    let length = types.iter().max().map_or(0, |&last| usize::from(last) / 8 + 1);
+    let mut bitmap = vec![0u8; length];
+    for &rtype in types {
+        bitmap[usize::from(rtype) / 8] |= 0x80 >> (rtype % 8);
+    }
+    let window = [0, u8::try_from(length).expect("one window")];
+    record(owner, RecordType::NSEC, 60, &[name(next).wire(), &window, &bitmap].concat())
+}

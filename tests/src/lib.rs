@@ -3,9 +3,14 @@
 //! Everything is on loopback and needs no rights. Nothing here judges; the tests do.
 
 pub mod client;
+pub mod compare;
 pub mod daemon;
 #[cfg(feature = "lab")]
 pub mod kernel;
+#[cfg(feature = "lab")]
+pub mod lab;
 pub mod message;
+#[cfg(feature = "lab")]
+pub mod netns;
 pub mod signed;
 pub mod upstream;

@@ -115,6 +115,12 @@ pub enum Failure {
         /// How many.
         findings: usize,
     },
+    /// The demo saw something else than it should.
+    #[error("expectations that did not hold:{}", indented(&broken.join("\n")))]
+    Expectations {
+        /// Each of them.
+        broken: Vec<String>,
+    },
     /// Tests failed, or a tier did not run.
     #[error("tests failed{}", indented(&broken.join("\n")))]
     TestsFailed {

@@ -1,19 +1,9 @@
-//! The developer's commands, one file per verb: `cargo xtask setup | build | lab | lint | test`.
-//!
-//! In: the words after `cargo xtask`. Out: an exit code, and on standard error every command that was run.
-//! Refuses to hide work in shell scripts: a verb prints each command, fails with it, and cleans up after itself.
-
-mod build;
-mod command;
-mod lab;
-mod lint;
-mod paths;
-mod setup;
-mod test;
+//! `cargo xtask`: reads the verb and runs it.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use xtask::{build, demo, lab, lint, setup, test};
 
 /// Command line of `cargo xtask`.
 #[derive(Parser)]
@@ -33,6 +23,8 @@ enum Verb {
     /// Raise, use and remove the network namespaces and the private DNS tree
     #[command(subcommand)]
     Lab(lab::Action),
+    /// Do the main job on real packets in the lab, and check every expectation
+    Demo(demo::Options),
     /// Check formatting, lints, documentation and the architecture rules
     Lint,
     /// Run every tier of tests, or one
@@ -44,6 +36,7 @@ fn main() -> ExitCode {
         Verb::Setup => setup::run(),
         Verb::Build => build::run().map(|_| ()),
         Verb::Lab(action) => lab::run(action),
+        Verb::Demo(options) => demo::run(&options),
         Verb::Lint => lint::run(),
         Verb::Test(options) => test::run(&options),
     };

@@ -65,7 +65,21 @@ fn fast_path_status(status: &FastPathStatus) -> String {
         let memory = map.memory_bytes as f64 / f64::from(1 << 20);
         vec!["map".into(), format!("{}  {} of {}  {memory:.1} MiB", map.name, map.entries, map.max_entries)]
     }));
-    format!("\nXDP\n{}{}", indent(&table(&rows)), counters(&status.counters))
+    let publisher = status.publisher;
+    let delay = format!("mean {} µs  longest {} µs", publisher.delay_mean_us, publisher.delay_max_us);
+    rows.push(vec!["publishing".into(), delay]);
+    let publisher = [
+        ("publications", publisher.published),
+        ("refused_no_room", publisher.refused_no_room),
+        ("refused_tag_taken", publisher.refused_tag_taken),
+        ("refused_unfit", publisher.refused_unfit),
+        ("refused_expired", publisher.refused_expired),
+        ("retiring", publisher.retiring),
+    ];
+    let publisher = publisher.map(|(name, count)| (name.to_owned(), count));
+    let frames: u64 = status.counters.iter().map(|(_, count)| count).sum();
+    rows.push(vec!["frames".into(), frames.to_string()]);
+    format!("\nXDP\n{}{}{}", indent(&table(&rows)), counters(&status.counters), counters(&publisher))
 }
 
 /// Counters that are not zero.

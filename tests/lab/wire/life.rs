@@ -1,0 +1,120 @@
+//! The daemon's life: what it leaves on the machine, and what it finds there.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use nix::sys::signal::Signal;
+use resolver_tests::lab::{self, LabClient, LabDaemon, PIN_DIR};
+use xtask::lab::facts::{Facts, Question};
+
+/// Whether a program is on the client-side interface of the resolver.
+fn is_attached(facts: &Facts) -> bool {
+    let output = Command::new("nsenter")
+        .arg(format!("--net={}", facts.resolver.path))
+        .args(["ip", "-details", "link", "show", "dev", &facts.resolver.interfaces[0].name])
+        .output()
+        .expect("ip");
+    assert!(output.status.success());
+    String::from_utf8_lossy(&output.stdout).contains("xdp")
+}
+
+/// A Secure address.
+fn address(facts: &Facts) -> &Question {
+    let mut questions = facts.zones.iter().flat_map(|zone| &zone.questions);
+    questions.find(|q| q.qname == "www.alg13.test." && q.qtype == "A").expect("a secure address")
+}
+
+#[test]
+fn a_stopped_daemon_leaves_neither_program_nor_pin() {
+    let facts = lab::facts();
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let mut daemon = LabDaemon::start(&facts, "");
+        assert!(is_attached(&facts));
+        for map in ["BUCKETS", "ANSWERS", "SETTINGS", "COUNTERS"] {
+            assert!(Path::new(PIN_DIR).join("maps").join(map).exists(), "{map} is pinned");
+        }
+        daemon.signal(signal);
+        assert!(daemon.wait().success(), "{}", daemon.log());
+        assert!(!is_attached(&facts));
+        assert!(!Path::new(PIN_DIR).exists());
+        assert!(!daemon.socket.exists());
+    }
+}
+
+#[test]
+fn a_daemon_takes_over_from_a_killed_one() {
+    let facts = lab::facts();
+    let mut killed = LabDaemon::start(&facts, "");
+    killed.signal(Signal::SIGKILL);
+    killed.wait();
+    assert!(is_attached(&facts), "nobody took the program off");
+    drop(killed);
+    let daemon = LabDaemon::start(&facts, "");
+    let question = address(&facts);
+    let client = LabClient::remote(&facts);
+    daemon.ask_until_xdp_answers(&client, &lab::query(question, false), false);
+    drop(daemon);
+    assert!(!is_attached(&facts));
+}
+
+#[test]
+fn a_second_daemon_is_refused_and_the_first_goes_on() {
+    let facts = lab::facts();
+    let daemon = LabDaemon::start(&facts, "");
+    let config = daemon.socket.with_file_name("resolver.conf");
+    let second = Command::new("nsenter")
+        .arg(format!("--net={}", facts.resolver.path))
+        .arg(lab::binary())
+        .args(["run", "--conf-file"])
+        .arg(config)
+        .stdin(Stdio::null())
+        .output()
+        .expect("nsenter");
+    assert!(!second.status.success());
+    assert!(!second.stderr.is_empty());
+    assert!(is_attached(&facts));
+    daemon.status();
+}
+
+#[test]
+fn generic_mode_answers_too() {
+    let facts = lab::facts();
+    let daemon = LabDaemon::start(&facts, "xdp=generic");
+    assert_eq!(daemon.fast_path().interfaces[0].mode, "generic");
+    let question = address(&facts);
+    let client = LabClient::remote(&facts);
+    for ipv6 in [false, true] {
+        daemon.ask_until_xdp_answers(&client, &lab::query(question, true), ipv6);
+    }
+}
+
+#[test]
+fn without_checksum_offload_answers_are_right_too() {
+    let facts = lab::facts();
+    let (client_at, resolver_at) = (&facts.client.interfaces[0].name, &facts.resolver.interfaces[0].name);
+    let set = |state: &str| {
+        for (namespace, interface) in [(&facts.client.path, client_at), (&facts.resolver.path, resolver_at)] {
+            let status = Command::new("nsenter")
+                .arg(format!("--net={namespace}"))
+                .args(["ethtool", "-K", interface, "tx", state, "rx", state])
+                .stdout(Stdio::null())
+                .status();
+            assert!(status.expect("ethtool").success());
+        }
+    };
+    let daemon = LabDaemon::start(&facts, "");
+    let client = LabClient::remote(&facts);
+    set("off");
+    let questions = facts.zones.iter().flat_map(|zone| &zone.questions).filter(|q| q.status != "bogus");
+    let before = daemon.counter("answered_");
+    // A reply with a wrong checksum would be dropped by the client's stack, and asking would fail.
+    for question in questions {
+        for ipv6 in [false, true, false, true] {
+            client.ask(&lab::query(question, false), ipv6);
+            client.ask(&lab::query(question, true), ipv6);
+        }
+    }
+    let answered = daemon.counter("answered_") - before;
+    set("on");
+    assert!(answered > 50, "{answered} by XDP");
+}

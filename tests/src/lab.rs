@@ -1,0 +1,290 @@
+//! The lab as tests see it: its facts, and a daemon of their own in its resolver namespace.
+
+use std::cell::Cell;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use resolver_user::control::report::{FastPathEntry, FastPathStatus, StatusReport};
+use resolver_user::control::{Request, ask};
+use xtask::lab::facts::{Facts, Question};
+
+use crate::message::TestQuery;
+use crate::netns;
+
+/// Longest wait for the daemon to start, stop or publish.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+/// Where the tests' daemon pins its maps.
+pub const PIN_DIR: &str = "/sys/fs/bpf/resolver-test";
+
+/// One daemon at a time: they share addresses and interfaces.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// The facts of the lab that `cargo xtask test` has raised.
+///
+/// # Panics
+/// If there is no lab.
+pub fn facts() -> Facts {
+    Facts::read().expect("a lab: run the tests by `cargo xtask test`, or raise one by `cargo xtask lab up`")
+}
+
+/// The daemon's binary, with the kernel half inside.
+pub fn binary() -> PathBuf {
+    std::env::var_os("RESOLVER_BIN").map_or_else(xtask::paths::resolver, PathBuf::from)
+}
+
+/// A question of the lab as dig asks it: RD and AD set, EDNS of 1232 bytes.
+///
+/// # Panics
+/// If the question is none.
+pub fn query(question: &Question, dnssec_ok: bool) -> TestQuery {
+    let qtype = question.qtype.parse().unwrap_or_else(|error| panic!("{question:?}: {error}"));
+    TestQuery { authentic_data: true, ..TestQuery::new(&question.qname, qtype).edns(1232, dnssec_ok) }
+}
+
+/// A running daemon in the lab. Dropping it stops it with SIGTERM and checks that it ended well.
+#[derive(Debug)]
+pub struct LabDaemon {
+    process: Child,
+    /// Its control socket.
+    pub socket: PathBuf,
+    log: PathBuf,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl LabDaemon {
+    /// Starts a daemon with XDP on the client's side, forwarding to the lab's upstreams, with these lines added.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    pub fn start(facts: &Facts, lines: &str) -> Self {
+        // A test that failed has poisoned nothing but its own daemon.
+        let turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let folder = xtask::paths::target().join("lab-tests");
+        std::fs::create_dir_all(&folder).expect("a folder below target/");
+        let (config, socket, log) =
+            (folder.join("resolver.conf"), folder.join("control.sock"), folder.join("resolver.log"));
+        std::fs::write(&config, config_text(facts, &socket, lines)).expect("a config file");
+        let process = Command::new("nsenter")
+            .arg(format!("--net={}", facts.resolver.path))
+            .arg(binary())
+            .args(["run", "--conf-file"])
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(&log).expect("a log file"))
+            .spawn()
+            .expect("nsenter");
+        let mut daemon = Self { process, socket, log, _turn: turn };
+        let deadline = Instant::now() + PATIENCE;
+        while ask(&daemon.socket, Request::Status).is_err() {
+            let ended = daemon.process.try_wait().expect("our own child");
+            assert!(ended.is_none(), "the daemon ended with {ended:?}:\n{}", daemon.log());
+            assert!(Instant::now() < deadline, "the daemon does not answer:\n{}", daemon.log());
+            std::thread::yield_now();
+        }
+        daemon
+    }
+
+    /// What the daemon has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// `resolver` with these words, asking this daemon; its standard output.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub fn command(&self, words: &[&str]) -> String {
+        let output = Command::new(binary()).args(words).arg("--control-socket").arg(&self.socket).output();
+        let output = output.expect("the resolver binary");
+        assert!(output.status.success(), "resolver {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
+    /// The daemon's state.
+    ///
+    /// # Panics
+    /// If it does not tell.
+    pub fn status(&self) -> StatusReport {
+        let reply = ask(&self.socket, Request::Status).expect("the daemon answers");
+        serde_json::from_str(&reply).expect("a status report")
+    }
+
+    /// The state of the fast path.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn fast_path(&self) -> FastPathStatus {
+        self.status().fast_path.expect("a fast path")
+    }
+
+    /// Counters of the kernel half whose names start with `prefix`, added up.
+    ///
+    /// # Panics
+    /// If there is no fast path.
+    pub fn counter(&self, prefix: &str) -> u64 {
+        let counters = self.fast_path().counters;
+        counters.iter().filter(|(name, _)| name.starts_with(prefix)).map(|(_, count)| count).sum()
+    }
+
+    /// Every published answer.
+    ///
+    /// # Panics
+    /// If the daemon does not tell.
+    pub fn published(&self) -> Vec<FastPathEntry> {
+        let reply = ask(&self.socket, Request::FastpathDump).expect("the daemon answers");
+        reply.lines().map(|line| serde_json::from_str(line).expect("an entry")).collect()
+    }
+
+    /// Asks until XDP answers.
+    ///
+    /// # Panics
+    /// If it never does.
+    pub fn ask_until_xdp_answers(&self, client: &LabClient, query: &TestQuery, ipv6: bool) {
+        self.wait_until(&format!("an answer of XDP to {query:?}"), |daemon| {
+            let before = daemon.counter("answered_");
+            client.ask(query, ipv6);
+            daemon.counter("answered_") > before
+        });
+    }
+
+    /// Waits until `done`, asking again and again.
+    ///
+    /// # Panics
+    /// If that takes too long.
+    pub fn wait_until(&self, what: &str, mut done: impl FnMut(&Self) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !done(self) {
+            assert!(Instant::now() < deadline, "{what} did not happen:\n{}", self.log());
+        }
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Panics
+    /// If it cannot be sent.
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.process.id()).expect("a process number");
+        kill(Pid::from_raw(pid), signal).expect("our own child");
+    }
+
+    /// Waits for the daemon's end.
+    ///
+    /// # Panics
+    /// If it does not end.
+    pub fn wait(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.process.try_wait().expect("our own child") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the daemon does not end:\n{}", self.log());
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for LabDaemon {
+    fn drop(&mut self) {
+        if self.process.try_wait().is_ok_and(|status| status.is_some()) {
+            return;
+        }
+        self.signal(Signal::SIGTERM);
+        let deadline = Instant::now() + PATIENCE;
+        let ended = loop {
+            match self.process.try_wait() {
+                Ok(Some(status)) => break Some(status),
+                Ok(None) if Instant::now() < deadline => std::thread::yield_now(),
+                _ => break None,
+            }
+        };
+        if ended.is_none() {
+            // Not ended, and our own child: the number is still its own.
+            let _ = self.process.kill();
+            let _ = self.process.wait();
+        }
+        if !std::thread::panicking() {
+            assert!(ended.is_some_and(|status| status.success()), "the daemon ended with {ended:?}:\n{}", self.log());
+        }
+    }
+}
+
+/// A client's UDP sockets, one for each IP version.
+#[derive(Debug)]
+pub struct LabClient {
+    ipv4: UdpSocket,
+    ipv6: UdpSocket,
+    next_id: Cell<u16>,
+}
+
+impl LabClient {
+    /// A client on the far side of the veth, whose queries XDP sees.
+    ///
+    /// # Panics
+    /// If its sockets cannot be made.
+    pub fn remote(facts: &Facts) -> Self {
+        Self::new(facts, &facts.client.path)
+    }
+
+    /// A client in the daemon's own namespace, whose queries travel over loopback and never meet XDP.
+    ///
+    /// # Panics
+    /// If its sockets cannot be made.
+    pub fn local(facts: &Facts) -> Self {
+        Self::new(facts, &facts.resolver.path)
+    }
+
+    fn new(facts: &Facts, namespace: &str) -> Self {
+        let at = &facts.resolver.interfaces[0];
+        let socket = |local: IpAddr, server: IpAddr| {
+            let socket = UdpSocket::bind(SocketAddr::new(local, 0)).expect("a client socket");
+            socket.connect(SocketAddr::new(server, 53)).expect("a route to the resolver");
+            socket.set_read_timeout(Some(PATIENCE)).expect("a read time-out");
+            socket
+        };
+        netns::inside(namespace, || Self {
+            ipv4: socket(Ipv4Addr::UNSPECIFIED.into(), at.ipv4.into()),
+            ipv6: socket(Ipv6Addr::UNSPECIFIED.into(), at.ipv6.into()),
+            next_id: 1.into(),
+        })
+    }
+
+    /// Sends a query under a new ID and returns the reply to it.
+    ///
+    /// # Panics
+    /// If no reply comes, or one to another query.
+    pub fn ask(&self, query: &TestQuery, ipv6: bool) -> Vec<u8> {
+        let socket = if ipv6 { &self.ipv6 } else { &self.ipv4 };
+        let id = self.next_id.get();
+        self.next_id.set(id.wrapping_add(1));
+        let sent = query.clone().id(id).wire();
+        socket.send(&sent).expect("the query is sent");
+        let mut reply = vec![0; 65_535];
+        let length =
+            socket.recv(&mut reply).unwrap_or_else(|error: io::Error| panic!("no reply to {query:?}: {error}"));
+        reply.truncate(length);
+        assert_eq!(reply.get(..2), Some(&id.to_be_bytes()[..]), "reply to another query than {query:?}");
+        let question = 12..12 + query.qname.wire().len() + 4;
+        assert_eq!(reply.get(question.clone()), sent.get(question), "the question comes back as sent: {query:?}");
+        reply
+    }
+}
+
+fn config_text(facts: &Facts, socket: &Path, lines: &str) -> String {
+    let at = &facts.resolver.interfaces[0];
+    let mut text = String::from("no-resolv\ndnssec\nxdp=native\n");
+    for upstream in &facts.upstreams {
+        text += &format!("server={}#{}\n", upstream.ipv4, upstream.port);
+    }
+    text += &format!("listen-address={},{}\n", at.ipv4, at.ipv6);
+    text += &format!("xdp-interface={}\nxdp-pin-dir={PIN_DIR}\n", at.name);
+    text += &format!("trust-anchors-file={}\n", facts.trust_anchors_file);
+    text += &format!("control-socket={}\n{lines}\n", socket.display());
+    text
+}

@@ -2,3 +2,5 @@
 
 #[cfg(feature = "lab")]
 pub mod kernel;
+#[cfg(feature = "lab")]
+pub mod rig;

@@ -226,8 +226,8 @@ pub fn store() -> OwnedStore {
     store
 }
 
-/// Two endpoints of each family, ours last.
-fn set_listeners(settings: &mut Settings) {
+/// Sets two endpoints of each family, ours last.
+pub fn set_listeners(settings: &mut Settings) {
     settings.listen_v4_count = 2;
     settings.listen_v6_count = 2;
     for (listen, (address, port)) in

@@ -11,9 +11,9 @@ use crate::abi::{
     AnswerHead, BODY_AT, FLAG_DO, FLAG_SECURE, HASH_KEY_WORDS, LINE_LEN, OPT_LEN, SLOT_WORDS_MAX, TTL_FIELDS_MAX,
     UDP_PAYLOAD_LEN_MAX,
 };
+use crate::wire::checksum;
 use crate::wire::dns::{DNS_HEADER_LEN, Opt, QUESTION_END_LEN};
 use crate::wire::name::{NAME_LEN_MAX, fold_word, hash_name, key_hash, word_of};
-use crate::wire::checksum;
 
 /// Shortest body: one record with a name of two bytes and no data would be 12, with the root as its name 11.
 /// A message without any record has no TTL and is not cached (RFC 2308 §5).

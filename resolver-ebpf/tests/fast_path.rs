@@ -94,7 +94,9 @@ fn an_answer_marks_its_slot_with_the_second_and_a_pass_does_not() {
     let used = |store: &OwnedStore| {
         let words = store.view().answers.iter().step_by(8).map(|_| 0u32).count();
         (0..words)
-            .filter(|line| store.view().answers[line * 8 + 3].load() as u32 == (vectors::NOW_BOOT_NS / 1_000_000_000) as u32)
+            .filter(|line| {
+                store.view().answers[line * 8 + 3].load() as u32 == (vectors::NOW_BOOT_NS / 1_000_000_000) as u32
+            })
             .count()
     };
     let before = used(&store);

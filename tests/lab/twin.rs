@@ -74,8 +74,15 @@ fn the_kernel_notes_the_second_of_use_in_the_slot() {
     let query = resolver_ebpf::host::message::ClientQuery::new(&vectors::wire_name("www.example.com"), 1);
     let before: Vec<u64> = kernel.answers.words().iter().map(|word| word.load()).collect();
     assert_eq!(kernel.run("resolver", &query.frame()).0, XDP_TX);
-    let changed: Vec<usize> =
-        kernel.answers.words().iter().zip(&before).enumerate().filter(|(_, (a, b))| a.load() != **b).map(|(i, _)| i).collect();
+    let changed: Vec<usize> = kernel
+        .answers
+        .words()
+        .iter()
+        .zip(&before)
+        .enumerate()
+        .filter(|(_, (a, b))| a.load() != **b)
+        .map(|(i, _)| i)
+        .collect();
     assert_eq!(changed.len(), 1, "one word of one slot");
     assert_eq!(changed[0] % 8, 3, "the word of use");
     assert_eq!(kernel.answers.words()[changed[0]].load() as u32, 1000);
@@ -87,7 +94,11 @@ fn the_programs_fit_the_verifier_with_room_to_spare() {
     for name in ["resolver", "clock", "pass"] {
         let info = program(&mut kernel.ebpf, name).info().expect("program info");
         let verified = info.verified_instruction_count().expect("kernel counts them");
-        println!("{name}: {verified} verified, {:?} bytes translated, {} jited", info.size_translated(), info.size_jitted());
+        println!(
+            "{name}: {verified} verified, {:?} bytes translated, {} jited",
+            info.size_translated(),
+            info.size_jitted()
+        );
         assert!(verified < 400_000, "{name}: {verified} of 1 000 000 instructions");
     }
     assert_eq!(Outcome::ALL.len(), resolver_ebpf::abi::OUTCOMES);

@@ -45,9 +45,8 @@ impl MappedMap {
     pub fn new(map: &MapData, bytes: usize) -> Self {
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice; nothing else refers to it.
-        let start = unsafe {
-            mmap(None, bytes.try_into().expect("not empty"), protection, MapFlags::MAP_SHARED, map.fd(), 0)
-        };
+        let start =
+            unsafe { mmap(None, bytes.try_into().expect("not empty"), protection, MapFlags::MAP_SHARED, map.fd(), 0) };
         Self { start: start.expect("map the array").cast(), words: bytes / 8 }
     }
 
@@ -99,8 +98,7 @@ impl Kernel {
         let path = object_path("xdp");
         let mut loader = EbpfLoader::new();
         loader.map_max_entries(map_name::BUCKETS, buckets).map_max_entries(map_name::ANSWERS, blocks);
-        let mut ebpf =
-            loader.load_file(&path).unwrap_or_else(|error| panic!("load {}: {error}", path.display()));
+        let mut ebpf = loader.load_file(&path).unwrap_or_else(|error| panic!("load {}: {error}", path.display()));
         for name in ["resolver", "clock", "pass"] {
             program(&mut ebpf, name).load().unwrap_or_else(|error| panic!("load {name}: {error}"));
         }

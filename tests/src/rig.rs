@@ -77,9 +77,7 @@ pub fn enter(cpu: usize) {
     cpus.set(cpu).expect("a CPU");
     sched_setaffinity(Pid::from_raw(0), &cpus).expect("move to the CPU");
     unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace");
-    for command in
-        ["link add kdev-gen type veth peer name kdev-sut", "link set kdev-gen up", "link set kdev-sut up"]
-    {
+    for command in ["link add kdev-gen type veth peer name kdev-sut", "link set kdev-gen up", "link set kdev-sut up"] {
         let status = Command::new("ip").args(command.split(' ')).status().expect("run ip");
         assert!(status.success(), "ip {command}");
     }
@@ -146,7 +144,15 @@ impl Rig {
         let generator_index = nix::net::if_::if_nametoindex("kdev-gen").expect("the interface");
         let mut frame = load.frames[0].clone();
         frame.resize(frame.len().next_multiple_of(8), 0);
-        Self { kernel, bench, frame, is_answered: load.is_answered, generator_index, answered_before: 0, _maps: [queries, sequence] }
+        Self {
+            kernel,
+            bench,
+            frame,
+            is_answered: load.is_answered,
+            generator_index,
+            answered_before: 0,
+            _maps: [queries, sequence],
+        }
     }
 
     /// Takes `runs` pairs of runs of `frames` frames each.

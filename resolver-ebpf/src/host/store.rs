@@ -2,10 +2,13 @@
 
 use std::vec::Vec;
 
-use crate::abi::{ABI_VERSION, BLOCK_LINES, BUCKET_ENTRIES, BucketEntry, LINE_LEN, MODE_SERVE, Place, SLOT_START_MAX, SLOT_REACH_WORDS, SLOT_WORDS_MAX, Settings};
+use crate::abi::{
+    ABI_VERSION, BLOCK_LINES, BUCKET_ENTRIES, BucketEntry, LINE_LEN, MODE_SERVE, Place, SLOT_REACH_WORDS,
+    SLOT_START_MAX, SLOT_WORDS_MAX, Settings,
+};
+use crate::serve::{Bucket, SharedWord, Slot, Store};
 use crate::slot::{Answer, SlotError, answer_key_hash, render};
 use crate::wire::name::tag;
-use crate::serve::{Bucket, SharedWord, Slot, Store};
 
 /// The maps of the fast path, borrowed.
 #[derive(Clone, Copy, Debug)]
@@ -93,12 +96,7 @@ impl OwnedStore {
 
     /// The store as the fast path sees it.
     pub fn view(&self) -> PlainStore<'_> {
-        PlainStore {
-            settings: &self.settings,
-            buckets: &self.buckets,
-            answers: &self.answers,
-            jiffies: self.jiffies,
-        }
+        PlainStore { settings: &self.settings, buckets: &self.buckets, answers: &self.answers, jiffies: self.jiffies }
     }
 
     /// Publishes an answer and returns its place.

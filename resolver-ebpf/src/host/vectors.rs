@@ -135,7 +135,13 @@ pub fn name_of_len(len: usize) -> Vec<u8> {
     let mut name = Vec::new();
     let mut left = len.saturating_sub(1);
     while left > 0 {
-        let label = if left <= 64 { left - 1 } else if left == 65 { 62 } else { 63 };
+        let label = if left <= 64 {
+            left - 1
+        } else if left == 65 {
+            62
+        } else {
+            63
+        };
         name.push(label as u8);
         name.extend((0..label).map(|i| b'a' + ((i + left) % 26) as u8));
         left -= label + 1;
@@ -230,14 +236,11 @@ pub fn store() -> OwnedStore {
 pub fn set_listeners(settings: &mut Settings) {
     settings.listen_v4_count = 2;
     settings.listen_v6_count = 2;
-    for (listen, (address, port)) in
-        settings.listen_v4.iter_mut().zip([([127, 0, 0, 1], 53), (SERVER_V4, SERVER_PORT)])
+    for (listen, (address, port)) in settings.listen_v4.iter_mut().zip([([127, 0, 0, 1], 53), (SERVER_V4, SERVER_PORT)])
     {
         (listen.address, listen.port) = (address, port.to_be_bytes());
     }
-    for (listen, (address, port)) in
-        settings.listen_v6.iter_mut().zip([([0xfe; 16], 53), (SERVER_V6, SERVER_PORT)])
-    {
+    for (listen, (address, port)) in settings.listen_v6.iter_mut().zip([([0xfe; 16], 53), (SERVER_V6, SERVER_PORT)]) {
         (listen.address, listen.port) = (address, port.to_be_bytes());
     }
 }
@@ -267,9 +270,10 @@ impl Table {
     fn answered(&mut self, name: &str, query: &ClientQuery, ttl_s: u32) {
         let dnssec_ok = query.opt.as_ref().is_some_and(|opt| opt.dnssec_ok);
         let lower = query.name.to_ascii_lowercase();
-        let found = self.records.iter().find(|record| {
-            record.name == lower && record.qtype == query.qtype && record.dnssec_ok == dnssec_ok
-        });
+        let found = self
+            .records
+            .iter()
+            .find(|record| record.name == lower && record.qtype == query.qtype && record.dnssec_ok == dnssec_ok);
         let Some(record) = found else {
             // A mistake in the table: make it fail.
             return self.passed(name, query.frame(), Outcome::PassOff);
@@ -358,11 +362,8 @@ impl Table {
 
     /// Around the limits of size.
     fn sizes(&mut self, over_v6: bool) {
-        let query = |name: &str, opt: Option<ClientOpt>| ClientQuery {
-            over_v6,
-            opt,
-            ..ClientQuery::new(&wire_name(name), 16)
-        };
+        let query =
+            |name: &str, opt: Option<ClientOpt>| ClientQuery { over_v6, opt, ..ClientQuery::new(&wire_name(name), 16) };
         let opt = |len| Some(ClientOpt::new(len, false));
         self.answered("512 bytes without edns", &query("plain512.example", None), 300);
         self.passed("513 bytes without edns", query("plain513.example", None).frame(), Outcome::PassTooLarge);
@@ -373,7 +374,11 @@ impl Table {
         self.passed("524 bytes, client says 523", query("plain513.example", opt(523)).frame(), Outcome::PassTooLarge);
         self.answered("1232 bytes, client says 1232", &query("edns1232.example", opt(1232)), 300);
         self.answered("1232 bytes, client says 65535", &query("edns1232.example", opt(65_535)), 300);
-        self.passed("1232 bytes, client says 1231", query("edns1232.example", opt(1231)).frame(), Outcome::PassTooLarge);
+        self.passed(
+            "1232 bytes, client says 1231",
+            query("edns1232.example", opt(1231)).frame(),
+            Outcome::PassTooLarge,
+        );
         let many = ClientQuery { qtype: 1, ..query("many.example", opt(1232)) };
         self.answered("the most ttl fields", &many, 300);
     }
@@ -396,7 +401,11 @@ impl Table {
         }
         self.passed("class ch", ClientQuery { class: 3, ..base.clone() }.frame(), Outcome::PassClass);
         self.passed("other type", ClientQuery { qtype: 2, ..base.clone() }.frame(), Outcome::PassMiss);
-        self.passed("other name", ClientQuery { name: wire_name("wwx.example.com"), ..base.clone() }.frame(), Outcome::PassMiss);
+        self.passed(
+            "other name",
+            ClientQuery { name: wire_name("wwx.example.com"), ..base.clone() }.frame(),
+            Outcome::PassMiss,
+        );
         let pointer = ClientQuery { name: [3, b'w', b'w', b'w', 0xc0, 12, 0].into(), ..base.clone() };
         self.passed("compression pointer", pointer.frame(), Outcome::PassMiss);
         let endless = ClientQuery { name: [63; 300].into(), ..base.clone() };
@@ -424,9 +433,12 @@ impl Table {
         let unsaid = edit(&edns, Box::new(move |frame| set(frame, dns_at + 11, &[0])));
         self.passed("more bytes than the counts say", unsaid, Outcome::PassCounts);
         let opt_at = dns_at + 12 + base.name.len() + 4;
-        for (name, at, byte) in
-            [("opt not at the root", 0, 1), ("no opt", 2, 1), ("options over the end", 10, 1), ("options before the end", 9, 1)]
-        {
+        for (name, at, byte) in [
+            ("opt not at the root", 0, 1),
+            ("no opt", 2, 1),
+            ("options over the end", 10, 1),
+            ("options before the end", 9, 1),
+        ] {
             let change = Box::new(move |frame: &mut Vec<u8>| set(frame, opt_at + at, &[byte]));
             self.passed(name, edit(&edns, change), Outcome::PassEdns);
         }

@@ -51,7 +51,8 @@ impl Family for V4 {
         if !is_ours_v4(settings, endpoint) {
             return Err(Outcome::PassNotOurs);
         }
-        if usize::from(ip.total_len.get()) != usize::from(udp.len.get()).wrapping_add(IPV4_LEN) || !ip.checksum_holds() {
+        if usize::from(ip.total_len.get()) != usize::from(udp.len.get()).wrapping_add(IPV4_LEN) || !ip.checksum_holds()
+        {
             return Err(Outcome::PassIpHeader);
         }
         // "This network", loopback, and everything from multicast up (RFC 6890 §2.2.2) are no sources.

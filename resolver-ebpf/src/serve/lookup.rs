@@ -8,9 +8,7 @@ use core::mem::offset_of;
 use super::admit::Query;
 use super::family::Family;
 use super::{Frame, SharedWord, Slot, Store};
-use crate::abi::{
-    AnswerHead, BucketEntry, FLAG_DO, FLAG_SECURE, OPT_LEN, Outcome, Place, Settings, TTL_FIELDS_MAX,
-};
+use crate::abi::{AnswerHead, BucketEntry, FLAG_DO, FLAG_SECURE, OPT_LEN, Outcome, Place, Settings, TTL_FIELDS_MAX};
 use crate::wire::bytes::low_u32;
 use crate::wire::name::{NAME_WORDS_MAX, fold_word, tag};
 
@@ -24,11 +22,11 @@ pub(super) fn look_up<'s, I: Family, F: Frame, S: Store>(
 ) -> Result<Found<'s>, Outcome> {
     let place = find_place(store, settings, query.key_hash).ok_or(Outcome::PassMiss)?;
     let found = Found { slot: store.slot(place).ok_or(Outcome::PassMiss)? };
-    let kind = found.head::<KIND>();
+    let kind = found.kind();
     let is_alike = usize::from(kind.name_len) == query.name_len
         && kind.qtype == query.qtype
         && found.is_for_do() == query.dnssec_ok;
-    if !is_alike || !has_name::<I, F>(frame, found.named().ok_or(Outcome::PassMiss)?, query) {
+    if !is_alike || !has_name::<I, F>(frame, &found, query.last_word) {
         return Err(Outcome::PassMiss);
     }
     Ok(found)
@@ -154,14 +152,15 @@ pub(super) fn part<const LEN: usize>(words: &[SharedWord], at: usize) -> Option<
     words.get(core::hint::black_box(at)..)?.first_chunk()
 }
 
-/// Whether the name in the slot is that of the query. Their lengths are known to be equal.
+/// Whether the name in the slot is that of the query, whose last word is `last_word`. Their lengths are known to be equal.
 #[inline(always)]
-fn has_name<I: Family, F: Frame>(frame: &F, named: &[SharedWord; NAMED_WORDS], query: &Query) -> bool {
+fn has_name<I: Family, F: Frame>(frame: &F, found: &Found<'_>, last_word: u64) -> bool {
+    let (Some(named), name_len) = (found.named(), found.name_len()) else { return false };
     for (turn, stored) in named.iter().take(NAME_WORDS_MAX).enumerate() {
         let stored = stored.load();
         let read = turn.wrapping_mul(8);
-        if read.wrapping_add(8) >= query.name_len {
-            return stored == query.last_word;
+        if read.wrapping_add(8) >= name_len {
+            return stored == last_word;
         }
         let Some(word) = frame.view::<[u8; 8]>(I::NAME_AT.wrapping_add(read)) else { return false };
         if stored != fold_word(u64::from_le_bytes(*word)) {
@@ -181,7 +180,8 @@ pub(super) const TTL_WORDS: usize = TTL_FIELDS_MAX / 4;
 /// Words of a slot from its name on.
 const NAMED_WORDS: usize = NAME_WORDS_MAX + TTL_WORDS;
 
-const _: () = assert!(offset_of!(AnswerHead, name_at) / 8 == LENGTHS && offset_of!(AnswerHead, body_sum) / 8 == LENGTHS);
+const _: () =
+    assert!(offset_of!(AnswerHead, name_at) / 8 == LENGTHS && offset_of!(AnswerHead, body_sum) / 8 == LENGTHS);
 const _: () = assert!(offset_of!(AnswerHead, body_opt_sum) / 8 == LENGTHS && offset_of!(AnswerHead, qtype) / 8 == KIND);
 const _: () = assert!(offset_of!(AnswerHead, ttl_odd_count) / 8 == KIND && offset_of!(AnswerHead, rcode) / 8 == KIND);
 const _: () = assert!(offset_of!(AnswerHead, flags) / 8 == USE);

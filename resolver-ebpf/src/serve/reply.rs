@@ -5,10 +5,10 @@
 //! from parts and never from the packet, since packets of local sockets carry partial ones.
 //! Rules: RFC 1035 §4.1.1, RFC 6840 §5.7 and §5.8 (AD), RFC 6891 §7 (OPT in the answer), RFC 768.
 
+use super::Frame;
 use super::admit::{Query, rest_of_frame};
 use super::family::Family;
 use super::lookup::{Found, part};
-use super::Frame;
 use crate::abi::{BODY_AT, FAST_TTL_S_MAX, Outcome, SLOT_WORDS_MAX, Settings, TTL_FIELDS_MAX};
 use crate::wire::bytes::{Be16, low_len, low_u16, low_u32};
 use crate::wire::checksum::{self, at_parity};
@@ -160,12 +160,7 @@ fn write_ttls<F: Frame>(frame: &mut F, body_at: usize, found: &Found<'_>, plan: 
 
 /// Writes every header of the answer, from DNS up to Ethernet.
 #[inline(always)]
-fn write_headers<I: Family, F: Frame>(
-    frame: &mut F,
-    query: &Query,
-    found: &Found<'_>,
-    plan: &Plan,
-) -> Option<()> {
+fn write_headers<I: Family, F: Frame>(frame: &mut F, query: &Query, found: &Found<'_>, plan: &Plan) -> Option<()> {
     let kind = found.kind();
     let low_ad = if found.is_secure() && query.wants_ad { LOW_AD } else { 0 };
     let header = DnsHeader {

@@ -19,10 +19,10 @@ use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
 use resolver_ebpf::abi::bench::BenchCounters;
 use resolver_ebpf::serve::Frame;
+use resolver_ebpf::wire::bytes::Be16;
 use resolver_ebpf::wire::dns::{DnsHeader, HIGH_QR};
 use resolver_ebpf::wire::ip::{IPV4_LEN, IPV6_LEN, Ipv4, Ipv6, PROTOCOL_UDP};
 use resolver_ebpf::wire::link::{ETHER_IPV4, ETHER_IPV6, ETHERNET_LEN, Ethernet};
-use resolver_ebpf::wire::bytes::Be16;
 use resolver_ebpf::wire::udp::{UDP_LEN, Udp};
 
 use packet::Packet;

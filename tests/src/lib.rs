@@ -12,5 +12,7 @@ pub mod lab;
 pub mod message;
 #[cfg(feature = "lab")]
 pub mod netns;
+#[cfg(feature = "lab")]
+pub mod rig;
 pub mod signed;
 pub mod upstream;

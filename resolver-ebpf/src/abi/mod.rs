@@ -5,6 +5,7 @@
 //! refuses an object or a pinned map with another number.
 
 mod answers;
+pub mod bench;
 mod counters;
 mod settings;
 

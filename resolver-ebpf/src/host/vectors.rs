@@ -232,8 +232,8 @@ pub fn store() -> OwnedStore {
     store
 }
 
-/// Two endpoints of each family, ours last.
-fn set_listeners(settings: &mut Settings) {
+/// Sets two endpoints of each family, ours last.
+pub fn set_listeners(settings: &mut Settings) {
     settings.listen_v4_count = 2;
     settings.listen_v6_count = 2;
     for (listen, (address, port)) in settings.listen_v4.iter_mut().zip([([127, 0, 0, 1], 53), (SERVER_V4, SERVER_PORT)])

@@ -22,11 +22,11 @@ pub(super) fn look_up<'s, I: Family, F: Frame, S: Store>(
 ) -> Result<Found<'s>, Outcome> {
     let place = find_place(store, settings, query.key_hash).ok_or(Outcome::PassMiss)?;
     let found = Found { slot: store.slot(place).ok_or(Outcome::PassMiss)? };
-    let kind = found.head::<KIND>();
+    let kind = found.kind();
     let is_alike = usize::from(kind.name_len) == query.name_len
         && kind.qtype == query.qtype
         && found.is_for_do() == query.dnssec_ok;
-    if !is_alike || !has_name::<I, F>(frame, found.named().ok_or(Outcome::PassMiss)?, query) {
+    if !is_alike || !has_name::<I, F>(frame, &found, query.last_word) {
         return Err(Outcome::PassMiss);
     }
     Ok(found)
@@ -152,14 +152,15 @@ pub(super) fn part<const LEN: usize>(words: &[SharedWord], at: usize) -> Option<
     words.get(core::hint::black_box(at)..)?.first_chunk()
 }
 
-/// Whether the name in the slot is that of the query. Their lengths are known to be equal.
+/// Whether the name in the slot is that of the query, whose last word is `last_word`. Their lengths are known to be equal.
 #[inline(always)]
-fn has_name<I: Family, F: Frame>(frame: &F, named: &[SharedWord; NAMED_WORDS], query: &Query) -> bool {
+fn has_name<I: Family, F: Frame>(frame: &F, found: &Found<'_>, last_word: u64) -> bool {
+    let (Some(named), name_len) = (found.named(), found.name_len()) else { return false };
     for (turn, stored) in named.iter().take(NAME_WORDS_MAX).enumerate() {
         let stored = stored.load();
         let read = turn.wrapping_mul(8);
-        if read.wrapping_add(8) >= query.name_len {
-            return stored == query.last_word;
+        if read.wrapping_add(8) >= name_len {
+            return stored == last_word;
         }
         let Some(word) = frame.view::<[u8; 8]>(I::NAME_AT.wrapping_add(read)) else { return false };
         if stored != fold_word(u64::from_le_bytes(*word)) {

@@ -1,1 +1,154 @@
+//! Programs of the benchmark rig (benchmarks.md, rig 1): a generator, a reflector, a sink and a bare pass.
+//!
+//! The generator runs by test-run with live frames and sends ready-made frames; the reflector shows what the rig can do at
+//! all; the sink, on the generator's interface, counts what comes back, and drops it.
+//! Refuses nothing and is no part of the product.
+#![no_std]
+#![no_main]
+#![feature(asm_experimental_arch)]
+#![expect(unsafe_code, reason = "packet memory, maps and symbols of the BPF object")]
+#![expect(missing_docs, reason = "the entry points that the macros write beside ours carry no comment")]
+#![expect(unstable_features, reason = "inline assembly for BPF is unstable; one instruction hides values")]
 
+mod maps;
+#[path = "../xdp/packet.rs"]
+mod packet;
+
+use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_DROP, XDP_PASS, XDP_TX};
+use aya_ebpf::macros::xdp;
+use aya_ebpf::programs::XdpContext;
+use resolver_ebpf::abi::bench::BenchCounters;
+use resolver_ebpf::serve::Frame;
+use resolver_ebpf::wire::bytes::Be16;
+use resolver_ebpf::wire::dns::{DnsHeader, HIGH_QR};
+use resolver_ebpf::wire::ip::{IPV4_LEN, IPV6_LEN, Ipv4, Ipv6, PROTOCOL_UDP};
+use resolver_ebpf::wire::link::{ETHER_IPV4, ETHER_IPV6, ETHERNET_LEN, Ethernet};
+use resolver_ebpf::wire::udp::{UDP_LEN, Udp};
+
+use packet::Packet;
+
+const PORT_DNS: Be16 = Be16::new(53);
+const UDP_AT_V4: usize = ETHERNET_LEN + IPV4_LEN;
+const UDP_AT_V6: usize = ETHERNET_LEN + IPV6_LEN;
+
+/// Writes the next frame of the sequence over this one and sends it. The whole frame, since recycled pages keep what was in
+/// them.
+#[xdp]
+pub fn generate(ctx: XdpContext) -> u32 {
+    let Some((settings, counters)) = maps::settings().zip(maps::counters()) else { return XDP_ABORTED };
+    let turn = counters.sent as u32 & settings.sequence_mask;
+    let Some(frame) = maps::frame(turn) else { return XDP_ABORTED };
+    let is_written = Packet::new(&ctx).write_words(0, settings.frame_words as usize, |i| frame.get(i).copied());
+    if !is_written {
+        return XDP_ABORTED;
+    }
+    counters.sent += 1;
+    XDP_TX
+}
+
+/// Sends every DNS query back as it came: the least that an answer can cost.
+#[xdp]
+pub fn reflect(ctx: XdpContext) -> u32 {
+    let mut packet = Packet::new(&ctx);
+    match turn_back(&mut packet) {
+        Some(()) => {
+            if let Some(counters) = maps::counters() {
+                counters.reflected += 1;
+            }
+            XDP_TX
+        }
+        None => XDP_PASS,
+    }
+}
+
+/// Counts what came back, and drops it.
+#[xdp]
+pub fn sink(ctx: XdpContext) -> u32 {
+    let packet = Packet::new(&ctx);
+    if let Some(counters) = maps::counters() {
+        let counter = kind(&packet, counters);
+        *counter += 1;
+    }
+    XDP_DROP
+}
+
+/// Passes everything.
+#[xdp]
+pub fn pass(_ctx: XdpContext) -> u32 {
+    XDP_PASS
+}
+
+/// Swaps the addresses of a UDP packet to port 53.
+#[inline(always)]
+fn turn_back<F: Frame>(frame: &mut F) -> Option<()> {
+    let link = frame.view_mut::<Ethernet>(0)?;
+    let ether_type = link.ether_type;
+    *link = Ethernet { destination: link.source, source: link.destination, ether_type };
+    if ether_type == ETHER_IPV4 {
+        let ip = frame.view_mut::<Ipv4>(ETHERNET_LEN)?;
+        (ip.source, ip.destination) = (ip.destination, ip.source);
+        turn_ports(frame.view_mut::<Udp>(UDP_AT_V4)?)
+    } else if ether_type == ETHER_IPV6 {
+        let ip = frame.view_mut::<Ipv6>(ETHERNET_LEN)?;
+        (ip.source, ip.destination) = (ip.destination, ip.source);
+        turn_ports(frame.view_mut::<Udp>(UDP_AT_V6)?)
+    } else {
+        None
+    }
+}
+
+/// Swaps the ports, if the packet goes to port 53.
+#[inline(always)]
+fn turn_ports(udp: &mut Udp) -> Option<()> {
+    if udp.destination != PORT_DNS {
+        return None;
+    }
+    (udp.source, udp.destination) = (udp.destination, udp.source);
+    Some(())
+}
+
+/// The counter for a frame that came back.
+#[inline(always)]
+fn kind<'c, F: Frame>(frame: &F, counters: &'c mut BenchCounters) -> &'c mut u64 {
+    match dns(frame) {
+        None => &mut counters.other,
+        Some(header) if header.high & HIGH_QR == 0 => &mut counters.queries,
+        Some(header) => match header.low & 0xf {
+            0 => &mut counters.noerror,
+            3 => &mut counters.nxdomain,
+            _ => &mut counters.other_rcode,
+        },
+    }
+}
+
+/// The DNS header of a UDP packet from port 53.
+#[inline(always)]
+fn dns<F: Frame>(frame: &F) -> Option<&DnsHeader> {
+    let ether_type = frame.view::<Ethernet>(0)?.ether_type;
+    if ether_type == ETHER_IPV4 && frame.view::<Ipv4>(ETHERNET_LEN)?.protocol == PROTOCOL_UDP {
+        from_dns(frame.view::<Udp>(UDP_AT_V4)?)?;
+        frame.view(UDP_AT_V4 + UDP_LEN)
+    } else if ether_type == ETHER_IPV6 && frame.view::<Ipv6>(ETHERNET_LEN)?.next_header == PROTOCOL_UDP {
+        from_dns(frame.view::<Udp>(UDP_AT_V6)?)?;
+        frame.view(UDP_AT_V6 + UDP_LEN)
+    } else {
+        None
+    }
+}
+
+/// Whether a packet comes from port 53.
+#[inline(always)]
+fn from_dns(udp: &Udp) -> Option<()> {
+    (udp.source == PORT_DNS).then_some(())
+}
+
+/// Never reached. It spins, so that the verifier refuses a program that could get here.
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+/// Some helpers are only for programs under a licence that is compatible with the GPL.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

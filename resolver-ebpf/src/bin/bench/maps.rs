@@ -1,0 +1,54 @@
+//! The maps of the benchmark. The runner sets `max_entries` before it loads the object.
+
+use aya_ebpf::bindings::BPF_F_MMAPABLE;
+use aya_ebpf::btf_maps::{Array, PerCpuArray};
+use aya_ebpf::macros::btf_map;
+use resolver_ebpf::abi::bench::{BenchCounters, BenchSettings, FRAME_LEN_MAX, FRAME_START_MAX, FrameBlock};
+use resolver_ebpf::abi::{LINE_LEN, Place};
+
+/// Flags of the maps that the runner writes.
+const MMAPABLE: usize = BPF_F_MMAPABLE as usize;
+/// Words of the longest frame.
+const FRAME_WORDS_MAX: usize = FRAME_LEN_MAX / 8;
+
+/// Ready-made frames, in blocks of 64 KiB.
+#[btf_map]
+static QUERIES: Array<FrameBlock, 1, MMAPABLE> = Array::new();
+
+/// Which frame to send in which turn.
+#[btf_map]
+static SEQUENCE: Array<u32, 1, MMAPABLE> = Array::new();
+
+/// One element.
+#[btf_map]
+static BENCH_SETTINGS: Array<BenchSettings, 1, MMAPABLE> = Array::new();
+
+/// One element for each CPU.
+#[btf_map]
+static BENCH_COUNTERS: PerCpuArray<BenchCounters, 1> = PerCpuArray::new();
+
+/// What the generator is told.
+#[inline(always)]
+pub fn settings() -> Option<&'static BenchSettings> {
+    BENCH_SETTINGS.get(0)
+}
+
+/// This CPU's counters. Each program takes them once.
+#[inline(always)]
+pub fn counters() -> Option<&'static mut BenchCounters> {
+    // SAFETY: the element is this CPU's own, lives as long as the program runs, and is taken once in each run.
+    BENCH_COUNTERS.get_ptr_mut(0).map(|counters| unsafe { &mut *counters })
+}
+
+/// The frame of a turn, and what lies behind it in its block.
+#[inline(always)]
+pub fn frame(turn: u32) -> Option<&'static [u64; FRAME_WORDS_MAX]> {
+    let place = Place(*SEQUENCE.get(turn)?);
+    let line = place.line() as usize;
+    if line > FRAME_START_MAX {
+        return None;
+    }
+    let block = QUERIES.get_ptr(place.block())?;
+    // SAFETY: the element lives as long as the program runs; the longest frame from this line on ends inside it.
+    Some(unsafe { &*block.byte_add(line * LINE_LEN).cast::<[u64; FRAME_WORDS_MAX]>() })
+}

@@ -80,7 +80,9 @@ impl ExtendedError {
     /// What a client of an insecure answer should know; none for the common unsigned delegation.
     pub fn of_insecure(reason: &InsecureReason) -> Option<Self> {
         let code = match reason {
-            InsecureReason::NoDs { .. } | InsecureReason::OptOut { .. } | InsecureReason::NoAnchor { .. } => return None,
+            InsecureReason::NoDs { .. } | InsecureReason::OptOut { .. } | InsecureReason::NoAnchor { .. } => {
+                return None;
+            }
             InsecureReason::Algorithm { .. } => UNSUPPORTED_ALGORITHM,
             InsecureReason::Digest { .. } => UNSUPPORTED_DIGEST,
             InsecureReason::Iterations { .. } => UNSUPPORTED_ITERATIONS,

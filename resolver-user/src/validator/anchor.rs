@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use super::algorithm::Algorithm;
+use super::key::DigestType;
 use crate::wire::Name;
 
 /// One anchor, in the form of a DS record (RFC 4034 §5.1).
@@ -52,14 +54,11 @@ impl DsAnchor {
     /// # Errors
     /// What is wrong with it.
     pub fn check(&self) -> Result<(), AnchorError> {
-        if !matches!(self.algorithm, 8 | 10 | 13 | 14 | 15) {
+        if Algorithm::from_number(self.algorithm).is_none() {
             return Err(AnchorError::Algorithm { algorithm: self.algorithm });
         }
-        let expected = match self.digest_type {
-            2 => 32,
-            4 => 48,
-            digest_type => return Err(AnchorError::DigestType { digest_type }),
-        };
+        let digest_type = DigestType::from_number(self.digest_type);
+        let expected = digest_type.ok_or(AnchorError::DigestType { digest_type: self.digest_type })?.len();
         match self.digest.len() {
             length if length == expected => Ok(()),
             length => Err(AnchorError::DigestLength { digest_type: self.digest_type, length, expected }),

@@ -227,40 +227,23 @@ impl Chain {
             };
         }
         // An alias at the name, or a redirection above it, leaves no room for a zone to start here.
-        let alias = at(RecordType::CNAME, &|owner| owner == name);
-        if let Some(index) = alias.or_else(|| at(RecordType::DNAME, &|owner| name.is_below(owner))) {
-            let id = SetId { reply, section: Section::Answer, index };
-            if let Some(fact) = self.no_cut_by_alias(name, id, &parent, alias.is_some(), work)? {
-                return Ok(fact);
+        let cname = at(RecordType::CNAME, &|owner| owner == name);
+        let dname = at(RecordType::DNAME, &|owner| name.is_below(owner));
+        let made = cname.and_then(|index| response.answer.get(index)).is_none_or(|set| set.signatures.is_empty());
+        // A CNAME without signatures may have been made from the DNAME beside it, which then must be judged.
+        match dname.filter(|_| made).or(cname) {
+            Some(index) => {
+                let id = SetId { reply, section: Section::Answer, index };
+                match self.judge_set(id, &parent, work)? {
+                    Judged::Insecure { fact, .. } => Ok(fact),
+                    Judged::Secure { ttl_s, .. } => {
+                        let nothing_below = cname != Some(index);
+                        Ok(Fact::new(name, ZoneFact::NoCut { nothing_below }, ttl_s, work.now))
+                    }
+                }
             }
+            None => self.denied_delegation(name, reply, &parent, work),
         }
-        self.denied_delegation(name, reply, &parent, work)
-    }
-
-    /// The fact that a CNAME or DNAME proves about `name`; none if it is a CNAME that was made from a DNAME, for which
-    /// the DNAME must be judged.
-    fn no_cut_by_alias(
-        &mut self,
-        name: &Name,
-        id: SetId,
-        parent: &Name,
-        is_cname: bool,
-        work: &mut Work<'_>,
-    ) -> Result<Option<Arc<Fact>>, Pause> {
-        let response = self.response(id.reply);
-        let sets = response.as_ref().map(|response| &*response.answer).unwrap_or_default();
-        let unsigned = sets.get(id.index).is_some_and(|set| set.signatures.is_empty());
-        let dname = sets.iter().position(|set| set.rtype == RecordType::DNAME && name.is_below(&set.owner));
-        let id = match dname {
-            Some(index) if is_cname && unsigned => SetId { index, ..id },
-            _ => id,
-        };
-        Ok(match self.judge_set(id, parent, work)? {
-            Judged::Insecure { fact, .. } => Some(fact),
-            Judged::Secure { ttl_s, .. } => {
-                Some(Fact::new(name, ZoneFact::NoCut { nothing_below: !is_cname }, ttl_s, work.now))
-            }
-        })
     }
 
     /// What the denial of a DS at `name` proves.

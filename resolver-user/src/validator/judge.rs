@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::chain::{Chain, Pause, Work};
 use super::denial::{Denial, Evidence};
 use super::key::ZoneKey;
-use super::signature::is_plausible;
+use super::signature::{candidates, is_plausible};
 use super::zones::{Fact, ZoneFact};
 use super::{BogusReason, IndeterminateReason, InsecureReason};
 use crate::wire::{Name, Question, RecordType, Response, RrSet, Soa};
@@ -197,7 +197,9 @@ impl Chain {
             }
             match self.verify(SetId { reply, section: Section::Authority, index }, set, zone, keys, work)? {
                 // A wildcard's own NSEC under an expanded name proves nothing (CVE-2017-15105).
-                Ok(signed) if signed.expanded_from.is_none() => gathered.take(set, zone, signed.ttl_s),
+                Ok(signed) if signed.expanded_from.is_none() => {
+                    gathered.take(secure_set(set, zone, signed.ttl_s, work));
+                }
                 Ok(_) => {}
                 Err(failure) => {
                     gathered.failure.get_or_insert(failure.reason(set));
@@ -229,8 +231,7 @@ impl Chain {
 }
 
 impl Gathered {
-    fn take(&mut self, set: &RrSet, zone: &Name, ttl_s: u32) {
-        let mut set = secure_set(set, zone, ttl_s);
+    fn take(&mut self, mut set: RrSet) {
         if set.rtype == RecordType::SOA {
             set.ttl_s = negative_ttl_s(&set);
             self.ttl_s = self.ttl_s.min(set.ttl_s);
@@ -243,10 +244,11 @@ impl Gathered {
     }
 }
 
-/// A verified set with its TTL capped, and only with signatures that can be its zone's.
-pub(super) fn secure_set(set: &RrSet, zone: &Name, ttl_s: u32) -> RrSet {
-    let of_zone = |one: &&crate::wire::Rrsig| one.signer == *zone && is_plausible(one, &set.owner);
-    let signatures = set.signatures.iter().filter(of_zone).cloned().collect();
+/// A verified set with its TTL capped, and only with signatures that were looked at and can be its zone's: one that
+/// verifies is among them.
+pub(super) fn secure_set(set: &RrSet, zone: &Name, ttl_s: u32, work: &Work<'_>) -> RrSet {
+    let looked_at = usize::try_from(work.budget.limits().rrsigs_per_rrset).unwrap_or(usize::MAX);
+    let signatures = candidates(set, zone).take(looked_at).cloned().collect();
     RrSet { ttl_s: set.ttl_s.min(ttl_s), signatures, ..set.clone() }
 }
 

@@ -97,6 +97,18 @@ impl DigestType {
             _ => None,
         }
     }
+
+    /// Length of a digest, in bytes.
+    pub(super) fn len(self) -> usize {
+        self.hash().output_len()
+    }
+
+    fn hash(self) -> &'static ring::digest::Algorithm {
+        match self {
+            Self::Sha256 => &SHA256,
+            Self::Sha384 => &SHA384,
+        }
+    }
 }
 
 /// A DS record, or an anchor in the form of one.
@@ -137,13 +149,9 @@ impl Ds {
     /// Whether it vouches for this key of `zone`: tag, algorithm and digest agree.
     pub(super) fn vouches_for(&self, zone: &Name, key: &ZoneKey) -> bool {
         let Some(digest_type) = DigestType::from_number(self.digest_type) else { return false };
-        let hash = match digest_type {
-            DigestType::Sha256 => &SHA256,
-            DigestType::Sha384 => &SHA384,
-        };
         let mut digested = zone.canonical_wire().into_vec();
         digested.extend_from_slice(&key.rdata);
-        self.names(key) && digest(hash, &digested).as_ref() == &*self.digest
+        self.names(key) && digest(digest_type.hash(), &digested).as_ref() == &*self.digest
     }
 }
 

@@ -57,6 +57,13 @@ pub(super) fn is_plausible(signature: &Rrsig, owner: &Name) -> bool {
         && owner.is_at_or_below(&signature.signer)
 }
 
+/// The signatures of `set` that may be those of `zone`.
+pub(super) fn candidates<'a>(set: &'a RrSet, zone: &'a Name) -> impl Iterator<Item = &'a Rrsig> {
+    set.signatures.iter().filter(move |signature| {
+        signature.type_covered == set.rtype && signature.signer == *zone && is_plausible(signature, &set.owner)
+    })
+}
+
 /// Verifies `set` with the keys of `zone` as of `now_s` (seconds since 1970 modulo 2^32).
 ///
 /// # Errors
@@ -70,10 +77,7 @@ pub(super) fn verify_set(
 ) -> Result<Result<Signed, SignatureFailure>, BudgetItem> {
     let looked_at = usize::try_from(budget.limits().rrsigs_per_rrset).unwrap_or(usize::MAX);
     let mut failure = SignatureFailure::Missing;
-    let candidates = set.signatures.iter().filter(|signature| {
-        signature.type_covered == set.rtype && signature.signer == *zone && is_plausible(signature, &set.owner)
-    });
-    for signature in candidates.take(looked_at) {
+    for signature in candidates(set, zone).take(looked_at) {
         if let Some(out_of_time) = out_of_time(signature, now_s) {
             failure = worse(failure, out_of_time);
             continue;

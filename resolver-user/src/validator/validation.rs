@@ -54,6 +54,9 @@ struct Part {
 
 impl Validation {
     /// A validation of `response` as the answer to `question`. `zones` must hold only facts derived from `anchors`.
+    ///
+    /// A response, here or in [`Self::supply`], with an RCODE other than NOERROR, NXDOMAIN or YXDOMAIN answers nothing
+    /// and counts as a failed fetch.
     pub fn new(question: Question, response: Arc<Response>, anchors: Arc<TrustAnchors>, zones: Arc<ZoneCache>) -> Self {
         let chain = Chain::new(question.clone(), response, anchors, zones);
         let stage = Stage::Read(question.clone());
@@ -149,7 +152,7 @@ fn judge_set(
     let side = zone_side(&set.owner, set.rtype);
     let mut part = match chain.judge_set(id, &side, work)? {
         Judged::Secure { fact, ttl_s, proof, .. } => Part {
-            answer: vec![secure_set(set, &fact.name, ttl_s)],
+            answer: vec![secure_set(set, &fact.name, ttl_s, work)],
             authority: proof,
             ttl_s: ttl_s.min(fact.ttl_s(work.now)),
             insecure: None,

@@ -130,6 +130,22 @@ fn an_alias_to_nothing_is_denied_by_the_zone_of_its_target() {
 }
 
 #[test]
+fn a_denial_by_the_aliass_own_zone_does_not_end_the_path() {
+    let mut world = world();
+    let soa = world.zone("example.org").set(&name("example.org"), RecordType::SOA, &name("example.org"));
+    for rcode in [RCode::NOERROR, RCode::NXDOMAIN] {
+        let soa = soa.clone();
+        world.break_reply("alias.example.org", RecordType::A, move |response| {
+            response.rcode = rcode;
+            response.authority = vec![soa.clone()];
+        });
+        let run = world.resolve("alias.example.org", RecordType::A);
+        assert_eq!(owners(run.is_secure()), ["alias.example.org. CNAME", "www.example.net. A"]);
+        assert_eq!(run.is_secure().response().rcode, RCode::NOERROR);
+    }
+}
+
+#[test]
 fn an_alias_is_not_followed_for_its_own_type_nor_for_any() {
     let world = world();
     let run = world.resolve("alias.example.org", RecordType::CNAME);
@@ -148,7 +164,11 @@ fn sets_off_the_path_are_not_passed_on() {
         (same_name.owner, same_name.rtype) = (name("www.example.net"), RecordType::TXT);
         response.answer.push(same_name);
         response.authority.push(set);
-        response.authority.push(unsigned_set(&name("example.net"), RecordType::NS, vec![b"\x01x\x00".as_slice().into()]));
+        response.authority.push(unsigned_set(
+            &name("example.net"),
+            RecordType::NS,
+            vec![b"\x01x\x00".as_slice().into()],
+        ));
     });
     let run = world.resolve("www.example.net", RecordType::A);
     assert_eq!(owners(run.is_secure()), ["www.example.net. A"]);

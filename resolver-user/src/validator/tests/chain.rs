@@ -20,10 +20,7 @@ fn a_signed_answer_below_an_anchor_is_secure() {
         assert_eq!(validated.response().answer.len(), 1);
         assert_eq!(validated.response().answer[0].signatures.len(), 1);
         assert_eq!(validated.ttl_s(), TTL_S);
-        assert_eq!(
-            run.asked,
-            ["example.org. DS", "org. DS", ". DNSKEY", "org. DNSKEY", "example.org. DNSKEY"]
-        );
+        assert_eq!(run.asked, ["example.org. DS", "org. DS", ". DNSKEY", "org. DNSKEY", "example.org. DNSKEY"]);
     }
 }
 
@@ -356,7 +353,11 @@ fn a_signer_that_is_no_zone_above_the_owner_is_not_believed() {
     let terms = world.zone("org").terms;
     for signer in ["evil.org", "www.example.org", "a.www.example.org", "ple.org"] {
         world.breaks.clear();
-        let signature = evil.sign(&world.zone("example.org").set(&name("www.example.org"), RecordType::A, &name("www.example.org")), &name(signer), terms);
+        let signature = evil.sign(
+            &world.zone("example.org").set(&name("www.example.org"), RecordType::A, &name("www.example.org")),
+            &name(signer),
+            terms,
+        );
         world.break_reply("www.example.org", RecordType::A, move |response| {
             response.answer[0].signatures = vec![signature.clone()];
         });
@@ -422,4 +423,99 @@ fn ds_and_dnskey_can_be_asked_for_by_a_client() {
     let denied = world.resolve("www.example.org", RecordType::DS);
     assert_eq!(denied.is_secure().response().rcode, RCode::NOERROR);
     world.resolve(".", RecordType::DS).is_secure();
+}
+
+#[test]
+fn a_signature_that_counts_too_few_or_too_many_labels_is_not_believed() {
+    // The zone's own key signs: as `*.org`, which is out of its zone; as a name longer than the owner.
+    for labels in [0, 1, 4] {
+        let mut world = world(Denies::Nsec);
+        let terms = Terms { labels: Some(labels), ..world.zone("example.org").terms };
+        world.resolve("example.org", RecordType::SOA).is_secure();
+        world.zone("example.org").terms = terms;
+        let (owner, rtype) = (name("www.example.org"), RecordType::A);
+        let run = world.resolve("www.example.org", RecordType::A);
+        assert_eq!(*run.is_bogus(), BogusReason::BadSignature { owner, rtype }, "{labels}");
+    }
+}
+
+#[test]
+fn an_anchor_below_a_secure_zone_takes_the_place_of_its_ds() {
+    let mut world = world(Denies::Nsec);
+    world.anchor("example.org");
+    let run = world.resolve("www.example.org", RecordType::A);
+    run.is_secure();
+    assert_eq!(run.asked, ["example.org. DNSKEY"]);
+    // Its parent's keys no longer speak for it.
+    let mut set = world.zone("example.org").set(&name("www.example.org"), RecordType::A, &name("www.example.org"));
+    world.zone("org").sign(&mut set);
+    world.break_reply("www.example.org", RecordType::A, move |response| response.answer = vec![set.clone()]);
+    world.resolve("www.example.org", RecordType::A).is_bogus();
+}
+
+#[test]
+fn a_key_that_may_not_sign_the_zone_verifies_nothing() {
+    // In the DNSKEY set, vouched for by a key that may; revoked, without the zone flag, of another protocol.
+    for change in [|dnskey: &mut Vec<u8>| dnskey[1] |= 0x80, |dnskey| dnskey[0] = 0, |dnskey| dnskey[2] = 2] {
+        let mut world = world(Denies::Nsec);
+        let mut key = SigningKey::new(15, 256);
+        change(&mut key.dnskey);
+        world.zone("example.org").keys.push(key);
+        world.zone("example.org").publish_keys();
+        world.resolve("www.example.org", RecordType::A).is_secure();
+        world.break_reply("www.example.org", RecordType::A, |response| {
+            response.answer[0].signatures.remove(0);
+        });
+        let (owner, rtype) = (name("www.example.org"), RecordType::A);
+        let run = world.resolve("www.example.org", rtype);
+        assert_eq!(*run.is_bogus(), BogusReason::BadSignature { owner, rtype });
+    }
+}
+
+#[test]
+fn a_secure_status_does_not_outlive_its_keys() {
+    let mut world = world(Denies::Nsec);
+    world.resolve("www.example.org", RecordType::A).is_secure();
+    world.now.boot_ns += 3000 * NS_PER_S;
+    assert_eq!(world.resolve("www.example.org", RecordType::A).is_secure().ttl_s(), TTL_S - 3000);
+}
+
+#[test]
+fn keys_are_not_kept_beyond_the_ds_that_vouches_for_them() {
+    let mut world = world(Denies::Nsec);
+    world.break_reply("example.org", RecordType::DS, |response| response.answer[0].ttl_s = 50);
+    world.resolve("www.example.org", RecordType::A).is_secure();
+    world.now.boot_ns += 50 * NS_PER_S;
+    let run = world.resolve("www.example.org", RecordType::A);
+    assert_eq!(run.asked, ["example.org. DS", "example.org. DNSKEY"]);
+}
+
+#[test]
+fn nothing_below_an_insecure_zone_is_asked_about() {
+    let mut world =
+        World::new(&[("org", Denies::Nsec), ("unsigned.org", Denies::Unsigned), ("deep.unsigned.org", NSEC3)]);
+    world.add("www.deep.unsigned.org", RecordType::A, &ADDRESS);
+    world.resolve("unsigned.org", RecordType::SOA).is_insecure();
+    let run = world.resolve("www.deep.unsigned.org", RecordType::A);
+    run.is_insecure();
+    assert!(run.asked.is_empty());
+    // From cold, the signer leads to the question that its parent cannot answer.
+    world.cache.clear();
+    let run = world.resolve("www.deep.unsigned.org", RecordType::A);
+    run.is_insecure();
+    assert_eq!(run.asked, ["deep.unsigned.org. DS", ". DNSKEY", "org. DS", "org. DNSKEY", "unsigned.org. DS"]);
+}
+
+#[test]
+fn a_ds_from_a_wildcard_delegates_nothing() {
+    let mut world = World::new(&[("org", Denies::Nsec)]);
+    world.delegate(Zone::new("x.wild.org", Denies::Nsec, 15));
+    world.add("www.x.wild.org", RecordType::A, &ADDRESS);
+    world.resolve("www.x.wild.org", RecordType::A).is_secure();
+    world.cache.clear();
+    let sets = &mut world.zone("org").sets;
+    sets.remove(&(name("x.wild.org"), RecordType::NS));
+    let ds = sets.remove(&(name("x.wild.org"), RecordType::DS)).unwrap();
+    sets.insert((name("*.wild.org"), RecordType::DS), ds);
+    world.resolve("www.x.wild.org", RecordType::A).is_bogus();
 }

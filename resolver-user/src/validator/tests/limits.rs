@@ -60,11 +60,13 @@ fn colliding_keys_and_signatures_cost_a_bounded_number_of_checks() {
     world.resolve("org", RecordType::SOA).is_secure();
     world.break_reply("www.org", RecordType::A, |response| {
         let good = response.answer[0].signatures[0].clone();
-        response.answer[0].signatures = (0..100).map(|index| {
-            let mut bad = good.clone();
-            bad.signature[0] ^= index + 1;
-            bad
-        }).collect();
+        response.answer[0].signatures = (0..100)
+            .map(|index| {
+                let mut bad = good.clone();
+                bad.signature[0] ^= index + 1;
+                bad
+            })
+            .collect();
     });
     let mut budget = WorkBudget::new(WorkLimits { signature_checks: 20, ..WorkLimits::DEFAULT });
     // Two keys for each of eight signatures, and two for each set of the DS denial that could make it insecure.
@@ -171,4 +173,11 @@ fn the_zone_cache_need_not_hold_anything_for_a_validation_to_end() {
         zone.terms.expiration = NOW_S;
     }
     assert_eq!(world.resolve("www.org", RecordType::A).is_secure().ttl_s(), 0);
+}
+
+#[test]
+fn the_longest_reverse_name_can_be_denied_by_nsec3() {
+    let world = World::new(&[("arpa", NSEC3)]);
+    let qname = format!("{}ip6.arpa", "0.".repeat(32));
+    world.resolve(&qname, RecordType::PTR).is_secure();
 }

@@ -2,9 +2,11 @@
 
 mod answers;
 mod chain;
+mod changes;
 mod denials;
 mod keys;
 mod limits;
+mod proofs;
 mod vectors;
 mod world;
 mod zone;
@@ -14,7 +16,7 @@ use self::world::{Run, World};
 use self::zone::{Denies, MINIMUM_S, NSEC3, OPT_OUT, TTL_S, Zone, unsigned_set};
 use super::{BogusReason, FetchFailure, IndeterminateReason, InsecureReason, ProvenStatus, Validated, Verdict};
 use crate::clock::{NS_PER_S, Now};
-use crate::wire::{Name, Question, RCode, RecordType, RrSet};
+use crate::wire::{Name, Question, RCode, RecordType, Response, RrSet};
 
 /// Wall time of all tests, in seconds since 1970.
 const NOW_S: u32 = 1_750_000_000;

@@ -57,6 +57,13 @@ fn the_examples_of_the_rfcs_verify() {
         if let Some(ds_set) = sets.iter().find(|set| set.rtype == RecordType::DS) {
             for (rdata, key) in ds_set.rdatas.iter().zip(&keys) {
                 assert!(Ds::read(rdata).unwrap().vouches_for(&ds_set.owner, key));
+                // Tag, algorithm, digest type, digest, owner.
+                for at in [0, 2, 3, 4] {
+                    let mut other = rdata.clone();
+                    other[at] ^= 1;
+                    assert!(!Ds::read(&other).unwrap().vouches_for(&ds_set.owner, key));
+                }
+                assert!(!Ds::read(rdata).unwrap().vouches_for(&name("example.edu"), key));
             }
         }
     }
@@ -117,11 +124,21 @@ fn a_wildcard_verifies_at_any_name_below_and_says_so() {
         ("a.tame.kat.example", Err(SignatureFailure::Bad)),
         ("kat.example", Err(SignatureFailure::Missing)),
         ("other.example", Err(SignatureFailure::Missing)),
+        ("x.other.example", Err(SignatureFailure::Missing)),
     ] {
         set.owner = name(owner);
         let verified = verify_set(&set, &name("kat.example"), &keys, NOW_S, &mut budget()).unwrap();
         assert_eq!(verified.map(|signed| signed.expanded_from), expected, "{owner}");
     }
+}
+
+#[test]
+fn a_signature_of_another_type_is_none() {
+    let sets = read(include_str!("../testdata/kat.example.records"));
+    let mail = sets.iter().find(|set| set.rtype == RecordType::MX).unwrap();
+    let other = RrSet { rtype: RecordType(18), ..mail.clone() };
+    let verified = verify_set(&other, &name("kat.example"), &keys(&sets), NOW_S, &mut budget()).unwrap();
+    assert_eq!(verified, Err(SignatureFailure::Missing));
 }
 
 #[test]

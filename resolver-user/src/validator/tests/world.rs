@@ -163,9 +163,10 @@ impl World {
                 Step::Need(question) => {
                     assert!(!asked.contains(&question.to_string()), "{question} is asked again");
                     asked.push(question.to_string());
-                    let gone = self.unreachable.iter().any(|(at, rtype)| {
-                        name(at) == question.qname && *rtype == question.qtype
-                    });
+                    let gone = self
+                        .unreachable
+                        .iter()
+                        .any(|(at, rtype)| name(at) == question.qname && *rtype == question.qtype);
                     let reply = if gone { Err(FetchFailure::NoAnswer) } else { Ok(Arc::new(self.answer(&question))) };
                     let paid = budget.spend_sub_query();
                     assert!(paid.is_ok(), "a test world is small");

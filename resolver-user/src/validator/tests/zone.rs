@@ -10,7 +10,10 @@ use crate::wire::{Name, Question, RCode, RecordType, Response, RrSet};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Denies {
     Nsec,
-    Nsec3 { iterations: u16, opt_out: bool },
+    Nsec3 {
+        iterations: u16,
+        opt_out: bool,
+    },
     /// Not at all: the zone is unsigned.
     Unsigned,
 }

@@ -456,10 +456,10 @@ fn an_anchor_below_a_secure_zone_takes_the_place_of_its_ds() {
 #[test]
 fn a_key_that_may_not_sign_the_zone_verifies_nothing() {
     // In the DNSKEY set, vouched for by a key that may; revoked, without the zone flag, of another protocol.
-    for change in [|dnskey: &mut Vec<u8>| dnskey[1] |= 0x80, |dnskey| dnskey[0] = 0, |dnskey| dnskey[2] = 2] {
+    for (at, value) in [(1, 0x80), (0, 0), (2, 2)] {
         let mut world = world(Denies::Nsec);
         let mut key = SigningKey::new(15, 256);
-        change(&mut key.dnskey);
+        key.dnskey[at] = value;
         world.zone("example.org").keys.push(key);
         world.zone("example.org").publish_keys();
         world.resolve("www.example.org", RecordType::A).is_secure();

@@ -198,3 +198,27 @@ fn the_parents_record_of_a_delegation_does_not_deny_the_childs_data() {
         }
     }
 }
+
+#[test]
+fn records_of_the_parent_beside_a_denial_do_no_harm() {
+    for denies in [Denies::Nsec, NSEC3] {
+        let mut world = world(denies);
+        let piggyback = world.answer(&Question::new(name("nothing.org"), RecordType::A)).authority;
+        world.break_reply("www.signed.org", RecordType::A, move |response| {
+            let own = std::mem::replace(&mut response.authority, piggyback.clone());
+            response.authority.extend(own);
+        });
+        let run = world.resolve("www.signed.org", RecordType::A);
+        let authority = &run.is_secure().response().authority;
+        assert!(authority.iter().all(|set| set.signatures[0].signer == name("signed.org")));
+    }
+}
+
+#[test]
+fn the_walk_ends_where_nothing_is_below() {
+    let mut world = world(Denies::Nsec);
+    world.break_reply("a.b.c.nothing.org", RecordType::A, |response| response.authority.clear());
+    let run = world.resolve("a.b.c.nothing.org", RecordType::A);
+    run.is_bogus();
+    assert_eq!(run.asked.last().unwrap(), "nothing.org. DS");
+}

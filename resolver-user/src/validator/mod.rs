@@ -4,6 +4,10 @@
 //! Ask-and-answer: [`Validation::advance`] says which set it needs next or what the verdict is; the caller fetches, and
 //! hands over with [`Validation::supply`]. In: a [`Response`](crate::wire::Response), anchors, the time. Out: a
 //! [`Verdict`]. Only this room builds a [`Validated`], and only a `Validated` can carry AD or be published.
+//! The way through the room: [`validation`] reads the path of a response with [`alias`] and has each claim on it judged by
+//! [`judge`], which gets the keys from [`chain`] (with [`key`], [`anchor`], and [`zones`] as its memory), verifies with
+//! [`signature`] ([`canonical`], [`algorithm`]), and has denials proven by [`denial`].
+//!
 //! Refuses: sockets, clocks, tasks, logs, and any opinion on RCODEs and extended errors, which `answer` has.
 
 #![cfg_attr(

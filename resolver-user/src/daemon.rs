@@ -108,14 +108,10 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
     let addresses = listen_addresses(&listen)?;
     let control = bind_control(&config.control_socket)?;
     let _pid_file = PidFile::write(config.pid_file.clone())?;
-    let mut udp = Vec::new();
-    let mut tcp = Vec::new();
-    for &address in &addresses {
-        for _ in 0..config.threads {
-            udp.push(bind_udp(address)?);
-        }
-        tcp.push(bind_tcp(address)?);
-    }
+    // TCP first: it fails where another daemon listens, whose UDP clients we would share (SO_REUSEPORT) without an error.
+    let tcp = addresses.iter().map(|&address| bind_tcp(address)).collect::<Result<Vec<_>, _>>()?;
+    let each_thread = addresses.iter().flat_map(|&address| std::iter::repeat_n(address, config.threads));
+    let udp = each_thread.map(bind_udp).collect::<Result<Vec<_>, _>>()?;
     let publisher = start_fast_path(&config, &listen, &addresses)?;
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
     let metrics = Arc::new(Metrics::default());

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use thiserror::Error;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -31,6 +32,8 @@ use crate::validator::{ProvenStatus, TrustAnchors, WorkLimits, ZoneCache};
 
 /// Longest time that queries in progress get at the end.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
+/// Open files that queries in progress and connections may need: a socket for the first try of each, and some more.
+const OPEN_FILES_MIN: u64 = 8192;
 /// Zones whose keys, or whose lack of them, are remembered.
 const ZONES_MAX: usize = 10_000;
 
@@ -100,6 +103,7 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
     for warning in &config.warnings {
         warn!("{warning}");
     }
+    raise_open_files_limit();
     // Before anything is taken, so that a signal during the start is not lost.
     let stop_signal = StopSignal::new().map_err(|source| DaemonError::Runtime { source })?;
     let listen =
@@ -107,14 +111,10 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
     let addresses = listen_addresses(&listen)?;
     let control = bind_control(&config.control_socket)?;
     let _pid_file = PidFile::write(config.pid_file.clone())?;
-    let mut udp = Vec::new();
-    let mut tcp = Vec::new();
-    for &address in &addresses {
-        for _ in 0..config.threads {
-            udp.push(bind_udp(address)?);
-        }
-        tcp.push(bind_tcp(address)?);
-    }
+    // TCP first: it fails where another daemon listens, whose UDP clients we would share (SO_REUSEPORT) without an error.
+    let tcp = addresses.iter().map(|&address| bind_tcp(address)).collect::<Result<Vec<_>, _>>()?;
+    let each_thread = addresses.iter().flat_map(|&address| std::iter::repeat_n(address, config.threads));
+    let udp = each_thread.map(bind_udp).collect::<Result<Vec<_>, _>>()?;
     let fast_path = start_fast_path(&config, &listen, &addresses)?;
     let publisher = fast_path.as_ref().map(|fast_path| Arc::new(fast_path.publisher()));
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
@@ -220,6 +220,21 @@ fn start_fast_path(
     }
 }
 
+/// Every query in progress may hold sockets, so we ask for as many as we may have.
+fn raise_open_files_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+        Ok(hard)
+    });
+    match raised {
+        Ok(limit) if limit < OPEN_FILES_MIN => {
+            warn!(limit, wanted = OPEN_FILES_MIN, "few files may be open: many misses at once will fail");
+        }
+        Ok(_) => {}
+        Err(error) => warn!(%error, "cannot raise the limit of open files"),
+    }
+}
+
 fn log_start(config: &Config, addresses: &[SocketAddr]) {
     let join = |addresses: &[SocketAddr]| addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(" ");
     info!(
@@ -303,21 +318,29 @@ fn cached_entry(entry: &CachedAnswer, now_boot_ns: u64) -> CachedEntry {
     }
 }
 
-/// SIGINT and SIGTERM.
+/// SIGINT and SIGTERM. SIGHUP would end the process if nobody took it; it is told that it does nothing yet.
 struct StopSignal {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Signal,
 }
 
 impl StopSignal {
     fn new() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
     }
 
     async fn wait(mut self) -> &'static str {
-        tokio::select! {
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.terminate.recv() => "SIGTERM",
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return "SIGINT",
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.hang_up.recv() => warn!("SIGHUP does nothing yet; restart to read the configuration again"),
+            }
         }
     }
 }

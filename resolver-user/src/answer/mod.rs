@@ -23,3 +23,6 @@ pub use rendered::{RenderedAnswer, UncheckedAnswer};
 pub const UDP_PAYLOAD_LEN_MAX: u16 = 1232;
 /// Largest UDP answer to a client without EDNS, in bytes (RFC 1035 §4.2.1).
 pub const UDP_PLAIN_LEN_MAX: u16 = 512;
+
+#[cfg(test)]
+mod tests;

@@ -67,10 +67,7 @@ pub async fn serve_tcp<S: QueryService>(socket: TcpSocket, shared: Arc<Shared<S>
         shared.metrics.tcp_connections.add_one();
         let task_shared = Arc::clone(&shared);
         shared.tracker.spawn(async move {
-            let ended = tokio::select! {
-                () = task_shared.stop.cancelled() => Ok(()),
-                ended = converse(stream, client, &task_shared) => ended,
-            };
+            let ended = converse(stream, client, &task_shared).await;
             if ended.is_err() {
                 task_shared.metrics.tcp_connections_aborted.add_one();
             }
@@ -88,7 +85,8 @@ async fn accept<S>(
     Some((stream, client, permit))
 }
 
-/// Serves one connection to its end. After the client has closed its half, what it asked is still answered.
+/// Serves one connection to its end. After the client has closed its half, or the daemon is told to stop, what was asked
+/// is still answered.
 async fn converse<S: QueryService>(stream: TcpStream, client: SocketAddr, shared: &Arc<Shared<S>>) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let (mut reader, mut writer) = stream.into_split();
@@ -115,6 +113,8 @@ async fn converse<S: QueryService>(stream: TcpStream, client: SocketAddr, shared
             return Ok(());
         }
         tokio::select! {
+            // The daemon stops: nothing more is read, what was asked is still answered.
+            () = shared.stop.cancelled(), if !client_done => client_done = true,
             Some(joined) = answers.join_next() => {
                 let Ok((answer, work)) = joined else { return Err(io::ErrorKind::Other.into()) };
                 write_message(&mut writer, &answer).await?;

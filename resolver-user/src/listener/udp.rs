@@ -24,7 +24,10 @@ const RECEIVE_BUFFER_LEN: usize = 1 << 20;
 
 /// A bound UDP socket.
 #[derive(Debug)]
-pub struct UdpSocket(tokio::net::UdpSocket);
+pub struct UdpSocket {
+    socket: tokio::net::UdpSocket,
+    ipv6: bool,
+}
 
 /// Binds one of several UDP sockets of an address; the kernel spreads clients over them.
 ///
@@ -43,12 +46,14 @@ pub fn bind_udp(address: SocketAddr) -> Result<UdpSocket, ListenError> {
         socket.bind(&address.into())?;
         tokio::net::UdpSocket::from_std(socket.into())
     };
-    bind().map(UdpSocket).map_err(|source| ListenError::Bind { address, transport: "UDP", source })
+    let socket = bind().map_err(|source| ListenError::Bind { address, transport: "UDP", source })?;
+    Ok(UdpSocket { socket, ipv6: address.is_ipv6() })
 }
 
 /// Answers queries on a socket until the daemon stops.
 pub async fn serve_udp<S: QueryService>(socket: UdpSocket, shared: Arc<Shared<S>>) {
-    let socket = Arc::new(socket.0);
+    let UdpSocket { socket, ipv6 } = socket;
+    let socket = Arc::new(socket);
     let mut afterwork = Vec::new();
     loop {
         tokio::select! {
@@ -58,7 +63,7 @@ pub async fn serve_udp<S: QueryService>(socket: UdpSocket, shared: Arc<Shared<S>
         }
         BATCH.with_borrow_mut(|batch| {
             for _ in 0..BATCHES_PER_TURN {
-                let received = batch.receive(&socket);
+                let received = batch.receive(&socket, ipv6);
                 batch.answer(received, &socket, &shared, &mut afterwork);
                 batch.send(&socket, &shared);
                 for work in afterwork.drain(..) {
@@ -80,7 +85,9 @@ thread_local! {
 
 /// Memory of one batch, allocated once per thread.
 struct Batch {
-    receive_headers: MultiHeaders<SockaddrStorage>,
+    /// One for each address family: the kernel notes in them how long the last address was, and cuts a longer one.
+    receive_headers_v4: MultiHeaders<SockaddrStorage>,
+    receive_headers_v6: MultiHeaders<SockaddrStorage>,
     send_headers: MultiHeaders<SockaddrStorage>,
     queries: Box<[[u8; QUERY_LEN_MAX]; BATCH_LEN]>,
     /// Length of each query received, and who sent it.
@@ -95,7 +102,8 @@ impl Batch {
     fn new() -> Self {
         let queries = vec![[0; QUERY_LEN_MAX]; BATCH_LEN].into_boxed_slice();
         Self {
-            receive_headers: MultiHeaders::preallocate(BATCH_LEN, None),
+            receive_headers_v4: MultiHeaders::preallocate(BATCH_LEN, None),
+            receive_headers_v6: MultiHeaders::preallocate(BATCH_LEN, None),
             send_headers: MultiHeaders::preallocate(BATCH_LEN, None),
             queries: queries.try_into().unwrap_or_else(|_| Box::new([[0; QUERY_LEN_MAX]; BATCH_LEN])),
             received: [(0, None); BATCH_LEN],
@@ -106,8 +114,9 @@ impl Batch {
     }
 
     /// Takes what is waiting, up to a batch; returns how many packets that were.
-    fn receive(&mut self, socket: &tokio::net::UdpSocket) -> usize {
-        let Self { receive_headers, queries, received, .. } = self;
+    fn receive(&mut self, socket: &tokio::net::UdpSocket, ipv6: bool) -> usize {
+        let Self { receive_headers_v4, receive_headers_v6, queries, received, .. } = self;
+        let receive_headers = if ipv6 { receive_headers_v6 } else { receive_headers_v4 };
         let mut slices = queries.each_mut().map(|query| [IoSliceMut::new(query)]);
         let taken = socket.try_io(Interest::READABLE, || {
             let flags = MsgFlags::MSG_DONTWAIT;
@@ -207,4 +216,24 @@ fn answer_later<S: QueryService>(
 fn std_address(address: &SockaddrStorage) -> Option<SocketAddr> {
     let v4 = address.as_sockaddr_in().map(|&v4| SocketAddr::from(v4));
     v4.or_else(|| address.as_sockaddr_in6().map(|&v6| SocketAddr::from(v6)))
+}
+
+#[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "batches have known lengths")]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn clients_of_both_families_are_known_by_their_whole_address() {
+        let mut batch = Batch::new();
+        for ip in ["127.0.0.1:0", "[::1]:0", "127.0.0.1:0", "[::1]:0"] {
+            let Ok(client) = std::net::UdpSocket::bind(ip) else { continue };
+            let UdpSocket { socket: server, ipv6 } = bind_udp(ip.parse().unwrap()).unwrap();
+            client.send_to(b"query", server.local_addr().unwrap()).unwrap();
+            server.readable().await.unwrap();
+            assert_eq!(batch.receive(&server, ipv6), 1);
+            assert_eq!(batch.received[0], (5, Some(client.local_addr().unwrap())));
+            assert_eq!(batch.queries[0][..5], *b"query");
+        }
+    }
 }

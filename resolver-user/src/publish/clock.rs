@@ -72,11 +72,15 @@ impl KernelClock {
 
     /// What [`resolver_ebpf::abi::Settings::boot_offset_ns`] has to be now.
     ///
+    /// One jiffy is added, since the sample may have been taken anywhere in one: the kernel half's time is then ahead of
+    /// ours by up to two jiffies, and never behind. So no TTL of XDP is higher than the daemon's, nor served any longer.
+    ///
     /// # Errors
     /// `Run` or `Read`.
     pub fn boot_offset_ns(&self, program: &mut Xdp) -> Result<u64, ClockError> {
         let sample = self.sample(program)?;
-        Ok(sample.boot_ns.wrapping_sub(sample.jiffies.wrapping_mul(self.jiffy_ns)))
+        let jiffy_start_ns = sample.jiffies.wrapping_mul(self.jiffy_ns);
+        Ok(sample.boot_ns.wrapping_sub(jiffy_start_ns).wrapping_add(self.jiffy_ns))
     }
 
     /// Runs the clock program once.

@@ -10,7 +10,7 @@ use aya::programs::{TestRun, TestRunOptions, Xdp};
 use resolver_ebpf::abi::{BucketEntry, LINE_LEN, Place, SLOT_WORDS_MAX};
 use resolver_ebpf::host::OwnedStore;
 use resolver_ebpf::host::message::ClientQuery;
-use resolver_ebpf::host::vectors::{NOW_BOOT_NS, Record, set_listeners, wire_name};
+use resolver_ebpf::host::records::{NOW_BOOT_NS, Record, set_listeners, wire_name};
 use resolver_ebpf::slot::{answer_key_hash, render};
 use resolver_ebpf::wire::name::tag;
 use resolver_tests::kernel::{Kernel, MappedMap, program};

@@ -11,7 +11,7 @@ use aya::programs::XdpMode;
 use nix::sched::{CloneFlags, unshare};
 use resolver_ebpf::abi::Outcome;
 use resolver_ebpf::host::message::{CLIENT_V4, CLIENT_V6, ClientOpt, ClientQuery, SERVER_V4, SERVER_V6};
-use resolver_ebpf::host::vectors;
+use resolver_ebpf::host::records;
 use resolver_tests::kernel::{Kernel, program};
 
 /// A namespace with a veth pair; the fast path sits on the end that has no address.
@@ -38,7 +38,7 @@ fn enter() {
 #[test]
 fn local_sockets_are_answered_over_both_families_for_every_length_of_name() {
     enter();
-    let store = vectors::store();
+    let store = records::store();
     let mut kernel = Kernel::with_store(&store);
     program(&mut kernel.ebpf, "pass").attach("kdev-client", XdpMode::Driver).expect("attach to the client");
     program(&mut kernel.ebpf, "resolver").attach("kdev-sut", XdpMode::Driver).expect("attach the fast path");
@@ -48,7 +48,7 @@ fn local_sockets_are_answered_over_both_families_for_every_length_of_name() {
     v6.connect((Ipv6Addr::from(SERVER_V6), 53)).expect("connect");
 
     let (mut answered, mut passed_for_room) = (0u64, 0u64);
-    for record in vectors::records() {
+    for record in records::records() {
         for opt in [None, Some(ClientOpt::new(1232, record.dnssec_ok))] {
             if opt.is_none() && record.dnssec_ok {
                 continue;
@@ -96,5 +96,5 @@ fn message_of(frame: &[u8]) -> Vec<u8> {
 
 /// What is left of a TTL.
 fn ttl_s(expires_at_boot_ns: u64) -> u32 {
-    (expires_at_boot_ns.saturating_sub(vectors::NOW_BOOT_NS) / 1_000_000_000).min(86_400) as u32
+    (expires_at_boot_ns.saturating_sub(records::NOW_BOOT_NS) / 1_000_000_000).min(86_400) as u32
 }

@@ -2,7 +2,7 @@
 
 use resolver_ebpf::host::OwnedStore;
 use resolver_ebpf::host::message::{ClientOpt, ClientQuery};
-use resolver_ebpf::host::vectors::{NOW_BOOT_NS, Record, set_listeners, wire_name};
+use resolver_ebpf::host::records::{NOW_BOOT_NS, Record, set_listeners, wire_name};
 use resolver_tests::rig::{Load, Rig, enter, median};
 
 /// A case of the rig.

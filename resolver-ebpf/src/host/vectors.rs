@@ -15,9 +15,9 @@ use crate::abi::{ABI_VERSION, MODE_DRY_RUN, MODE_OFF, MODE_SERVE, Outcome};
 pub struct Vector {
     /// What it shows.
     pub name: String,
-    /// [`Settings::mode`].
+    /// [`crate::abi::Settings::mode`].
     pub mode: u32,
-    /// [`Settings::abi_version`].
+    /// [`crate::abi::Settings::abi_version`].
     pub abi_version: u32,
     /// The frame that comes in.
     pub frame: Vec<u8>,

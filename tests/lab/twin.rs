@@ -1,8 +1,12 @@
 //! The twin rule: every vector of the fast path runs on the host and in the kernel, and both frames must be equal.
 
-use resolver_ebpf::abi::{ABI_VERSION, Outcome};
+use std::process::Command;
+
+use aya::maps::{Map, RingBuf};
+use resolver_ebpf::abi::{ABI_VERSION, AnswerBlock, Outcome};
 use resolver_ebpf::host::PlainFrame;
-use resolver_ebpf::host::vectors;
+use resolver_ebpf::host::message::ClientQuery;
+use resolver_ebpf::host::{records, vectors};
 use resolver_ebpf::serve::serve;
 use resolver_tests::kernel::{Kernel, program};
 
@@ -15,7 +19,7 @@ const TAIL_ROOM: usize = 2048;
 
 #[test]
 fn the_kernel_answers_every_vector_as_the_host_does() {
-    let mut store = vectors::store();
+    let mut store = records::store();
     let mut kernel = Kernel::with_store(&store);
     let mut expected = kernel.counters();
     for vector in vectors::vectors() {
@@ -37,7 +41,7 @@ fn the_kernel_answers_every_vector_as_the_host_does() {
 
 #[test]
 fn damaged_frames_come_out_of_the_kernel_as_out_of_the_host() {
-    let store = vectors::store();
+    let store = records::store();
     let mut kernel = Kernel::with_store(&store);
     let seeds: Vec<Vec<u8>> = vectors::vectors().into_iter().map(|vector| vector.frame).collect();
     let mut random = 0x0123_4567_89ab_cdefu64;
@@ -69,9 +73,9 @@ fn damaged_frames_come_out_of_the_kernel_as_out_of_the_host() {
 
 #[test]
 fn the_kernel_notes_the_second_of_use_in_the_slot() {
-    let store = vectors::store();
+    let store = records::store();
     let mut kernel = Kernel::with_store(&store);
-    let query = resolver_ebpf::host::message::ClientQuery::new(&vectors::wire_name("www.example.com"), 1);
+    let query = ClientQuery::new(&records::wire_name("www.example.com"), 1);
     let before: Vec<u64> = kernel.answers.words().iter().map(|word| word.load()).collect();
     assert_eq!(kernel.run("resolver", &query.frame()).0, XDP_TX);
     let changed: Vec<usize> = kernel
@@ -89,6 +93,50 @@ fn the_kernel_notes_the_second_of_use_in_the_slot() {
 }
 
 #[test]
+fn a_passed_query_is_logged_with_its_reason_and_an_answered_one_is_not() {
+    let mut store = records::store();
+    let view = store.view();
+    let (buckets, blocks) = (view.buckets.len() as u32, (view.answers.len() * 8 / size_of::<AnswerBlock>()) as u32);
+    let mut kernel = Kernel::load_with_log(buckets, blocks, true);
+    store.settings.log_one_in = 1;
+    kernel.set(&store.settings);
+    let mut ring: RingBuf<_> = kernel.ebpf.take_map("AYA_LOGS").expect("AYA_LOGS").try_into().expect("a ring");
+    let hit = ClientQuery::new(&records::wire_name("www.example.com"), 1);
+    // Nothing is published: a miss.
+    assert_eq!(kernel.run("resolver", &hit.frame()).0, XDP_PASS);
+    let record = ring.next().expect("a record").to_vec();
+    assert!(record.windows(9).any(|window| window == b"pass_miss"), "{record:02x?}");
+    // Traffic of others is not logged.
+    let mut foreign = hit.frame();
+    foreign[37] ^= 1;
+    assert_eq!(kernel.run("resolver", &foreign).0, XDP_PASS);
+    assert!(ring.next().is_none());
+    // Nor is anything with the sampling at zero.
+    store.settings.log_one_in = 0;
+    kernel.set(&store.settings);
+    assert_eq!(kernel.run("resolver", &hit.frame()).0, XDP_PASS);
+    assert!(ring.next().is_none());
+}
+
+#[test]
+fn map_dumps_name_the_fields() {
+    let kernel = Kernel::load(2, 1);
+    for (name, field) in [
+        ("SETTINGS", "boot_offset_ns"),
+        ("BUCKETS", "place"),
+        ("ANSWERS", "expires_at_boot_ns"),
+        ("COUNTERS", "answered_secure"),
+        ("CLOCK", "jiffies"),
+    ] {
+        let Some(Map::Array(map) | Map::PerCpuArray(map)) = kernel.ebpf.map(name) else { panic!("no map {name}") };
+        let id = map.info().expect("map info").id().to_string();
+        let dump = Command::new("bpftool").args(["map", "dump", "id", &id]).output().expect("run bpftool");
+        let text = String::from_utf8_lossy(&dump.stdout);
+        assert!(text.contains(field), "{name}: {}", text.chars().take(300).collect::<String>());
+    }
+}
+
+#[test]
 fn the_programs_fit_the_verifier_with_room_to_spare() {
     let mut kernel = Kernel::load(2, 1);
     for name in ["resolver", "clock", "pass"] {
@@ -99,7 +147,7 @@ fn the_programs_fit_the_verifier_with_room_to_spare() {
             info.size_translated(),
             info.size_jitted()
         );
-        assert!(verified < 400_000, "{name}: {verified} of 1 000 000 instructions");
+        assert!(verified < 250_000, "{name}: {verified} of 1 000 000 instructions");
     }
     assert_eq!(Outcome::ALL.len(), resolver_ebpf::abi::OUTCOMES);
     assert_eq!(ABI_VERSION, 1);

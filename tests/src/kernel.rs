@@ -95,8 +95,18 @@ impl Kernel {
     /// # Panics
     /// When it cannot be loaded; the verifier's log goes to standard error.
     pub fn load(buckets: u32, blocks: u32) -> Self {
+        Self::load_with_log(buckets, blocks, false)
+    }
+
+    /// Loads the object, perhaps with its log lines.
+    ///
+    /// # Panics
+    /// As [`Kernel::load`].
+    pub fn load_with_log(buckets: u32, blocks: u32, logs: bool) -> Self {
         let path = object_path("xdp");
         let mut loader = EbpfLoader::new();
+        let logs = u8::from(logs);
+        loader.override_global("XDP_LOG", &logs, true);
         loader.map_max_entries(map_name::BUCKETS, buckets).map_max_entries(map_name::ANSWERS, blocks);
         let mut ebpf = loader.load_file(&path).unwrap_or_else(|error| panic!("load {}: {error}", path.display()));
         for name in ["resolver", "clock", "pass"] {

@@ -27,7 +27,7 @@ pub struct Load {
     pub frames: Vec<Vec<u8>>,
     /// Which frame is sent in which turn, over and over; a power of two of them.
     pub sequence: Vec<u32>,
-    /// Whether the frames are answered; else they are passed.
+    /// Whether the frames are answered; else they are passed, and the reflector makes room for a program that passes all.
     pub is_answered: bool,
 }
 
@@ -36,8 +36,8 @@ pub struct Load {
 pub struct Rates {
     /// Frames per second through the program under test, one for each run.
     pub ours: Vec<f64>,
-    /// Frames per second through the reflector, one for each run.
-    pub reflector: Vec<f64>,
+    /// Frames per second through the reflector, or the bare pass, one for each run.
+    pub baseline: Vec<f64>,
 }
 
 /// Why a run is void.
@@ -50,14 +50,14 @@ pub struct VoidRun {
 }
 
 impl Rates {
-    /// Median of ours over the median of the reflector.
+    /// Median of ours over the median of the baseline.
     pub fn ratio(&self) -> f64 {
-        median(&self.ours) / median(&self.reflector)
+        median(&self.ours) / median(&self.baseline)
     }
 
-    /// What an answer costs over a reflection, in nanoseconds.
+    /// What an answer costs over the baseline, in nanoseconds.
     pub fn added_ns(&self) -> f64 {
-        1e9 / median(&self.ours) - 1e9 / median(&self.reflector)
+        1e9 / median(&self.ours) - 1e9 / median(&self.baseline)
     }
 }
 
@@ -160,9 +160,9 @@ impl Rig {
     /// # Errors
     /// When frames were lost or wrongly answered.
     pub fn measure(&mut self, runs: usize, frames: u32) -> Result<Rates, VoidRun> {
-        let mut rates = Rates { ours: Vec::new(), reflector: Vec::new() };
+        let mut rates = Rates { ours: Vec::new(), baseline: Vec::new() };
         for _ in 0..runs {
-            rates.reflector.push(self.retry(|rig| rig.run_reflector(frames))?);
+            rates.baseline.push(self.retry(|rig| rig.run_baseline(frames))?);
             rates.ours.push(self.retry(|rig| rig.run_ours(frames))?);
         }
         Ok(rates)
@@ -180,14 +180,15 @@ impl Rig {
         result
     }
 
-    /// One run through the reflector.
-    fn run_reflector(&mut self, frames: u32) -> Result<f64, VoidRun> {
-        let reflector = program(&mut self.bench, "reflect");
-        let link = reflector.attach("kdev-sut", XdpMode::Driver).expect("attach the reflector");
+    /// One run through the reflector, or the bare pass.
+    fn run_baseline(&mut self, frames: u32) -> Result<f64, VoidRun> {
+        let name = if self.is_answered { "reflect" } else { "pass" };
+        let link = program(&mut self.bench, name).attach("kdev-sut", XdpMode::Driver).expect("attach the baseline");
         let (rate, counted) = self.run(frames);
-        program(&mut self.bench, "reflect").detach(link).expect("detach the reflector");
+        program(&mut self.bench, name).detach(link).expect("detach the baseline");
         let frames = u64::from(frames);
-        let is_whole = counted.sent == frames && counted.reflected == frames && counted.queries == frames;
+        let wanted = if self.is_answered { frames } else { 0 };
+        let is_whole = counted.sent == frames && counted.reflected == wanted && counted.queries == wanted;
         if is_whole { Ok(rate) } else { Err(VoidRun { counted, answered: 0 }) }
     }
 

@@ -18,7 +18,7 @@ use crate::{
     command::{Failure, Tool, write},
     lab::{
         self,
-        facts::{Facts, Question},
+        facts::{Facts, Question, Reply, ZoneFacts},
     },
     paths,
 };
@@ -156,18 +156,18 @@ struct Show<'a> {
 }
 
 impl Show<'_> {
-    /// Asks one question of each zone twice and prints the table.
+    /// Asks the telling questions twice each and prints the table.
     fn questions(&mut self) -> Result<(), Failure> {
         println!(
             "\n{:<34} {:<6} {:<4} {:<6} {:<9} {:<16} {:>9}  extended error",
             "query", "type", "DO", "by", "rcode", "flags", "time"
         );
-        for (index, zone) in self.facts.zones.iter().enumerate() {
-            let telling = |question: &&Question| question.status == zone.status;
-            let Some(question) = zone.questions.iter().find(telling).or(zone.questions.first()) else { continue };
-            let dnssec_ok = index % 2 == 0;
-            let first = self.row(question, dnssec_ok, index % 3 == 2)?;
-            let again = self.row_once_published(question, dnssec_ok, index % 3 == 2)?;
+        for (index, (zone, question)) in telling_questions(self.facts).into_iter().enumerate() {
+            // RSA signatures make an answer longer than a veth lets a packet of a local socket grow.
+            let dnssec_ok = index % 2 == 1 && !matches!(zone.algorithm, Some(5..=10));
+            let ipv6 = index % 3 == 2;
+            let first = self.row(question, dnssec_ok, ipv6)?;
+            let again = self.row_once_published(question, dnssec_ok, ipv6)?;
             self.expect(question, &first, &again);
         }
         Ok(())
@@ -221,20 +221,22 @@ impl Show<'_> {
 
     /// Shows an XDP answer age.
     fn ttl(&mut self) -> Result<(), Failure> {
-        let sound = self.facts.zones.iter().flat_map(|zone| &zone.questions);
-        let Some(question) = sound.clone().find(|question| question.status == "secure" && question.answers > 0) else {
-            return Ok(());
-        };
+        let mut telling = telling_questions(self.facts).into_iter().map(|(_, question)| question);
+        let Some(question) = telling.find(|q| q.status == "secure" && q.qtype == "A") else { return Ok(()) };
         println!("\nAn answer of XDP ages:\n");
-        self.dig(question, true, false)?;
+        self.row_once_published(question, false, false)?;
         let mut ttls = Vec::new();
         for _ in 0..3 {
-            let seen = self.dig(question, true, false)?;
-            println!("    {} {}: TTL {:?}, by {}", question.qname, question.qtype, seen.ttl_s, by(&seen));
-            ttls.extend(seen.ttl_s);
+            let seen = self.dig(question, false, false)?;
+            let ttl_s = seen.ttl_s.unwrap_or_default();
+            println!("    {} {}: TTL {ttl_s}, by {}", question.qname, question.qtype, by(&seen));
+            if !seen.by_xdp {
+                self.broken.push(format!("{} {}: XDP goes on answering", question.qname, question.qtype));
+            }
+            ttls.push(ttl_s);
             std::thread::sleep(Duration::from_secs(1));
         }
-        if ttls.len() != 3 || ttls.windows(2).any(|pair| pair[0] != pair[1] + 1) {
+        if ttls.windows(2).any(|pair| pair[0] != pair[1] + 1) {
             self.broken.push(format!("the TTL falls by one each second: {ttls:?}"));
         }
         Ok(())
@@ -266,6 +268,24 @@ impl Show<'_> {
         }
         Ok(())
     }
+}
+
+/// One question of each zone, an address where there is one, with the status that makes the zone worth showing; and of
+/// the signed zones some that deny.
+fn telling_questions(facts: &Facts) -> Vec<(&ZoneFacts, &Question)> {
+    let mut telling = Vec::new();
+    for zone in &facts.zones {
+        let status = if zone.defect.is_some() { "bogus" } else { &zone.status };
+        let shown: Vec<_> = zone.questions.iter().filter(|question| question.status == status).collect();
+        let address = shown.iter().find(|question| question.qtype == "A" && question.answers == 1);
+        telling.extend(address.or(shown.first()).map(|question| (zone, *question)));
+        if zone.name.starts_with("nsec") {
+            let denials = [Reply::NxDomain, Reply::NoData];
+            let denials = denials.into_iter().filter_map(|reply| shown.iter().find(|question| question.reply == reply));
+            telling.extend(denials.map(|question| (zone, *question)));
+        }
+    }
+    telling
 }
 
 fn print_row(question: &Question, dnssec_ok: bool, seen: &Seen) {

@@ -13,6 +13,12 @@ macro_rules! outcomes {
         impl Outcome {
             /// Every outcome with its counter's name, in the order of [`Counters`].
             pub const ALL: &[(Self, &str)] = &[$((Self::$variant, stringify!($field)),)*];
+
+            /// Name of the counter.
+            #[inline(always)]
+            pub const fn counter_name(self) -> &'static str {
+                match self { $(Self::$variant => stringify!($field),)* }
+            }
         }
 
         /// The one element of `COUNTERS`, for each CPU: frames by [`Outcome`].

@@ -6,6 +6,7 @@
 
 mod frame;
 pub mod message;
+pub mod records;
 mod store;
 pub mod vectors;
 

@@ -108,35 +108,27 @@ struct NameRead {
 fn read_name<I: Family, F: Frame>(frame: &F, key: &[u64; HASH_KEY_WORDS]) -> Option<NameRead> {
     let (mut hash, mut sum, mut len) = (0u64, 0u64, 0usize);
     for key in key.iter().take(NAME_WORDS_MAX) {
-        let word = word_or_rest(frame, I::NAME_AT.wrapping_add(len))?;
-        let Some(end) = end_of_name(word) else {
-            sum = add_word(sum, word);
-            hash = add_to_hash(hash, fold_word(word), *key);
-            len = len.wrapping_add(8);
-            continue;
+        let at = I::NAME_AT.wrapping_add(len);
+        let (word, is_rest) = match frame.view::<[u8; 8]>(at) {
+            Some(word) => (u64::from_le_bytes(*word), false),
+            None => (rest_of_frame(frame, at)?, true),
         };
-        let last_word = fold_word(end.word);
-        let len = len.wrapping_add(end.len);
-        if len > NAME_LEN_MAX {
+        if let Some(end) = end_of_name(word) {
+            let len = len.wrapping_add(end.len);
+            let last_word = fold_word(end.word);
+            let name =
+                NameRead { len, hash: add_to_hash(hash, last_word, *key), sum: add_word(sum, end.word), last_word };
+            return (len <= NAME_LEN_MAX).then_some(name);
+        }
+        // VERIFIER: it does not know that the rest is padded with zeroes, and would follow a rest through all further turns.
+        if is_rest {
             return None;
         }
-        return Some(NameRead {
-            len,
-            hash: add_to_hash(hash, last_word, *key),
-            sum: add_word(sum, end.word),
-            last_word,
-        });
+        sum = add_word(sum, word);
+        hash = add_to_hash(hash, fold_word(word), *key);
+        len = len.wrapping_add(8);
     }
     None
-}
-
-/// The word at `at`; where fewer than eight bytes are left, those, padded with zero.
-#[inline(always)]
-fn word_or_rest<F: Frame>(frame: &F, at: usize) -> Option<u64> {
-    match frame.view::<[u8; 8]>(at) {
-        Some(word) => Some(u64::from_le_bytes(*word)),
-        None => rest_of_frame(frame, at),
-    }
 }
 
 /// The last bytes of the frame, from `at` on, padded with zero to a word. `None` when there are none, or more than seven.

@@ -92,3 +92,57 @@ pub fn word_of(bytes: &[u8]) -> u64 {
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
+
+#[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folding_changes_capital_letters_and_nothing_else() {
+        for byte in 0..=255u8 {
+            for at in 0..8 {
+                let mut bytes = [0x80, 0x41, 0x5a, 0x00, 0xff, 0x40, 0x5b, 0x7f];
+                bytes[at] = byte;
+                assert_eq!(fold_word(u64::from_le_bytes(bytes)).to_le_bytes(), bytes.map(|b| b.to_ascii_lowercase()));
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_ends_at_its_first_zero_byte() {
+        for end in 0..8 {
+            for filler in [1, 0x7f, 0x80, 0x81, 0xff] {
+                let mut bytes = [filler; 8];
+                bytes[end] = 0;
+                let with_one_zero = u64::from_le_bytes(bytes);
+                bytes[end..].fill(0);
+                let word = u64::from_le_bytes(bytes);
+                assert_eq!(end_of_name(with_one_zero), Some(NameEnd { word, len: end + 1 }));
+                assert_eq!(end_of_name(word), Some(NameEnd { word, len: end + 1 }));
+            }
+        }
+        assert_eq!(end_of_name(0x0101_0101_0101_0101), None);
+        assert_eq!(end_of_name(0x8080_8080_8080_8080), None);
+        assert_eq!(end_of_name(u64::MAX), None);
+    }
+
+    #[test]
+    fn the_hash_ignores_case_and_nothing_else() {
+        let mut key = [0; HASH_KEY_WORDS];
+        for (i, word) in (1u64..).zip(&mut key) {
+            *word = i.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        }
+        let hash = |name: &[u8]| hash_name(name, &key);
+        assert_eq!(hash(b"\x03WwW\x07eXample\x00"), hash(b"\x03www\x07example\x00"));
+        assert_ne!(hash(b"\x03www\x07example\x00"), hash(b"\x03www\x07examplf\x00"));
+        assert_ne!(hash(b"\x03www\x07example\x00"), hash(b"\x03wwv\x07example\x00"));
+        let hashes =
+            [(1, false), (1, true), (28, false), (28, true)].map(|(qtype, d)| key_hash(hash(b"\x00"), qtype, d));
+        for (i, a) in hashes.iter().enumerate() {
+            for b in &hashes[..i] {
+                assert_ne!(tag(*a), tag(*b));
+            }
+        }
+    }
+}

@@ -2,7 +2,6 @@
 
 use aya::Ebpf;
 use aya_log::EbpfLogger;
-use resolver_ebpf::abi::Outcome;
 
 /// Receives messages from aya.
 #[derive(Clone, Copy, Debug)]
@@ -14,13 +13,7 @@ impl log::Log for ToTracing {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        let text = record.args().to_string();
-        // The kernel half sends the outcome's number, since text costs it instructions.
-        let number = text.rsplit(' ').next().and_then(|word| word.parse::<usize>().ok());
-        match number.and_then(|number| Outcome::ALL.get(number)) {
-            Some((_, reason)) => tracing::info!(reason, "XDP passed a query"),
-            None => tracing::info!("XDP: {text}"),
-        }
+        tracing::info!("XDP: {}", record.args());
     }
 
     fn flush(&self) {}

@@ -2,7 +2,7 @@
 
 use resolver_ebpf::host::OwnedStore;
 use resolver_ebpf::host::message::{ClientOpt, ClientQuery};
-use resolver_ebpf::host::vectors::{NOW_BOOT_NS, Record, set_listeners, wire_name};
+use resolver_ebpf::host::records::{NOW_BOOT_NS, Record, set_listeners, wire_name};
 use resolver_tests::rig::{Load, Rig, enter, median};
 
 /// A case of the rig.
@@ -46,12 +46,12 @@ fn main() {
         let mut rig = Rig::new(&load);
         match rig.measure(runs, frames) {
             Ok(rates) => println!(
-                "{:22} {:.2} M/s ({:.2}..{:.2}), reflector {:.2} M/s, ratio {:.2}, +{:.0} ns; query {} bytes",
+                "{:22} {:.2} M/s ({:.2}..{:.2}), baseline {:.2} M/s, ratio {:.2}, +{:.0} ns; query {} bytes",
                 case.name,
                 median(&rates.ours) / 1e6,
                 rates.ours.iter().copied().fold(f64::MAX, f64::min) / 1e6,
                 rates.ours.iter().copied().fold(0.0, f64::max) / 1e6,
-                median(&rates.reflector) / 1e6,
+                median(&rates.baseline) / 1e6,
                 rates.ratio(),
                 rates.added_ns(),
                 load.frames[0].len(),

@@ -17,7 +17,7 @@ use crate::maps::Maps;
 #[unsafe(no_mangle)]
 static XDP_LOG: Global<u8> = Global::new(0);
 
-/// Logs that a query to us was passed, and why: the number of the [`Outcome`].
+/// Logs that a query to us was passed, and why: the name of the counter.
 #[inline(always)]
 pub fn passed(ctx: &XdpContext, outcome: Outcome) {
     if XDP_LOG.load() == 0 || !outcome.is_pass_of_query() {
@@ -28,6 +28,6 @@ pub fn passed(ctx: &XdpContext, outcome: Outcome) {
     // SAFETY: the helper takes no argument and touches no memory.
     let is_chosen = one_in != 0 && unsafe { bpf_get_prandom_u32() } & one_in.wrapping_sub(1) == 0;
     if is_chosen {
-        info!(ctx, "query passed, outcome {}", outcome as u32);
+        info!(ctx, "query passed reason={}", outcome.counter_name());
     }
 }

@@ -6,7 +6,7 @@
 //!         fd53::2                fd53::1            fd53:0:0:1::1          fd53:0:0:1::10 …
 //! ```
 //!
-//! In: the table in [`zones`]. Out: namespaces, servers that answer, and the facts about them in `target/lab/lab.json`.
+//! In: the table in `zones`. Out: namespaces, servers that answer, and the facts about them in `target/lab/lab.json`.
 //! Refuses to touch anything but its own names and its own processes; nothing leaves the machine.
 
 mod defects;

@@ -1,7 +1,7 @@
 //! `cargo xtask lint`: formatting, the architecture rules, clippy, documentation.
 //!
 //! In: the checkout. Out: nothing, or each finding with file, line and rule. The rules that no tool knows are in
-//! [`rules`]; they are checked on the text of the source, with comments and strings taken out.
+//! `rules`; they are checked on the text of the source, with comments and strings taken out.
 
 mod rules;
 mod source;

@@ -28,7 +28,7 @@ use crate::metrics::Metrics;
 use crate::publish::{AttachMode, FastPath, FastPathConfig, FastPathError, Publisher};
 use crate::resolve::{Resolver, Trust};
 use crate::upstream::Forwarder;
-use crate::validator::{ProvenStatus, TrustAnchors, WorkLimits, ZoneCache};
+use crate::validator::{Policy, ProvenStatus, TrustAnchors, ZoneCache};
 
 /// Longest time that queries in progress get at the end.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
@@ -152,7 +152,7 @@ fn resolver(
     let trust = config.anchors.clone().map(|anchors| Trust {
         anchors: Arc::new(TrustAnchors::new(anchors)),
         zones: Arc::new(ZoneCache::new(ZONES_MAX)),
-        limits: WorkLimits::DEFAULT,
+        policy: Policy::DEFAULT,
     });
     Resolver {
         cache: AnswerCache::new(config.cache_size),

@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::publish::{Publication, Publisher};
 use crate::upstream::{Forwarder, UpstreamError};
 use crate::validator::{
-    FetchFailure, IndeterminateReason, ProvenStatus, Step, TrustAnchors, Validation, Verdict, WorkBudget, WorkLimits,
+    FetchFailure, IndeterminateReason, Policy, ProvenStatus, Step, TrustAnchors, Validation, Verdict, WorkBudget,
     ZoneCache,
 };
 use crate::wire::{Name, Question, RCode, RecordType, Response, Soa};
@@ -70,8 +70,8 @@ pub struct Trust {
     pub anchors: Arc<TrustAnchors>,
     /// Zones whose keys, or whose lack of them, are proven.
     pub zones: Arc<ZoneCache>,
-    /// Work that one query may cause.
-    pub limits: WorkLimits,
+    /// What may be accepted, at what cost.
+    pub policy: Policy,
 }
 
 /// Who had the answer, for the log.
@@ -180,8 +180,8 @@ impl Resolver {
     /// Judges a response, fetching what the validator asks for. All of it is paid from one budget.
     async fn validate(self: &Arc<Self>, trust: &Trust, question: &Question, response: &Arc<Response>) -> Verdict {
         let (anchors, zones) = (Arc::clone(&trust.anchors), Arc::clone(&trust.zones));
-        let mut validation = Validation::new(question.clone(), Arc::clone(response), anchors, zones);
-        let mut budget = WorkBudget::new(trust.limits);
+        let mut validation = Validation::new(question.clone(), Arc::clone(response), anchors, zones, trust.policy);
+        let mut budget = WorkBudget::new(trust.policy.limits);
         // Bound: every round spends a sub-query of the budget.
         loop {
             match validation.advance(self.clock.now(), &mut budget) {

@@ -83,7 +83,7 @@ impl ExtendedError {
             InsecureReason::NoDs { .. } | InsecureReason::OptOut { .. } => return None,
             // Not proven, and so not published either (RFC 4033 §5).
             InsecureReason::NoAnchor { .. } => INDETERMINATE,
-            InsecureReason::Algorithm { .. } => UNSUPPORTED_ALGORITHM,
+            InsecureReason::Algorithm { .. } | InsecureReason::KeySize { .. } => UNSUPPORTED_ALGORITHM,
             InsecureReason::Digest { .. } => UNSUPPORTED_DIGEST,
             InsecureReason::Iterations { .. } => UNSUPPORTED_ITERATIONS,
         };

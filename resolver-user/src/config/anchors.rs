@@ -6,7 +6,8 @@ use crate::wire::Name;
 use super::syntax;
 
 /// What a `trust-anchor` may be.
-pub(super) const LEGAL: &str = "<domain>[,<class>],<key tag>,<algorithm 8|10|13|14|15>,<digest type 2|4>,<hex digest>";
+pub(super) const LEGAL: &str =
+    "<domain>[,<class>],<key tag>,<algorithm 8|10|13|14|15|16>,<digest type 2|4>,<hex digest>";
 
 /// The root's anchors, used if `dnssec` is on and none is configured: KSK-2017 and KSK-2024
 /// (<https://data.iana.org/root-anchors/root-anchors.xml>).

@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use super::Policy;
 use super::algorithm::Algorithm;
 use super::key::DigestType;
 use crate::wire::Name;
@@ -35,7 +36,7 @@ pub enum AnchorError {
         expected: usize,
     },
     /// We cannot verify with this algorithm.
-    #[error("algorithm {algorithm} is not supported; supported: 8, 10, 13, 14, 15")]
+    #[error("algorithm {algorithm} is not supported; supported: 8, 10, 13, 14, 15, 16")]
     Algorithm {
         /// Algorithm, by number.
         algorithm: u8,
@@ -49,15 +50,16 @@ pub enum AnchorError {
 }
 
 impl DsAnchor {
-    /// Checks that the anchor can be used.
+    /// Checks that the anchor can be used. Choice: one that needs SHA-1 cannot, even where policy allows SHA-1: an operator
+    /// who writes an anchor can write one with a digest of today.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn check(&self) -> Result<(), AnchorError> {
-        if Algorithm::from_number(self.algorithm).is_none() {
+        if Algorithm::accepted(self.algorithm, &Policy::DEFAULT).is_none() {
             return Err(AnchorError::Algorithm { algorithm: self.algorithm });
         }
-        let digest_type = DigestType::from_number(self.digest_type);
+        let digest_type = DigestType::accepted(self.digest_type, &Policy::DEFAULT);
         let expected = digest_type.ok_or(AnchorError::DigestType { digest_type: self.digest_type })?.len();
         match self.digest.len() {
             length if length == expected => Ok(()),

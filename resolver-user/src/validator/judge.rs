@@ -6,10 +6,11 @@
 
 use std::sync::Arc;
 
-use super::chain::{Chain, Pause, Work};
+use super::chain::{Chain, Pause};
 use super::denial::{Denial, Evidence};
 use super::key::ZoneKey;
 use super::signature::{candidates, is_plausible};
+use super::work::Work;
 use super::zones::{Fact, ZoneFact};
 use super::{BogusReason, IndeterminateReason, InsecureReason};
 use crate::wire::{Name, Question, RecordType, Response, RrSet, Soa};

@@ -30,9 +30,11 @@ mod chain;
 mod denial;
 mod judge;
 mod key;
+mod policy;
 mod signature;
 mod status;
 mod validation;
+mod work;
 mod zones;
 
 #[cfg(test)]
@@ -40,6 +42,7 @@ mod tests;
 
 pub use anchor::{AnchorError, DsAnchor, TrustAnchors};
 pub use budget::{BudgetItem, WorkBudget, WorkLimits};
+pub use policy::Policy;
 pub use status::{
     BogusReason, FetchFailure, IndeterminateReason, InsecureReason, ProvenStatus, Step, Validated, Verdict,
 };

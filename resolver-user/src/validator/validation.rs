@@ -7,13 +7,14 @@
 use std::sync::Arc;
 
 use super::alias::{self, Claim, End};
-use super::chain::{Chain, Pause, Work};
+use super::chain::{Chain, Pause};
 use super::denial::Denial;
 use super::judge::{Gathered, Judged, Section, SetId, secure_set, zone_side};
+use super::work::Work;
 use super::zones::{Fact, ZoneFact};
 use super::{
-    BogusReason, FetchFailure, InsecureReason, ProvenStatus, Step, TrustAnchors, Validated, Verdict, WorkBudget,
-    ZoneCache,
+    BogusReason, FetchFailure, InsecureReason, Policy, ProvenStatus, Step, TrustAnchors, Validated, Verdict,
+    WorkBudget, ZoneCache,
 };
 use crate::clock::Now;
 use crate::wire::{Name, Question, RCode, RecordType, Response, RrSet};
@@ -22,6 +23,7 @@ use crate::wire::{Name, Question, RCode, RecordType, Response, RrSet};
 #[derive(Debug)]
 pub struct Validation {
     question: Question,
+    policy: Policy,
     chain: Chain,
     stage: Stage,
     /// Names that aliases have led to so far.
@@ -53,20 +55,28 @@ struct Part {
 }
 
 impl Validation {
-    /// A validation of `response` as the answer to `question`. `zones` must hold only facts derived from `anchors`.
+    /// A validation of `response` as the answer to `question`. `zones` must hold only facts derived from `anchors` under
+    /// `policy`.
     ///
     /// A response, here or in [`Self::supply`], with an RCODE other than NOERROR, NXDOMAIN or YXDOMAIN answers nothing
     /// and counts as a failed fetch.
-    pub fn new(question: Question, response: Arc<Response>, anchors: Arc<TrustAnchors>, zones: Arc<ZoneCache>) -> Self {
+    pub fn new(
+        question: Question,
+        response: Arc<Response>,
+        anchors: Arc<TrustAnchors>,
+        zones: Arc<ZoneCache>,
+        policy: Policy,
+    ) -> Self {
         let chain = Chain::new(question.clone(), response, anchors, zones);
         let stage = Stage::Read(question.clone());
-        Self { visited: Vec::new(), question, chain, stage, parts: Vec::new(), awaited: None }
+        Self { visited: Vec::new(), question, policy, chain, stage, parts: Vec::new(), awaited: None }
     }
 
     /// Goes on until something must be fetched or the verdict is reached. To be called again after each [`Self::supply`];
     /// without one, says the same again. No question is asked twice.
     pub fn advance(&mut self, now: Now, budget: &mut WorkBudget) -> Step {
-        match self.run(&mut Work { now, budget }) {
+        let policy = self.policy;
+        match self.run(&mut Work { now, policy: &policy, budget }) {
             Ok(validated) => Step::Done(Verdict::Proven(Arc::new(validated))),
             Err(Pause::Bogus(reason)) => Step::Done(Verdict::Bogus(reason)),
             Err(Pause::Indeterminate(reason)) => Step::Done(Verdict::Indeterminate(reason)),

@@ -333,8 +333,8 @@ fn a_validation_says_the_same_again_until_it_is_supplied() {
     let question = Question::new(name("www.example.net"), RecordType::A);
     let response = Arc::new(world.answer(&question));
     let anchors = Arc::new(TrustAnchors::new(world.anchors.clone()));
-    let mut validation = Validation::new(question, response, anchors, world.cache.clone());
-    let mut budget = WorkBudget::new(world.limits);
+    let mut validation = Validation::new(question, response, anchors, world.cache.clone(), world.policy);
+    let mut budget = WorkBudget::new(world.policy.limits);
     for _ in 0..3 {
         match validation.advance(NOW, &mut budget) {
             Step::Need(question) => assert_eq!(question.to_string(), "example.net. DS"),

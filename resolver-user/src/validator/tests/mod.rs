@@ -11,6 +11,8 @@ mod vectors;
 mod world;
 mod zone;
 
+mod rfc4035_5_2;
+
 use self::keys::{SigningKey, Terms};
 use self::world::{Run, World};
 use self::zone::{Denies, MINIMUM_S, NSEC3, OPT_OUT, TTL_S, Zone, unsigned_set};

@@ -8,7 +8,7 @@ use super::zone::{Denies, Zone};
 use super::{NOW, name};
 use crate::clock::Now;
 use crate::validator::{
-    DsAnchor, FetchFailure, Step, TrustAnchors, Validation, Verdict, WorkBudget, WorkLimits, ZoneCache,
+    DsAnchor, FetchFailure, Policy, Step, TrustAnchors, Validation, Verdict, WorkBudget, ZoneCache,
 };
 use crate::wire::{Name, Question, RecordType, Response};
 
@@ -19,7 +19,7 @@ pub struct World {
     pub zones: Vec<Zone>,
     pub anchors: Vec<DsAnchor>,
     pub cache: Arc<ZoneCache>,
-    pub limits: WorkLimits,
+    pub policy: Policy,
     pub now: Now,
     /// Applied to each response.
     pub breaks: Vec<Break>,
@@ -45,7 +45,7 @@ impl World {
             zones: vec![Zone::new(".", Denies::Nsec, 13)],
             anchors: vec![],
             cache: Arc::new(ZoneCache::new(1000)),
-            limits: WorkLimits::DEFAULT,
+            policy: Policy::DEFAULT,
             now: NOW,
             breaks: vec![],
             broken: Cell::new(0),
@@ -147,7 +147,7 @@ impl World {
 
     /// Validates the response to a question.
     pub fn resolve(&self, qname: &str, qtype: RecordType) -> Run {
-        let mut budget = WorkBudget::new(self.limits);
+        let mut budget = WorkBudget::new(self.policy.limits);
         self.resolve_with(qname, qtype, &mut budget)
     }
 
@@ -155,7 +155,7 @@ impl World {
         let question = Question::new(name(qname), qtype);
         let response = Arc::new(self.answer(&question));
         let anchors = Arc::new(TrustAnchors::new(self.anchors.clone()));
-        let mut validation = Validation::new(question, response, anchors, self.cache.clone());
+        let mut validation = Validation::new(question, response, anchors, self.cache.clone(), self.policy);
         let mut asked = vec![];
         loop {
             match validation.advance(self.now, budget) {

@@ -148,7 +148,11 @@ fn ask(control: &Control, request: Request) -> ExitCode {
 fn options_help() -> String {
     let lines = OPTIONS.iter().map(|spec| {
         let letter = spec.letter.map_or("    ".to_owned(), |letter| format!("-{letter}, "));
-        let value = if spec.takes == Takes::Value { "=…" } else { "" };
+        let value = match spec.takes {
+            Takes::Nothing => "",
+            Takes::Value => "=…",
+            Takes::Perhaps => "[=…]",
+        };
         let name = format!("{letter}--{}{value}", spec.name);
         format!("  {name:28} {} [{}]\n", spec.help, spec.legal)
     });

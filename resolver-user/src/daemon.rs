@@ -28,7 +28,7 @@ use crate::metrics::Metrics;
 use crate::publish::{AttachMode, FastPath, FastPathConfig, FastPathError, Publisher};
 use crate::resolve::{Resolver, Trust};
 use crate::upstream::Forwarder;
-use crate::validator::{Policy, ProvenStatus, TrustAnchors, ZoneCache};
+use crate::validator::{ProvenStatus, TrustAnchors, ZoneCache};
 
 /// Longest time that queries in progress get at the end.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
@@ -149,10 +149,10 @@ fn resolver(
     metrics: Arc<Metrics>,
     tracker: TaskTracker,
 ) -> Resolver {
-    let trust = config.anchors.clone().map(|anchors| Trust {
-        anchors: Arc::new(TrustAnchors::new(anchors)),
+    let trust = config.dnssec.clone().map(|dnssec| Trust {
+        anchors: Arc::new(TrustAnchors::new(dnssec.anchors, dnssec.negative_anchors)),
         zones: Arc::new(ZoneCache::new(ZONES_MAX)),
-        policy: Policy::DEFAULT,
+        policy: dnssec.policy,
     });
     Resolver {
         cache: AnswerCache::new(config.cache_size),
@@ -241,7 +241,7 @@ fn log_start(config: &Config, addresses: &[SocketAddr]) {
         version = env!("CARGO_PKG_VERSION"),
         listening = join(addresses),
         servers = join(&config.servers),
-        dnssec = config.anchors.is_some(),
+        dnssec = config.dnssec.is_some(),
         threads = config.threads,
         "started"
     );
@@ -259,7 +259,7 @@ impl ControlService for Daemon {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             uptime_s: self.started.elapsed().as_secs(),
-            dnssec: self.config.anchors.is_some(),
+            dnssec: self.config.dnssec.is_some(),
             listening: self.addresses.iter().map(SocketAddr::to_string).collect(),
             servers: servers.collect(),
             cache_entries: self.resolver.cache.len() as u64,

@@ -168,6 +168,7 @@ impl Resolver {
                 let ttl_s = validated.ttl_s().min(ANSWER_TTL_S_MAX);
                 (Outcome::Proven(validated), ttl_s)
             }
+            Verdict::Unchecked { response, ttl_s } => (Outcome::Unchecked(response), ttl_s.min(ANSWER_TTL_S_MAX)),
             Verdict::Bogus(reason) => (Outcome::Bogus(reason, response), BOGUS_TTL_S),
             Verdict::Indeterminate(reason @ IndeterminateReason::Budget { .. }) => {
                 // As costly as bogus data, so remembered as long.

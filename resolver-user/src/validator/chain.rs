@@ -11,6 +11,7 @@
 use std::sync::Arc;
 
 use super::algorithm::Algorithm;
+use super::anchor::AnchoredAt;
 use super::denial::Delegation;
 use super::judge::{Judged, Section, SetId};
 use super::key::{DigestType, Ds, ZoneKey};
@@ -105,14 +106,17 @@ impl Chain {
         BogusReason::Unrelated { question }.into()
     }
 
-    /// The zone of the closest anchor above `name`.
+    /// The zone of the anchor that decides about `name`; none if there is none, or if it is a negative one.
     pub(super) fn anchor_zone(&self, name: &Name) -> Option<Name> {
-        self.anchors.closest(name).map(|(zone, _)| zone.clone())
+        match self.anchors.decisive(name) {
+            AnchoredAt::Zone(zone) => Some(zone.clone()),
+            AnchoredAt::Negative(_) | AnchoredAt::Nowhere => None,
+        }
     }
 
     /// What is proven about the zone that `name` belongs to, found by going down: secure with its keys, or insecure.
     pub(super) fn covering(&mut self, name: &Name, work: &mut Work<'_>) -> Result<Arc<Fact>, Pause> {
-        let Some(anchor) = self.anchor_zone(name) else { return Ok(no_anchor(name)) };
+        let Some(anchor) = self.anchor_zone(name) else { return Ok(self.no_anchor(name)) };
         let start = self.deepest_known(name, &anchor, work.now).unwrap_or(anchor);
         let mut zone = self.fact_at(&start, work)?;
         let mut labels = start.label_count().saturating_add(1);
@@ -134,7 +138,7 @@ impl Chain {
 
     /// What is proven about `name` as the start of a zone.
     pub(super) fn fact_at(&mut self, name: &Name, work: &mut Work<'_>) -> Result<Arc<Fact>, Pause> {
-        let Some(anchor) = self.anchor_zone(name) else { return Ok(no_anchor(name)) };
+        let Some(anchor) = self.anchor_zone(name) else { return Ok(self.no_anchor(name)) };
         for labels in anchor.label_count()..=name.label_count() {
             let known = name.ancestor(labels).and_then(|above| self.known(&above, work.now));
             if let Some(fact) = known
@@ -144,8 +148,7 @@ impl Chain {
             }
         }
         let fact = if anchor == *name {
-            let anchors = self.anchors.clone();
-            let ds_set = anchors.closest(name).map(|(_, anchors)| anchors.map(Ds::from).collect()).unwrap_or_default();
+            let ds_set = self.anchors.of_zone(name).map(Ds::from).collect();
             self.zone_keys(name, ds_set, u32::MAX, work)?
         } else {
             self.delegated(name, work)?
@@ -170,6 +173,15 @@ impl Chain {
         let outcome = verify_set(set, zone, keys, work)?;
         self.verified.push((id, zone.clone(), outcome));
         Ok(outcome)
+    }
+
+    /// What is to be said of a name for which no chain starts anywhere.
+    fn no_anchor(&self, name: &Name) -> Arc<Fact> {
+        let reason = match self.anchors.decisive(name) {
+            AnchoredAt::Negative(anchor) => InsecureReason::NegativeAnchor { anchor: anchor.clone() },
+            AnchoredAt::Zone(_) | AnchoredAt::Nowhere => InsecureReason::NoAnchor { name: name.clone() },
+        };
+        Arc::new(Fact { name: name.clone(), what: ZoneFact::Insecure(reason), expires_at_boot_ns: u64::MAX })
     }
 
     fn known(&mut self, name: &Name, now: Now) -> Option<Arc<Fact>> {
@@ -374,9 +386,4 @@ fn vouched_keys(zone: &Name, ds_set: &[Ds], keys: &[ZoneKey], work: &Work<'_>) -
         Some(key) if !key.has_zone_flag() => BogusReason::NoZoneKeyBit { zone },
         _ => BogusReason::NoMatchingKey { zone },
     })
-}
-
-fn no_anchor(name: &Name) -> Arc<Fact> {
-    let what = ZoneFact::Insecure(InsecureReason::NoAnchor { name: name.clone() });
-    Arc::new(Fact { name: name.clone(), what, expires_at_boot_ns: u64::MAX })
 }

@@ -21,6 +21,12 @@ pub struct Policy {
     pub unsigned_checked: bool,
 }
 
+impl Default for Policy {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 impl Policy {
     /// The defaults: everything is checked, and SHA-1 is not accepted.
     pub const DEFAULT: Self =

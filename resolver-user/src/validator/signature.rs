@@ -77,13 +77,14 @@ pub(super) fn verify_set(
 ) -> Result<Result<Signed, SignatureFailure>, BudgetItem> {
     let now_s = work.signature_time_s();
     let looked_at = usize::try_from(work.budget.limits().rrsigs_per_rrset).unwrap_or(usize::MAX);
+    let mut failures_left = work.budget.limits().failed_checks_per_rrset;
     let mut failure = SignatureFailure::Missing;
     for signature in candidates(set, zone).take(looked_at) {
         if let Some(out_of_time) = now_s.and_then(|now_s| out_of_time(signature, now_s)) {
             failure = worse(failure, out_of_time);
             continue;
         }
-        if verify_one(set, signature, keys, work)? {
+        if verify_one(set, signature, keys, &mut failures_left, work)? {
             return Ok(Ok(signed(set, signature, now_s)));
         }
         failure = SignatureFailure::Bad;
@@ -92,7 +93,13 @@ pub(super) fn verify_set(
 }
 
 /// Verifies one signature with the keys that it names by tag and algorithm.
-fn verify_one(set: &RrSet, signature: &Rrsig, keys: &[ZoneKey], work: &mut Work<'_>) -> Result<bool, BudgetItem> {
+fn verify_one(
+    set: &RrSet,
+    signature: &Rrsig,
+    keys: &[ZoneKey],
+    failures_left: &mut u32,
+    work: &mut Work<'_>,
+) -> Result<bool, BudgetItem> {
     let keys_per_tag = usize::try_from(work.budget.limits().keys_per_tag).unwrap_or(usize::MAX);
     let named = keys
         .iter()
@@ -104,10 +111,14 @@ fn verify_one(set: &RrSet, signature: &Rrsig, keys: &[ZoneKey], work: &mut Work<
             message = signed_bytes(set, signature);
         }
         let Some(message) = &message else { return Ok(false) };
+        if *failures_left == 0 {
+            return Ok(false);
+        }
         work.budget.spend_signature_check()?;
         if algorithm.verify(&key.public_key, message, &signature.signature) {
             return Ok(true);
         }
+        *failures_left = failures_left.saturating_sub(1);
     }
     Ok(false)
 }

@@ -21,6 +21,14 @@ pub enum Step {
 pub enum Verdict {
     /// Secure, or proven insecure.
     Proven(Arc<Validated>),
+    /// Parts of the response are not signed, and policy does not ask for the proof that they need not be. To be passed on
+    /// as unvalidated data: never with AD, never published.
+    Unchecked {
+        /// The response, reduced to the sets that were looked at.
+        response: Arc<Response>,
+        /// Longest time this may be kept, in seconds.
+        ttl_s: u32,
+    },
     /// The response contradicts the chain of trust.
     Bogus(BogusReason),
     /// The chain of trust could not be followed to an end.
@@ -117,6 +125,12 @@ pub enum InsecureReason {
     OptOut {
         /// The zone that opts out.
         zone: Name,
+    },
+    /// The operator has turned validation off at and below a name (RFC 7646).
+    #[error("negative trust anchor at {anchor}")]
+    NegativeAnchor {
+        /// That name.
+        anchor: Name,
     },
     /// No anchor covers the name.
     #[error("no trust anchor covers {name}")]

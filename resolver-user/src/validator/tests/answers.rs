@@ -332,7 +332,7 @@ fn a_validation_says_the_same_again_until_it_is_supplied() {
     let world = world();
     let question = Question::new(name("www.example.net"), RecordType::A);
     let response = Arc::new(world.answer(&question));
-    let anchors = Arc::new(TrustAnchors::new(world.anchors.clone()));
+    let anchors = Arc::new(TrustAnchors::new(world.anchors.clone(), vec![]));
     let mut validation = Validation::new(question, response, anchors, world.cache.clone(), world.policy);
     let mut budget = WorkBudget::new(world.policy.limits);
     for _ in 0..3 {

@@ -12,6 +12,8 @@ mod world;
 mod zone;
 
 mod rfc4035_5_2;
+mod rfc4035_5_3;
+mod rfc7646;
 
 use self::keys::{SigningKey, Terms};
 use self::world::{Run, World};

@@ -18,6 +18,7 @@ pub type Break = Box<dyn Fn(&Question, &mut Response) -> bool>;
 pub struct World {
     pub zones: Vec<Zone>,
     pub anchors: Vec<DsAnchor>,
+    pub negative_anchors: Vec<Name>,
     pub cache: Arc<ZoneCache>,
     pub policy: Policy,
     pub now: Now,
@@ -44,6 +45,7 @@ impl World {
         let mut world = Self {
             zones: vec![Zone::new(".", Denies::Nsec, 13)],
             anchors: vec![],
+            negative_anchors: vec![],
             cache: Arc::new(ZoneCache::new(1000)),
             policy: Policy::DEFAULT,
             now: NOW,
@@ -154,7 +156,7 @@ impl World {
     pub fn resolve_with(&self, qname: &str, qtype: RecordType, budget: &mut WorkBudget) -> Run {
         let question = Question::new(name(qname), qtype);
         let response = Arc::new(self.answer(&question));
-        let anchors = Arc::new(TrustAnchors::new(self.anchors.clone()));
+        let anchors = Arc::new(TrustAnchors::new(self.anchors.clone(), self.negative_anchors.clone()));
         let mut validation = Validation::new(question, response, anchors, self.cache.clone(), self.policy);
         let mut asked = vec![];
         loop {

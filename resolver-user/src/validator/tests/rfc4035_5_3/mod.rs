@@ -1,0 +1,4 @@
+//! Authenticating sets by their signatures.
+
+mod time;
+mod unsigned;

@@ -213,6 +213,9 @@ fn with_root(mut dnssec: DnssecConfig, warnings: &mut Vec<String>) -> DnssecConf
             anchors::RETIRED_ROOT_TAG
         ));
     }
+    if dnssec.debug {
+        warnings.push("dnssec-debug: clients get bogus data, without AD".to_owned());
+    }
     if !dnssec.policy.unsigned_checked {
         warnings.push("dnssec-check-unsigned=no: whoever removes signatures on the way is not noticed".to_owned());
     }

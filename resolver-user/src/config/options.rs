@@ -168,6 +168,20 @@ pub const OPTIONS: &[OptionSpec] = &[
             Ok(())
         },
     ),
+    value(
+        "dnssec-timestamp",
+        None,
+        "a path",
+        "check times only once the clock has passed this file's",
+        |draft, value| {
+            draft.dnssec_timestamp = Some(path(value)?);
+            Ok(())
+        },
+    ),
+    flag("dnssec-debug", None, "give bogus data to clients, without AD, and log why", |draft| {
+        draft.dnssec_debug = true
+    }),
+    flag("log-dnssec", None, "log the chain of each validation, step by step", |draft| draft.log_dnssec = true),
     flag("log-queries", Some('q'), "log each answer", |draft| draft.log_queries = true),
     value("xdp", None, "auto, native, generic, off", "how XDP answers (auto)", |draft, value| {
         draft.xdp = Some(match value {

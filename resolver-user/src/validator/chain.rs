@@ -72,6 +72,16 @@ impl Chain {
         Self { anchors, zones, replies: vec![(question, Ok(response))], known: Vec::new(), verified: Vec::new() }
     }
 
+    /// Facts that were used so far.
+    pub(super) fn known(&self) -> &[Arc<Fact>] {
+        &self.known
+    }
+
+    /// Sets that were looked at so far: the signer, and whether a signature of it verified.
+    pub(super) fn verified(&self) -> impl Iterator<Item = (SetId, &Name, bool)> {
+        self.verified.iter().map(|(id, signer, outcome)| (*id, signer, outcome.is_ok()))
+    }
+
     /// Takes in the reply to a [`Pause::Need`].
     pub(super) fn learn(&mut self, question: Question, reply: Result<Arc<Response>, FetchFailure>) {
         self.replies.push((question, reply));
@@ -140,7 +150,7 @@ impl Chain {
     pub(super) fn fact_at(&mut self, name: &Name, work: &mut Work<'_>) -> Result<Arc<Fact>, Pause> {
         let Some(anchor) = self.anchor_zone(name) else { return Ok(self.no_anchor(name)) };
         for labels in anchor.label_count()..=name.label_count() {
-            let known = name.ancestor(labels).and_then(|above| self.known(&above, work.now));
+            let known = name.ancestor(labels).and_then(|above| self.fact_of(&above, work.now));
             if let Some(fact) = known
                 && (fact.name == *name || matches!(fact.what, ZoneFact::Insecure(_)))
             {
@@ -184,7 +194,7 @@ impl Chain {
         Arc::new(Fact { name: name.clone(), what: ZoneFact::Insecure(reason), expires_at_boot_ns: u64::MAX })
     }
 
-    fn known(&mut self, name: &Name, now: Now) -> Option<Arc<Fact>> {
+    fn fact_of(&mut self, name: &Name, now: Now) -> Option<Arc<Fact>> {
         if let Some(fact) = self.known.iter().find(|fact| fact.name == *name) {
             return Some(fact.clone());
         }
@@ -199,7 +209,7 @@ impl Chain {
         labels
             .rev()
             .filter_map(|labels| name.ancestor(labels))
-            .find(|above| self.known(above, now).is_some_and(|fact| !matches!(fact.what, ZoneFact::NoCut { .. })))
+            .find(|above| self.fact_of(above, now).is_some_and(|fact| !matches!(fact.what, ZoneFact::NoCut { .. })))
     }
 
     /// What the reply to a DS query proves about `name`, which is not an anchor's. All that judging it may ask about lies

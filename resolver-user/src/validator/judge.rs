@@ -36,7 +36,8 @@ pub(super) struct SetId {
 }
 
 impl SetId {
-    fn of(self, response: &Response) -> Option<&RrSet> {
+    /// The set, if `response` is that reply.
+    pub(super) fn of(self, response: &Response) -> Option<&RrSet> {
         match self.section {
             Section::Answer => response.answer.get(self.index),
             Section::Authority => response.authority.get(self.index),

@@ -33,6 +33,7 @@ mod key;
 mod policy;
 mod signature;
 mod status;
+mod steps;
 mod validation;
 mod work;
 mod zones;
@@ -46,5 +47,6 @@ pub use policy::Policy;
 pub use status::{
     BogusReason, FetchFailure, IndeterminateReason, InsecureReason, ProvenStatus, Step, Validated, Verdict,
 };
+pub use steps::{ChainStep, ZoneStanding};
 pub use validation::Validation;
 pub use zones::ZoneCache;

@@ -13,7 +13,7 @@ use super::judge::{Gathered, Judged, Section, SetId, secure_set, zone_side};
 use super::work::Work;
 use super::zones::{Fact, ZoneFact};
 use super::{
-    BogusReason, FetchFailure, InsecureReason, Policy, ProvenStatus, Step, TrustAnchors, Validated, Verdict,
+    BogusReason, ChainStep, FetchFailure, InsecureReason, Policy, ProvenStatus, Step, TrustAnchors, Validated, Verdict,
     WorkBudget, ZoneCache,
 };
 use crate::clock::Now;
@@ -101,6 +101,11 @@ impl Validation {
         if let Some(question) = self.awaited.take() {
             self.chain.learn(question, reply);
         }
+    }
+
+    /// What was found out so far, for people.
+    pub fn steps(&self) -> Vec<ChainStep> {
+        self.chain.steps()
     }
 
     fn run(&mut self, work: &mut Work<'_>) -> Result<Verdict, Pause> {

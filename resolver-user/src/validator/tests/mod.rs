@@ -1,18 +1,19 @@
 //! Claims about whole validations, in a world of zones that are signed in memory. No network, no clock.
 
 mod answers;
-mod chain;
 mod changes;
-mod denials;
+mod evidence;
 mod keys;
 mod limits;
-mod proofs;
 mod vectors;
 mod world;
 mod zone;
 
 mod rfc4035_5_2;
 mod rfc4035_5_3;
+mod rfc4035_5_4;
+mod rfc5155_8;
+mod rfc6672_5_3;
 mod rfc7646;
 
 use self::keys::{SigningKey, Terms};
@@ -27,6 +28,16 @@ const NOW_S: u32 = 1_750_000_000;
 const NOW: Now = Now { unix_s: NOW_S as u64, boot_ns: 1000 * NS_PER_S };
 
 const ADDRESS: [u8; 4] = [192, 0, 2, 1];
+
+/// All ways to deny that are signed.
+const ALL: [Denies; 3] = [Denies::Nsec, NSEC3, OPT_OUT];
+
+/// Two signed zones below the root, an address in the lower one.
+fn signed_world(denies: Denies) -> World {
+    let mut world = World::new(&[("org", denies), ("example.org", denies)]);
+    world.add("www.example.org", RecordType::A, &ADDRESS);
+    world
+}
 
 fn name(text: &str) -> Name {
     text.parse().unwrap()

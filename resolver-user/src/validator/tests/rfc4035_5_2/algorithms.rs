@@ -1,5 +1,6 @@
 //! What cannot be verified makes a zone insecure, never bogus.
 
+use crate::validator::tests::signed_world as world;
 use crate::validator::tests::vectors::read;
 use crate::validator::tests::*;
 
@@ -152,4 +153,43 @@ fn an_unusable_key_beside_a_usable_one_opens_no_way_round_it() {
         });
         world.resolve("www.example.org", RecordType::A).is_bogus();
     }
+}
+
+#[test]
+fn a_zone_whose_algorithms_or_digests_are_all_unsupported_is_insecure() {
+    let check = |algorithm: u8, digest_type: u8, expected: InsecureReason| {
+        let mut world = World::new(&[("org", Denies::Nsec)]);
+        world.delegate(Zone::new("example.org", Denies::Nsec, algorithm));
+        let ds_set = world.zone("org").sets.get_mut(&(name("example.org"), RecordType::DS)).unwrap();
+        ds_set[0][3] = digest_type;
+        world.add("www.example.org", RecordType::A, &ADDRESS);
+        let run = world.resolve("www.example.org", RecordType::A);
+        assert_eq!(run.is_insecure().insecure_reason(), Some(&expected));
+        assert!(!run.is_insecure().response().answer.is_empty());
+    };
+    let zone = || name("example.org");
+    for algorithm in [1, 3, 5, 6, 7, 12, 253] {
+        check(algorithm, 2, InsecureReason::Algorithm { zone: zone(), algorithm });
+    }
+    for digest_type in [1, 3, 5] {
+        check(15, digest_type, InsecureReason::Digest { zone: zone(), digest_type });
+    }
+    // An RSA key too small for us.
+    let key_tag = SigningKey::new(8, 257).tag();
+    check(8, 2, InsecureReason::KeySize { zone: zone(), algorithm: 8, key_tag });
+}
+
+#[test]
+fn an_unsupported_ds_beside_a_supported_one_changes_nothing() {
+    let mut world = world(Denies::Nsec);
+    let ds = SigningKey::new(200, 257).ds(&name("example.org"), 2);
+    world.zone("org").add(&name("example.org"), RecordType::DS, ds);
+    world.resolve("www.example.org", RecordType::A).is_secure();
+    // Nor does it save a zone whose supported DS matches nothing.
+    let mut world = self::world(Denies::Nsec);
+    let set = world.zone("org").sets.get_mut(&(name("example.org"), RecordType::DS)).unwrap();
+    set[0][9] ^= 1;
+    let ds = SigningKey::new(200, 257).ds(&name("example.org"), 2);
+    world.zone("org").add(&name("example.org"), RecordType::DS, ds);
+    world.resolve("www.example.org", RecordType::A).is_bogus();
 }

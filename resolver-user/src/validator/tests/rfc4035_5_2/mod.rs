@@ -1,3 +1,6 @@
-//! Authenticating referrals: which algorithms, digests and keys make a zone secure, and which only insecure.
+//! Authenticating referrals: from an anchor to the keys of a zone, or to the proof that it has none.
 
 mod algorithms;
+mod anchors;
+mod keys;
+mod referrals;

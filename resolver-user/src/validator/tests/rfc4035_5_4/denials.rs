@@ -1,8 +1,6 @@
 //! Negative answers, as a whole. The proofs by themselves are tested where they are made.
 
-use super::*;
-
-const ALL: [Denies; 3] = [Denies::Nsec, NSEC3, OPT_OUT];
+use crate::validator::tests::*;
 
 /// A zone with a name of each kind.
 fn world(denies: Denies) -> World {

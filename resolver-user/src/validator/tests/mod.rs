@@ -5,10 +5,12 @@ mod changes;
 mod evidence;
 mod keys;
 mod limits;
+mod steps;
 mod vectors;
 mod world;
 mod zone;
 
+mod rfc4034_6;
 mod rfc4035_5_2;
 mod rfc4035_5_3;
 mod rfc4035_5_4;

@@ -8,7 +8,7 @@ use super::zone::{Denies, Zone};
 use super::{NOW, name};
 use crate::clock::Now;
 use crate::validator::{
-    DsAnchor, FetchFailure, Policy, Step, TrustAnchors, Validation, Verdict, WorkBudget, ZoneCache,
+    ChainStep, DsAnchor, FetchFailure, Policy, Step, TrustAnchors, Validation, Verdict, WorkBudget, ZoneCache,
 };
 use crate::wire::{Name, Question, RecordType, Response};
 
@@ -37,6 +37,8 @@ pub struct Run {
     pub verdict: Verdict,
     /// What was fetched on the way, in order.
     pub asked: Vec<String>,
+    /// What the validation says that it found out.
+    pub steps: Vec<ChainStep>,
 }
 
 impl World {
@@ -161,7 +163,7 @@ impl World {
         let mut asked = vec![];
         loop {
             match validation.advance(self.now, budget) {
-                Step::Done(verdict) => return Run { verdict, asked },
+                Step::Done(verdict) => return Run { verdict, asked, steps: validation.steps() },
                 Step::Need(question) => {
                     assert!(!asked.contains(&question.to_string()), "{question} is asked again");
                     asked.push(question.to_string());

@@ -89,3 +89,45 @@ fn keys_roll() {
     world.break_reply("www.example.org", RecordType::A, |response| response.answer[0].signatures.clear());
     world.resolve("www.example.org", RecordType::A).is_bogus();
 }
+
+/// RFC 6840 §5.11: one valid path is enough, whatever algorithms the DS names.
+#[test]
+fn algorithms_roll() {
+    let mut world = world(Denies::Nsec);
+    world.zone("example.org").keys.push(SigningKey::new(13, 256));
+    world.zone("example.org").publish_keys();
+    for left in [15, 13] {
+        world.breaks.clear();
+        world.cache.clear();
+        world.break_reply("www.example.org", RecordType::A, move |response| {
+            response.answer[0].signatures.retain(|signature| signature.algorithm == left);
+        });
+        world.resolve("www.example.org", RecordType::A).is_secure();
+    }
+    // The key set itself must be signed by a key that a DS names.
+    world.cache.clear();
+    world.break_reply("example.org", RecordType::DNSKEY, |response| {
+        response.answer[0].signatures.retain(|signature| signature.algorithm == 13);
+    });
+    let (owner, rtype) = (name("example.org"), RecordType::DNSKEY);
+    let run = world.resolve("www.example.org", RecordType::A);
+    assert_eq!(*run.is_bogus(), BogusReason::BadSignature { owner, rtype });
+    // Two DS, the second of an algorithm that the zone does not use yet.
+    let mut world = self::world(Denies::Nsec);
+    let standby = SigningKey::new(16, 257).ds(&name("example.org"), 2);
+    world.zone("org").add(&name("example.org"), RecordType::DS, standby);
+    world.resolve("www.example.org", RecordType::A).is_secure();
+}
+
+/// RFC 5011 §2.1: revoked by its owner, so no DS can bring it back.
+#[test]
+fn a_revoked_key_that_a_ds_names_leaves_the_zone_bogus() {
+    let mut world = world(Denies::Nsec);
+    let zone = world.zone("example.org");
+    zone.keys[0].dnskey[1] |= 0x80;
+    zone.publish_keys();
+    let ds = zone.keys[0].ds(&name("example.org"), 2);
+    world.zone("org").sets.insert((name("example.org"), RecordType::DS), vec![ds]);
+    let reason = BogusReason::NoMatchingKey { zone: name("example.org") };
+    assert_eq!(*world.resolve("www.example.org", RecordType::A).is_bogus(), reason);
+}

@@ -208,3 +208,31 @@ fn a_failed_fetch_is_indeterminate() {
         }
     }
 }
+
+/// The DS of a sibling, signed by the same parent, put in the place of the zone's own.
+#[test]
+fn the_ds_of_a_sibling_vouches_for_nobody_else() {
+    for owner in ["sibling.org", "example.org"] {
+        let mut world = world(Denies::Nsec);
+        world.delegate(Zone::new("sibling.org", Denies::Nsec, 15));
+        let mut set = world.zone("org").set(&name("sibling.org"), RecordType::DS, &name("sibling.org"));
+        set.owner = name(owner);
+        world.break_reply("example.org", RecordType::DS, move |response| response.answer = vec![set.clone()]);
+        world.resolve("www.example.org", RecordType::A).is_bogus();
+        world.resolve("sibling.org", RecordType::SOA).is_secure();
+    }
+}
+
+/// A DS that the child publishes at its own apex, with keys of its own choice, is not asked for and not believed.
+#[test]
+fn a_ds_in_the_child_adds_no_keys() {
+    let mut world = world(Denies::Nsec);
+    let other = SigningKey::new(15, 257);
+    let ds = other.ds(&name("example.org"), 2);
+    let zone = world.zone("example.org");
+    zone.add(&name("example.org"), RecordType::DS, ds);
+    zone.keys = vec![other];
+    zone.publish_keys();
+    let reason = BogusReason::NoMatchingKey { zone: name("example.org") };
+    assert_eq!(*world.resolve("www.example.org", RecordType::A).is_bogus(), reason);
+}

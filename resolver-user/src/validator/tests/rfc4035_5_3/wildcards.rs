@@ -75,3 +75,29 @@ fn a_denial_record_expanded_from_a_wildcard_proves_nothing() {
     });
     world.resolve("a.wild.org", RecordType::A).is_bogus();
 }
+
+/// The wildcard's own set, signature and all, in the place of the set of another type or owner that exists.
+#[test]
+fn a_wildcard_replayed_for_a_name_that_exists_is_bogus_whatever_proof_comes_with_it() {
+    for denies in [Denies::Nsec, NSEC3] {
+        let mut world = World::new(&[("org", denies)]);
+        world.add("*.wild.org", RecordType::A, &[6, 6, 6, 6]);
+        world.add("host.wild.org", RecordType::A, &ADDRESS);
+        world.add("text.wild.org", RecordType::TXT, b"\x01x");
+        for qname in ["host.wild.org", "text.wild.org"] {
+            for proof_for in ["other.wild.org", "gost.wild.org", "z.wild.org", "nothing.org", qname] {
+                let replayed = world.zone("org").set(&name("*.wild.org"), RecordType::A, &name(qname));
+                let proof = world.zone("org").answer(&Question::new(name(proof_for), RecordType::MX)).authority;
+                world.breaks.clear();
+                world.break_reply(qname, RecordType::A, move |response| {
+                    response.rcode = RCode::NOERROR;
+                    response.answer = vec![replayed.clone()];
+                    response.authority = proof.clone();
+                });
+                world.resolve(qname, RecordType::A).is_bogus();
+            }
+        }
+        world.breaks.clear();
+        world.resolve("other.wild.org", RecordType::A).is_secure();
+    }
+}

@@ -130,3 +130,41 @@ fn an_nsec3_no_data_for_a_wildcard_needs_the_name_denied_too() {
     assert!(!no_data(&nsec3s(&[wildcard(), rest()]), "b.z", RecordType::TXT));
     assert!(!no_data(&nsec3s(&[apex(), rest()]), "b.z", RecordType::TXT));
 }
+
+/// A hash that equals the start or the end of a span is that of a name that exists, or collides with one.
+#[test]
+fn a_hash_at_either_end_of_a_span_is_not_in_it() {
+    let apex = || matching("z", &[NS, SOA]);
+    let ends_at = |owner: &'static str| {
+        let next = decode(&hash(&name("b.z"), 0)).iter().map(|byte| format!("{byte:02x}")).collect();
+        Nsec3 { next, ..matching(owner, &[A]) }
+    };
+    // From anywhere up to the hash of b.z: neither of them is covered, wherever the span starts.
+    assert!(!name_error(&nsec3s(&[apex(), ends_at("q.z")]), "b.z"));
+    assert!(!name_error(&nsec3s(&[apex(), covering("q.z", &[A])]), "q.z"));
+    assert_eq!(delegation(&nsec3s(&[apex(), ends_at("q.z")]), "b.z"), Delegation::Unproven);
+}
+
+/// The child's apex knows nothing of its own DS, and the parent's record of the cut nothing of the child's data.
+#[test]
+fn an_nsec3_from_the_other_side_of_a_cut_denies_nothing() {
+    let apex_of_child = || matching("b.z", &[NS, SOA, RecordType::DNSKEY]);
+    assert_eq!(delegation(&nsec3s(&[apex_of_child()]), "b.z"), Delegation::Unproven);
+    assert!(!no_data(&nsec3s(&[apex_of_child()]), "b.z", DS));
+    let cut = || matching("b.z", &[NS]);
+    assert!(!no_data(&nsec3s(&[cut()]), "b.z", A));
+    assert!(no_data(&nsec3s(&[cut()]), "b.z", DS));
+}
+
+/// Two chains of one zone during a change of salt: each proves by itself or not at all.
+#[test]
+fn parts_of_two_chains_make_no_proof() {
+    let apex = || matching("z", &[NS, SOA]);
+    let salted = |mut record: Nsec3<'static>| {
+        record.salt = [1, 2];
+        record
+    };
+    assert!(!name_error(&nsec3s(&[apex(), salted(covering("q.z", &[A]))]), "b.z"));
+    assert!(!name_error(&nsec3s(&[salted(apex()), covering("q.z", &[A])]), "b.z"));
+    assert!(name_error(&nsec3s(&[apex(), covering("q.z", &[A]), salted(covering("q.z", &[A]))]), "b.z"));
+}

@@ -23,7 +23,7 @@ use crate::publish::{Publication, Publisher};
 use crate::trust::{Basis, Trust};
 use crate::upstream::{Forwarder, UpstreamError};
 use crate::validator::{
-    ChainStep, FetchFailure, IndeterminateReason, ProvenStatus, Step, Validation, Verdict, WorkBudget,
+    ChainStep, FetchFailure, IndeterminateReason, ProvenStatus, Step, Validated, Validation, Verdict, WorkBudget,
 };
 use crate::wire::{Name, Question, RCode, RecordType, Response, Soa};
 
@@ -183,6 +183,10 @@ impl Resolver {
 
     /// Asks upstream, validates, and says what came of it and for how many seconds that may be kept.
     async fn resolve(self: &Arc<Self>, question: &Question, basis: Option<&Basis>) -> (Outcome, u32) {
+        if let Some(known) = basis.and_then(|basis| self.known_denial(basis, question)) {
+            let ttl_s = known.ttl_s();
+            return (Outcome::Proven(known), ttl_s);
+        }
         let response = match self.upstream.fetch(question).await {
             Ok(response) => Arc::new(response),
             Err(error) => {
@@ -197,6 +201,7 @@ impl Resolver {
         };
         match self.validate(basis, question, &response).await {
             Verdict::Proven(validated) => {
+                basis.denials.learn(&validated, self.clock.now());
                 let ttl_s = validated.ttl_s().min(ANSWER_TTL_S_MAX);
                 (Outcome::Proven(validated), ttl_s)
             }
@@ -208,6 +213,13 @@ impl Resolver {
             }
             Verdict::Indeterminate(reason) => (Outcome::Failed(reason, Some(response)), FAILURE_TTL_S),
         }
+    }
+
+    /// The denial of what earlier answers have proven not to exist (RFC 8198).
+    fn known_denial(&self, basis: &Basis, question: &Question) -> Option<Arc<Validated>> {
+        let known = basis.denials.deny(question, &basis.anchors, self.clock.now())?;
+        self.metrics.denials_from_cache.add_one();
+        Some(known)
     }
 
     /// Judges a response, fetching what the validator asks for. All of it is paid from one budget.

@@ -13,13 +13,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use thiserror::Error;
 
 use crate::clock::{NS_PER_S, Now};
-use crate::validator::{DsAnchor, Policy, TrustAnchors, ZoneCache};
+use crate::validator::{DenialCache, DsAnchor, Policy, TrustAnchors, ZoneCache};
 use crate::wire::Name;
 
 pub use timestamp::{Timestamp, TimestampError};
 
 /// Zones whose keys, or whose lack of them, are remembered.
 const ZONES_MAX: usize = 10_000;
+/// Denial records that are kept to answer from: about 10 MiB.
+const DENIALS_MAX: usize = 20_000;
 /// Most negative anchors that may be added while running. Choice: each is looked at for every name that is judged.
 pub const TIMED_ANCHORS_MAX: usize = 1000;
 /// Longest time for which one may be added, in seconds. Choice: a week, as BIND has it; RFC 7646 §2 wants them short.
@@ -32,6 +34,8 @@ pub struct Basis {
     pub anchors: Arc<TrustAnchors>,
     /// What is proven from them about zones.
     pub zones: Arc<ZoneCache>,
+    /// Denial records that were proven.
+    pub denials: DenialCache,
     /// What may be accepted, at what cost.
     pub policy: Policy,
     /// Rises with each change.
@@ -254,7 +258,8 @@ fn basis(anchors: &[DsAnchor], negative: &[Name], policy: Policy, changing: &Cha
     let negative = negative.iter().cloned().chain(timed).collect();
     let policy = Policy { times_checked: policy.times_checked && !changing.awaits_clock, ..policy };
     let anchors = Arc::new(TrustAnchors::new(anchors.to_vec(), negative));
-    Basis { anchors, zones: Arc::new(ZoneCache::new(ZONES_MAX)), policy, generation }
+    let (zones, denials) = (Arc::new(ZoneCache::new(ZONES_MAX)), DenialCache::new(DENIALS_MAX));
+    Basis { anchors, zones, denials, policy, generation }
 }
 
 #[cfg(test)]

@@ -89,6 +89,11 @@ impl World {
         self.anchors.push(anchor);
     }
 
+    /// All anchors.
+    pub fn trust_anchors(&self) -> TrustAnchors {
+        TrustAnchors::new(self.anchors.clone(), self.negative_anchors.clone())
+    }
+
     pub fn zone(&mut self, zone: &str) -> &mut Zone {
         let zone = name(zone);
         self.zones.iter_mut().find(|known| known.name == zone).unwrap()
@@ -158,7 +163,7 @@ impl World {
     pub fn resolve_with(&self, qname: &str, qtype: RecordType, budget: &mut WorkBudget) -> Run {
         let question = Question::new(name(qname), qtype);
         let response = Arc::new(self.answer(&question));
-        let anchors = Arc::new(TrustAnchors::new(self.anchors.clone(), self.negative_anchors.clone()));
+        let anchors = Arc::new(self.trust_anchors());
         let mut validation = Validation::new(question, response, anchors, self.cache.clone(), self.policy);
         let mut asked = vec![];
         loop {

@@ -1,4 +1,4 @@
-//! Rig 1 by hand: `cargo run --release -p resolver-tests --features lab --bin rig1 -- [runs] [frames] [case…]`.
+//! Rig 1 by hand: `cargo run --release -p resolver-tests --features lab --bin fastpath-rig -- [runs] [frames] [case…]`.
 
 use resolver_ebpf::host::OwnedStore;
 use resolver_ebpf::host::message::{ClientOpt, ClientQuery};

@@ -126,14 +126,19 @@ const NEEDS: &[Need] = &[
     server("nsd", "nsd", "nsd"),
     server("named", "bind9", "named"),
     server("unbound", "unbound", "unbound"),
+    // A third opinion on what is Secure.
+    server("kresd", "knot-resolver", "kresd@1.service"),
     // Signing.
     need("dnssec-keygen", "bind9-utils"),
     need("dnssec-signzone", "bind9-utils"),
+    need("openssl", "openssl"),
     // Clients that judge our answers.
     need("dig", "bind9-dnsutils"),
     need("delv", "bind9-dnsutils"),
     need("kdig", "knot-dnsutils"),
+    // The same package signs what BIND refuses to.
     need("drill", "ldnsutils"),
+    need("ldns-signzone", "ldnsutils"),
 ];
 
 #[cfg(test)]

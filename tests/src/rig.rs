@@ -129,7 +129,7 @@ impl Rig {
         }
         let sequence = mapped(bench_map_name::SEQUENCE, load.sequence.len() * 4);
         sequence.fill(load.sequence.chunks(2).map(|pair| {
-            let [low, high] = [pair[0], pair[1]].map(|i| u64::from(place(i as usize).0));
+            let [low, high] = [pair[0], pair[1]].map(|i| u64::from(place(i as usize).bits));
             high << 32 | low
         }));
         let settings = BenchSettings {

@@ -46,35 +46,38 @@ pub const UDP_PAYLOAD_LEN_MAX: usize = 1232;
 pub const FAST_TTL_S_MAX: u32 = 86_400;
 
 /// Where a slot is: bit 31 set, then the block's number and the line inside the block. Zero means none.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Pod, Zeroable)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Pod, Zeroable)]
 #[repr(transparent)]
-pub struct Place(pub u32);
+pub struct Place {
+    /// Block and line, packed.
+    pub bits: u32,
+}
 
 const PLACE_LINE_BITS: u32 = 10;
 const PLACE_USED: u32 = 1 << 31;
 
 impl Place {
     /// No slot.
-    pub const NONE: Self = Self(0);
+    pub const NONE: Self = Self { bits: 0 };
 
     /// The slot that starts at `line` (0..=[`SLOT_START_MAX`]) of `block` (below 2^21).
     pub const fn new(block: u32, line: u32) -> Self {
-        Self(PLACE_USED | block << PLACE_LINE_BITS | line)
+        Self { bits: PLACE_USED | block << PLACE_LINE_BITS | line }
     }
 
     /// Number of the block.
     pub const fn block(self) -> u32 {
-        (self.0 & !PLACE_USED) >> PLACE_LINE_BITS
+        (self.bits & !PLACE_USED) >> PLACE_LINE_BITS
     }
 
     /// First line of the slot inside its block.
     pub const fn line(self) -> u32 {
-        self.0 & (BLOCK_LINES as u32 - 1)
+        self.bits & (BLOCK_LINES as u32 - 1)
     }
 
     /// Whether this leads to no slot.
     pub const fn is_none(self) -> bool {
-        self.0 & PLACE_USED == 0
+        self.bits & PLACE_USED == 0
     }
 }
 

@@ -199,13 +199,13 @@ mod tests {
     #[test]
     fn neighbours_are_slots_in_use_of_the_same_length() {
         let mut pool = SlotPool::new(3);
-        let small: HashSet<u32> = (0..600).map(|_| pool.take(2).unwrap().0).collect();
-        let large: HashSet<u32> = (0..5).map(|_| pool.take(22).unwrap().0).collect();
+        let small: HashSet<Place> = (0..600).map(|_| pool.take(2).unwrap()).collect();
+        let large: HashSet<Place> = (0..5).map(|_| pool.take(22).unwrap()).collect();
         for seed in 0..50_000u32 {
             let found = pool.neighbours(22, seed.wrapping_mul(0x9e37_79b9), 3);
-            assert!(!found.is_empty() && found.iter().all(|place| large.contains(&place.0)));
+            assert!(!found.is_empty() && found.iter().all(|place| large.contains(place)));
         }
-        assert!(pool.neighbours(1, 7, 8).iter().all(|place| small.contains(&place.0)));
+        assert!(pool.neighbours(1, 7, 8).iter().all(|place| small.contains(place)));
         assert!(pool.neighbours(10, 7, 8).is_empty());
     }
 

@@ -189,6 +189,7 @@ impl Loaded {
         };
         let link =
             link.pin(&pin).map_err(|error| FastPathError::PinDir { path: pin, source: io::Error::other(error) })?;
+        tracing::info!(interface, mode, "XDP answers here");
         self.attachments.push(Attachment { interface: interface.to_owned(), mode, link: Some(link) });
         Ok(())
     }

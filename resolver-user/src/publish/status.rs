@@ -52,9 +52,9 @@ pub struct InterfaceStatus {
 pub struct MapStatus {
     /// Name.
     pub name: String,
-    /// Elements in use.
+    /// Entries (of `BUCKETS`) or elements in use.
     pub entries: u64,
-    /// Elements that there are.
+    /// Entries or elements that there are.
     pub max_entries: u64,
     /// Memory of the map, used or not, in bytes.
     pub memory_bytes: u64,

@@ -55,7 +55,7 @@ pub struct AnswerTable {
     bucket_shift: u32,
     pool: SlotPool,
     records: HashMap<Place, Record>,
-    expiries: BinaryHeap<Reverse<(u64, u32)>>,
+    expiries: BinaryHeap<Reverse<(u64, Place)>>,
     limbo: Vec<Place>,
     random: u32,
 }
@@ -139,7 +139,6 @@ impl AnswerTable {
             && expires_at <= now_boot_ns
         {
             self.expiries.pop();
-            let place = Place(place);
             // The slot may have been given to another answer since.
             if self.records.get(&place).is_some_and(|record| record.expires_at_boot_ns == expires_at) {
                 self.retire(place);
@@ -233,10 +232,10 @@ impl AnswerTable {
     fn remember_expiry(&mut self, expires_at_boot_ns: u64, place: Place) {
         // Answers that were replaced or evicted leave their expiry behind; drop those before they outnumber the living.
         if self.expiries.len() > 2 * self.records.len() + 1024 {
-            let living = self.records.iter().map(|(place, record)| Reverse((record.expires_at_boot_ns, place.0)));
+            let living = self.records.iter().map(|(place, record)| Reverse((record.expires_at_boot_ns, *place)));
             self.expiries = living.collect();
         }
-        self.expiries.push(Reverse((expires_at_boot_ns, place.0)));
+        self.expiries.push(Reverse((expires_at_boot_ns, place)));
     }
 
     fn entry(&self, at: usize) -> BucketEntry {

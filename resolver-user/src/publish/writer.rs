@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use aya::maps::{MapData, PerCpuArray};
 use bytemuck::Zeroable as _;
 use resolver_ebpf::abi::{
-    self, ABI_VERSION, AnswerBlock, Bucket, Counters, LINE_LEN, ListenV4, ListenV6, MODE_OFF, MODE_SERVE, OUTCOMES,
-    Outcome, Place, SLOT_START_MAX, Settings, map_name,
+    self, ABI_VERSION, AnswerBlock, BUCKET_ENTRIES, Bucket, Counters, LINE_LEN, ListenV4, ListenV6, MODE_OFF,
+    MODE_SERVE, OUTCOMES, Outcome, Place, SLOT_START_MAX, Settings, map_name,
 };
 
 use super::clock::KernelClock;
@@ -300,18 +300,18 @@ impl Writer {
     }
 
     fn map_status(&self) -> Vec<MapStatus> {
-        let map = |name: &str, entries: u64, max_entries: u64, length: usize| MapStatus {
+        let map = |name: &str, used: usize, elements: u32, per_element: usize, element_len: usize| MapStatus {
             name: name.to_owned(),
-            entries,
-            max_entries,
-            memory_bytes: max_entries * length as u64,
+            entries: used as u64,
+            max_entries: u64::from(elements) * per_element as u64,
+            memory_bytes: u64::from(elements) * element_len as u64,
         };
-        let used_blocks = (self.table.used_bytes() / size_of::<AnswerBlock>()) as u64;
-        let capacity = u64::from(self.buckets);
+        let published = self.table.published();
+        let used_blocks = self.table.used_bytes() / size_of::<AnswerBlock>();
         vec![
-            map(map_name::BUCKETS, (self.table.published() as u64).min(capacity), capacity, size_of::<Bucket>()),
-            map(map_name::ANSWERS, used_blocks, self.blocks.into(), size_of::<AnswerBlock>()),
-            map(map_name::SETTINGS, 1, 1, size_of::<Settings>()),
+            map(map_name::BUCKETS, published, self.buckets, BUCKET_ENTRIES, size_of::<Bucket>()),
+            map(map_name::ANSWERS, used_blocks, self.blocks, 1, size_of::<AnswerBlock>()),
+            map(map_name::SETTINGS, 1, 1, 1, size_of::<Settings>()),
         ]
     }
 

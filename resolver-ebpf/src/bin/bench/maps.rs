@@ -43,7 +43,7 @@ pub fn counters() -> Option<&'static mut BenchCounters> {
 /// The frame of a turn, and what lies behind it in its block.
 #[inline(always)]
 pub fn frame(turn: u32) -> Option<&'static [u64; FRAME_WORDS_MAX]> {
-    let place = Place(*SEQUENCE.get(turn)?);
+    let place = Place { bits: *SEQUENCE.get(turn)? };
     let line = place.line() as usize;
     if line > FRAME_START_MAX {
         return None;

@@ -17,15 +17,15 @@ const FLAG_OPT_OUT: u8 = 1;
 /// Length of a hash, in bytes.
 const HASH_LEN: usize = 20;
 
-type Hash = [u8; HASH_LEN];
+pub(super) type Hash = [u8; HASH_LEN];
 
 /// One NSEC3 record.
 #[derive(Clone, Debug)]
 pub(super) struct Nsec3 {
-    owner: Hash,
+    pub(super) owner: Hash,
     next: Hash,
-    iterations: u16,
-    salt: Box<[u8]>,
+    pub(super) iterations: u16,
+    pub(super) salt: Box<[u8]>,
     opt_out: bool,
     types: TypeBitmap,
 }
@@ -190,7 +190,7 @@ fn absent(opt_out: bool) -> Denial {
 }
 
 /// The hash of a name (RFC 5155 §5).
-fn hash_name(name: &Name, iterations: u16, salt: &[u8]) -> Hash {
+pub(super) fn hash_name(name: &Name, iterations: u16, salt: &[u8]) -> Hash {
     let mut input = name.canonical_wire().into_vec();
     let mut hash = [0; HASH_LEN];
     for _ in 0..=iterations {

@@ -91,6 +91,28 @@ fn every_verdict_is_the_rfcs_and_every_disagreement_is_explained() {
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+#[test]
+fn a_verdict_does_not_depend_on_what_was_asked_before() {
+    let facts = lab::facts();
+    let zones = facts.zones.iter().filter(|zone| zone.group == ZOO);
+    let mut questions: Vec<&Question> = zones.flat_map(|zone| &zone.questions).collect();
+    let mut wrong = Vec::new();
+    let mut opinions = |questions: &[&Question]| -> Vec<Opinion> {
+        let daemon = LabDaemon::start(&facts, "");
+        let client = LabClient::remote(&facts);
+        questions.iter().map(|question| our_opinion(&daemon, &client, question, &mut wrong)).collect()
+    };
+    let forwards = opinions(&questions);
+    questions.reverse();
+    let backwards = opinions(&questions);
+    for ((question, backwards), forwards) in questions.iter().zip(backwards).zip(forwards.into_iter().rev()) {
+        if forwards != backwards {
+            wrong.push(format!("{}: {}, or {}", title(question), forwards.text(), backwards.text()));
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
 /// What our daemon says, which must be the same from its cache and from the kernel half.
 fn our_opinion(daemon: &LabDaemon, client: &LabClient, question: &Question, wrong: &mut Vec<String>) -> Opinion {
     let ask = |checking_disabled| {
@@ -103,6 +125,10 @@ fn our_opinion(daemon: &LabDaemon, client: &LabClient, question: &Question, wron
         if again != first {
             wrong.push(format!("{}: first {}, then {}", title(question), first.text(), again.text()));
         }
+    }
+    let unchecked = ask(true);
+    if unchecked.header.flags.authentic_data && first.verdict != "secure" {
+        wrong.push(format!("{}: AD with CD, though ours is {}", title(question), first.text()));
     }
     // A daemon that died would fail the next question in a less telling way.
     daemon.status();

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     command::{Failure, Tool, make_folder, read, remove, write},
-    lab::signing::{VALIDITY_S, in_parallel},
+    lab::signing::{VALIDITY_S, in_parallel, now_s},
     paths,
 };
 
@@ -136,7 +136,9 @@ fn with_rows<'a>(row: &'a Specimen, pairs: &'a [KeyPair]) -> impl Iterator<Item 
 fn signing_tool(row: &Specimen, pairs: &[KeyPair], input: &Path, output: &Path) -> Tool {
     let signing = || with_rows(row, pairs).filter(|(key, _)| key.signs);
     if row.signer == Signer::Ldns {
-        let mut tool = Tool::new("ldns-signzone").args(["-o", &row.fqdn()]);
+        let now_s = now_s();
+        let (inception, expiration) = ((now_s - 3600).to_string(), (now_s + VALIDITY_S).to_string());
+        let mut tool = Tool::new("ldns-signzone").args(["-i", &inception, "-e", &expiration, "-o", &row.fqdn()]);
         if let Denial::Nsec3 { iterations, .. } = row.denial {
             tool = tool.args(["-n", "-t", &iterations.to_string()]);
         }

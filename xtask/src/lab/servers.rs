@@ -1,4 +1,4 @@
-//! The server processes: three NSD, two BIND, two Unbound, each on addresses of its own in the servers' namespace.
+//! The server processes: four NSD, two BIND, two Unbound, each on addresses of its own in the servers' namespace.
 //!
 //! In: signed zones. Out: running processes that answer for every zone. The recursive ones are told not to validate:
 //! they stand for the upstream of an edge gateway, which hands DNSSEC records through and vouches for nothing.
@@ -62,6 +62,7 @@ pub fn plans() -> Vec<ServerPlan> {
         authoritative(name_of(Server::Example), Server::Example, "nsd", &["-d", "-c"], nsd_config),
         authoritative(name_of(Server::Bind), Server::Bind, "named", &["-g", "-n", "1", "-c"], bind_config),
         authoritative(name_of(Server::Zoo), Server::Zoo, "named", &["-g", "-n", "1", "-c"], bind_config),
+        authoritative(name_of(Server::ZooNsd), Server::ZooNsd, "nsd", &["-d", "-c"], nsd_config),
         recursive(first, &topology::UPSTREAM_HOSTS[..1]),
         recursive(second, &topology::UPSTREAM_HOSTS[1..]),
     ]
@@ -75,6 +76,7 @@ pub fn name_of(server: Server) -> &'static str {
         Server::Example => "nsd-example",
         Server::Bind => "bind",
         Server::Zoo => "bind-zoo",
+        Server::ZooNsd => "nsd-zoo",
     }
 }
 
@@ -82,7 +84,7 @@ pub fn name_of(server: Server) -> &'static str {
 fn served_by(server: Server) -> Vec<(String, PathBuf)> {
     let tree = ZONES.iter().filter(|zone| zone.server == server);
     let tree = tree.map(|zone| (zone.fqdn(), signing::signed_file(zone)));
-    if server == Server::Zoo { tree.chain(zoo::served()).collect() } else { tree.collect() }
+    tree.chain(zoo::served(server)).collect()
 }
 
 /// Names and addresses of the private root's servers.

@@ -24,6 +24,7 @@ pub const fn hosts_of(server: Server) -> &'static [u8] {
         Server::Example => &[12],
         Server::Bind => &[20, 21],
         Server::Zoo => &[30],
+        Server::ZooNsd => &[31],
     }
 }
 
@@ -133,7 +134,8 @@ pub fn inside(namespace: &Namespace) -> Tool {
 
 /// Last numbers of all addresses of the servers' namespace.
 fn all_auth_hosts() -> Vec<u8> {
-    let authoritative = [Server::Root, Server::Test, Server::Example, Server::Bind, Server::Zoo].map(hosts_of).concat();
+    let authoritative =
+        [Server::Root, Server::Test, Server::Example, Server::Bind, Server::Zoo, Server::ZooNsd].map(hosts_of).concat();
     [authoritative, UPSTREAM_HOSTS.to_vec(), PEER_HOSTS.to_vec()].concat()
 }
 

@@ -33,6 +33,8 @@ pub enum Server {
     Bind,
     /// BIND with the zoo.
     Zoo,
+    /// NSD with what BIND refuses to load or to serve.
+    ZooNsd,
 }
 
 /// How a zone is signed.

@@ -27,6 +27,8 @@ pub struct Specimen {
     pub name: &'static str,
     /// What decides its verdict: an RFC with section, and our choice where the RFC leaves one.
     pub rule: &'static str,
+    /// Who serves it.
+    server: Server,
     /// Its keys; the first one is what the parent's DS names, and signs the others.
     keys: &'static [Key],
     /// How it is signed.
@@ -124,6 +126,7 @@ impl Specimen {
         Self {
             name,
             rule,
+            server: Server::Zoo,
             keys: PAIR,
             signer: Signer::Bind(&["-x"]),
             denial: Denial::Nsec,
@@ -134,6 +137,11 @@ impl Specimen {
             verdicts: Verdicts { answer: SECURE, nodata: SECURE, nxdomain: SECURE },
             more: &[],
         }
+    }
+
+    /// Served by NSD, for what BIND refuses to load or to serve.
+    const fn on_nsd(self) -> Self {
+        Self { server: Server::ZooNsd, ..self }
     }
 
     /// With other keys.
@@ -228,7 +236,7 @@ impl Specimen {
     fn zone_text(&self, ds_of: &dyn Fn(&Specimen) -> Vec<Ds>) -> String {
         let apex = self.fqdn();
         let mut text = format!("$ORIGIN {apex}\n$TTL 300\n@ IN SOA ns1 hostmaster 1 3600 600 86400 300\n");
-        text += &records::name_servers(Server::Zoo, "");
+        text += &records::name_servers(self.server, "");
         let _ = writeln!(text, "www IN A 192.0.2.80\n{}", self.content);
         text += &delegations(Some(self), ds_of);
         text
@@ -263,7 +271,7 @@ impl Specimen {
             name: self.fqdn(),
             group: super::ZOO.to_owned(),
             rule: Some(self.rule.to_owned()),
-            server: servers::name_of(Server::Zoo).to_owned(),
+            server: servers::name_of(self.server).to_owned(),
             algorithm: self.keys.first().map(|key| key.algorithm),
             denial: (self.signer != Signer::Nobody).then(|| denial.to_owned()),
             defect: None,
@@ -279,9 +287,11 @@ pub fn specimens() -> impl Iterator<Item = &'static Specimen> {
     table::ROOMS.iter().flat_map(|room| room.iter())
 }
 
-/// Zones of the zoo with their files, for the server's configuration.
-pub fn served() -> Vec<(String, PathBuf)> {
-    specimens().map(|specimen| (specimen.fqdn(), making::signed_file(specimen))).collect()
+/// Zones of the zoo with their files, for a server's configuration.
+pub fn served(server: Server) -> impl Iterator<Item = (String, PathBuf)> {
+    specimens()
+        .filter(move |specimen| specimen.server == server)
+        .map(|specimen| (specimen.fqdn(), making::signed_file(specimen)))
 }
 
 /// Delegations of a specimen, or of the zoo itself.
@@ -291,7 +301,7 @@ fn delegations(parent: Option<&Specimen>, ds_of: &dyn Fn(&Specimen) -> Vec<Ds>) 
     for child in specimens().filter(is_child) {
         let rest = parent.and_then(|parent| child.name.strip_suffix(parent.name)).unwrap_or(child.name);
         let owner = rest.trim_end_matches('.');
-        text += &records::name_servers(Server::Zoo, owner);
+        text += &records::name_servers(child.server, owner);
         for ds in ds_of(child) {
             let _ = writeln!(text, "{owner} 300 IN DS {}", ds.text());
         }

@@ -9,6 +9,14 @@ pub const ROOM: &[Specimen] = &[
     Specimen::new("nsec-missing", "RFC 4035 §5.4")
         .edited(2, |z| z.remove_set(&z.covering("oops"), "NSEC"))
         .ask(&[not_there("oops", "A", Reply::NxDomain, BOGUS)]),
+    Specimen::new("nsec-missing-at-name", "RFC 4035 §5.4")
+        .on_nsd()
+        .edited(2, |z| z.remove_set(&z.below("www"), "NSEC"))
+        .nodata(BOGUS),
+    Specimen::new("nsec-signature-missing", "RFC 4035 §5.4")
+        .on_nsd()
+        .edited(1, |z| z.remove(&z.below("www"), "RRSIG NSEC"))
+        .nodata(BOGUS),
     Specimen::new("nsec-gap", "RFC 4035 §5.4")
         .edited(2, |z| {
             let next = z.below("aaa");
@@ -97,6 +105,12 @@ pub const ROOM: &[Specimen] = &[
         .edited(2, |z| z.remove_set(&z.below("@"), "NSEC3PARAM"))
         .all(BOGUS)
         .answer(bogus(10)),
+    Specimen::new("nsec3param-missing-on-nsd", "RFC 5155 §4, §7.2")
+        .on_nsd()
+        .nsec3(0, "-", false)
+        .edited(2, |z| z.remove_set(&z.below("@"), "NSEC3PARAM"))
+        .nodata(BOGUS)
+        .nxdomain(BOGUS),
     Specimen::new("nsec3param-salt", "RFC 5155 §4, §7.2")
         .nsec3(0, "-", false)
         .edited(2, |z| z.change_signed(&z.below("@"), "NSEC3PARAM", 1, |record| record.set_word(3, "AABB")))

@@ -77,6 +77,14 @@ pub const ROOM: &[Specimen] = &[
     Specimen::new("rrsig-labels-too-many", "RFC 4035 §5.3.1")
         .edited(1, |z| z.sign_again(&z.below("www"), "A", 1, |fields| fields.labels += 1))
         .answer(BOGUS),
+    Specimen::new("rrsig-labels-below-signer", "RFC 4035 §5.3.2")
+        .on_nsd()
+        .edited(1, |z| z.sign_again(&z.below("www"), "A", 1, |fields| fields.labels = 1))
+        .answer(BOGUS),
+    Specimen::new("rrsig-labels-none", "RFC 4035 §5.3.2")
+        .on_nsd()
+        .edited(1, |z| z.sign_again(&z.below("www"), "A", 1, |fields| fields.labels = 0))
+        .answer(BOGUS),
     Specimen::new("rrsig-tag-unknown", "RFC 4035 §5.3.1")
         .edited(1, |z| z.sign_again(&z.below("www"), "A", 1, |fields| fields.tag ^= 0x5555))
         .answer(BOGUS),

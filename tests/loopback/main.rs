@@ -6,6 +6,7 @@ mod answers;
 mod forwarding;
 mod hostile;
 mod operation;
+mod policy;
 mod validation;
 
 use resolver_tests::daemon::Program;

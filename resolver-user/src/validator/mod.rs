@@ -30,9 +30,12 @@ mod chain;
 mod denial;
 mod judge;
 mod key;
+mod policy;
 mod signature;
 mod status;
+mod steps;
 mod validation;
+mod work;
 mod zones;
 
 #[cfg(test)]
@@ -41,8 +44,10 @@ mod tests;
 pub use anchor::{AnchorError, DsAnchor, TrustAnchors};
 pub use budget::{BudgetItem, WorkBudget, WorkLimits};
 pub use denial::DenialCache;
+pub use policy::Policy;
 pub use status::{
     BogusReason, FetchFailure, IndeterminateReason, InsecureReason, ProvenStatus, Step, Validated, Verdict,
 };
+pub use steps::{ChainStep, ZoneStanding};
 pub use validation::Validation;
 pub use zones::ZoneCache;

@@ -178,13 +178,17 @@ fn is_up_as(wanted: &Facts) -> bool {
         && servers::plans().iter().all(|plan| process::is_running(plan.name))
 }
 
-/// Removes pinned programs and maps of our interfaces: without their namespace they are attached to nothing.
+/// Removes what a killed daemon has left pinned: each folder of pins that has a link on one of our interfaces. Without
+/// their namespace the links are attached to nothing.
 fn remove_pins() -> Result<(), Failure> {
     let prefix = format!("{}-", topology::prefix());
-    let pins = std::fs::read_dir(PIN_FOLDER).into_iter().flatten().flatten();
-    for pin in pins.filter(|pin| pin.file_name().to_string_lossy().starts_with(&prefix)) {
-        eprintln!("+ rm -r {}", pin.path().display());
-        remove(&pin.path())?;
+    let entries = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_ours = |link: std::fs::DirEntry| link.file_name().to_string_lossy().starts_with(&prefix);
+    for pins in entries(Path::new(BPF_FILE_SYSTEM)) {
+        if entries(&pins.path().join("links")).any(is_ours) {
+            eprintln!("+ rm -r {}", pins.path().display());
+            remove(&pins.path())?;
+        }
     }
     Ok(())
 }
@@ -256,5 +260,5 @@ fn print_status(facts: &Facts) {
     println!("facts            {}", crate::paths::lab_facts().display());
 }
 
-/// Where the daemon pins, one folder per interface.
-const PIN_FOLDER: &str = "/sys/fs/bpf/resolver";
+/// Where daemons pin their programs and maps, each in a folder of its own.
+const BPF_FILE_SYSTEM: &str = "/sys/fs/bpf";

@@ -14,6 +14,7 @@ const ROOM_IMPORTS: &[(&str, &[&str])] = &[
     ("cache", &["answer", "validator"]),
     ("upstream", &[]),
     ("validator", &[]),
+    ("trust", &["validator"]),
     ("answer", &["validator"]),
     ("publish", &["answer"]),
     // It shows what the publisher reports.

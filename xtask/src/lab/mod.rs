@@ -12,12 +12,14 @@
 mod defects;
 pub mod facts;
 mod pass_program;
+pub mod peers;
 mod process;
 mod records;
 mod servers;
 mod signing;
 mod topology;
 mod zones;
+mod zoo;
 
 use std::{path::Path, time::Instant};
 
@@ -215,7 +217,7 @@ fn facts(csum: Switch) -> Facts {
         anchor_record_file: file(&anchor_record),
         anchor_delv_file: file(&anchor_delv),
         root_hints_file: file(&servers::root_hints_file()),
-        zones: ZONES.iter().map(zone_facts).collect(),
+        zones: ZONES.iter().map(zone_facts).chain(zoo::specimens().map(zoo::Specimen::facts)).collect(),
     }
 }
 
@@ -223,6 +225,8 @@ fn facts(csum: Switch) -> Facts {
 fn zone_facts(zone: &zones::Zone) -> ZoneFacts {
     ZoneFacts {
         name: zone.fqdn(),
+        group: TREE.to_owned(),
+        rule: None,
         server: servers::name_of(zone.server).to_owned(),
         algorithm: zone.signing.algorithm().map(zones::Algorithm::number),
         denial: zone.signing.denial().map(ToOwned::to_owned),
@@ -232,6 +236,12 @@ fn zone_facts(zone: &zones::Zone) -> ZoneFacts {
         questions: records::questions(zone),
     }
 }
+
+/// Name of the plain tree in `lab.json`.
+pub const TREE: &str = "tree";
+
+/// Name of the zones with one odd trait each in `lab.json`.
+pub const ZOO: &str = "zoo";
 
 /// Shows what is there.
 fn print_status(facts: &Facts) {

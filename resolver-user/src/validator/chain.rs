@@ -325,7 +325,11 @@ impl Chain {
                     keys.iter().filter(|key| key.looks_like_zsk() && !vouched.contains(key)).cloned().collect();
                 let what = match unusable(zone, &data_keys, work.policy) {
                     Some(reason) => ZoneFact::Insecure(reason),
-                    None => ZoneFact::Secure(keys.into_iter().filter(ZoneKey::may_sign_zone).collect()),
+                    // Keys without the zone bit verify nothing; they are kept to say why.
+                    None => {
+                        let kept = keys.into_iter().filter(|key| key.may_sign_zone() || !key.has_zone_flag());
+                        ZoneFact::Secure(kept.collect())
+                    }
                 };
                 Ok(Fact::new(zone, what, ds_ttl_s.min(signed.ttl_s), work.now))
             }
@@ -370,12 +374,10 @@ fn unusable(zone: &Name, keys: &[ZoneKey], policy: &Policy) -> Option<InsecureRe
     if keys.iter().any(|key| key.usable_algorithm(policy).is_some()) {
         return None;
     }
-    let (zone, key) = (zone.clone(), keys.first()?);
-    let (algorithm, key_tag) = (key.algorithm, key.tag);
-    Some(match Algorithm::accepted(algorithm, policy) {
-        Some(_) => InsecureReason::KeySize { zone, algorithm, key_tag },
-        None => InsecureReason::Algorithm { zone, algorithm },
-    })
+    // A key of an algorithm that we do not accept excuses nothing: the zone must be signed with each algorithm of its DS
+    // set, of which we accept at least one (RFC 4035 §2.2, RFC 6840 §5.11).
+    let key = keys.iter().find(|key| Algorithm::accepted(key.algorithm, policy).is_some())?;
+    Some(InsecureReason::KeySize { zone: zone.clone(), algorithm: key.algorithm, key_tag: key.tag })
 }
 
 /// The keys that the DS records vouch for and that may sign the zone's sets.

@@ -30,6 +30,8 @@ pub(super) enum SignatureFailure {
     Missing,
     /// None verifies.
     Bad,
+    /// The keys that they name are no zone keys (RFC 4034 §2.1.1).
+    NoZoneKeyBit,
     /// All that could verify have expired; the latest expiration.
     Expired(u32),
     /// All that could verify are not valid yet; the earliest inception.
@@ -43,6 +45,10 @@ impl SignatureFailure {
         match self {
             Self::Missing => BogusReason::MissingRrsig { owner, rtype },
             Self::Bad => BogusReason::BadSignature { owner, rtype },
+            Self::NoZoneKeyBit => {
+                let zone = set.signatures.first().map_or(owner, |signature| signature.signer.clone());
+                BogusReason::NoZoneKeyBit { zone }
+            }
             Self::Expired(expiration) => BogusReason::Expired { owner, rtype, expiration },
             Self::NotYetValid(inception) => BogusReason::NotYetValid { owner, rtype, inception },
         }
@@ -87,9 +93,20 @@ pub(super) fn verify_set(
         if verify_one(set, signature, keys, &mut failures_left, work)? {
             return Ok(Ok(signed(set, signature, now_s)));
         }
-        failure = SignatureFailure::Bad;
+        failure = worse(failure, unverified(signature, keys));
     }
     Ok(Err(failure))
+}
+
+/// Why a signature that is in time does not verify with these keys.
+fn unverified(signature: &Rrsig, keys: &[ZoneKey]) -> SignatureFailure {
+    let mut named = keys.iter().filter(|key| key.tag == signature.key_tag && key.algorithm == signature.algorithm);
+    match named.next() {
+        Some(first) if !first.has_zone_flag() && named.all(|key| !key.has_zone_flag()) => {
+            SignatureFailure::NoZoneKeyBit
+        }
+        _ => SignatureFailure::Bad,
+    }
 }
 
 /// Verifies one signature with the keys that it names by tag and algorithm.
@@ -143,10 +160,11 @@ fn serial_before(a: u32, b: u32) -> bool {
 
 /// The failure to report when two signatures fail: bad over out of time, and the closest miss among those.
 fn worse(known: SignatureFailure, new: SignatureFailure) -> SignatureFailure {
-    use SignatureFailure::{Bad, Expired, Missing, NotYetValid};
+    use SignatureFailure::{Bad, Expired, Missing, NoZoneKeyBit, NotYetValid};
     match (known, new) {
         (Missing, new) => new,
         (Bad, _) | (_, Bad) => Bad,
+        (NoZoneKeyBit, _) | (_, NoZoneKeyBit) => NoZoneKeyBit,
         (Expired(a), Expired(b)) => Expired(if serial_before(a, b) { b } else { a }),
         (NotYetValid(a), NotYetValid(b)) => NotYetValid(if serial_before(a, b) { a } else { b }),
         (known, _) => known,

@@ -39,6 +39,11 @@ pub const ROOM: &[Specimen] = &[
         z.add_key(&twin)
     }),
     Specimen::new("csk", "RFC 6781 §3.1").keys(&[ksk(13)]).signer(Signer::Bind(&["-z"])),
+    // Keys that do not sign take nothing away from the one that does.
+    Specimen::new("csk-with-unknown-standby", "RFC 6840 §5.11, RFC 4035 §5.3.1")
+        .keys(&[ksk(13), zsk(13).standby()])
+        .signer(Signer::Bind(&["-z"]))
+        .edited(2, |z| z.change_key(1, |key| key.algorithm = 100)),
     Specimen::new("csk-without-sep", "RFC 4034 §2.1.1").keys(&[zsk(13)]).signer(Signer::Bind(&["-z"])),
     Specimen::new("ksk-without-sep", "RFC 4034 §2.1.1")
         .ds(1, |apex, keys| vec![PublicKey { flags: 256, ..keys[0].clone() }.ds(apex, 2)])

@@ -5,6 +5,7 @@
 //! them, and where both came along each is tried.
 
 mod bitmap;
+mod describe;
 mod nsec;
 mod nsec3;
 
@@ -12,6 +13,8 @@ use super::{BudgetItem, WorkBudget};
 use crate::wire::{Name, RecordType, RrSet};
 
 pub(super) use bitmap::TypeBitmap;
+pub(super) use describe::describe;
+pub use describe::{DenialFacts, Nsec3Facts, Relation, Role};
 use nsec::Nsec;
 use nsec3::{Chain as Nsec3Chain, Nsec3};
 

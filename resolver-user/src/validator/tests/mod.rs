@@ -4,12 +4,12 @@ mod answers;
 mod chain;
 mod changes;
 mod denials;
-mod keys;
+pub mod keys;
 mod limits;
 mod proofs;
 mod vectors;
-mod world;
-mod zone;
+pub mod world;
+pub mod zone;
 
 use self::keys::{SigningKey, Terms};
 use self::world::{Run, World};

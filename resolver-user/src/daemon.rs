@@ -18,7 +18,7 @@ use tracing::{info, warn};
 use crate::answer::Form;
 use crate::cache::{AnswerCache, CachedAnswer, InFlight, Outcome, ResponseCache};
 use crate::clock::SystemClock;
-use crate::config::{Config, XdpMode};
+use crate::config::{self, Config, XdpMode};
 use crate::control::report::{CachedEntry, FastPathEntry, FlushReport, ServerStatus, StatusReport};
 use crate::control::{ControlError, ControlService, bind_control, serve_control};
 use crate::listener::{
@@ -260,6 +260,7 @@ impl ControlService for Daemon {
             pid: std::process::id(),
             uptime_s: self.started.elapsed().as_secs(),
             dnssec: self.config.anchors.is_some(),
+            trust_anchors: self.config.anchors.iter().flatten().map(config::anchor_text).collect(),
             listening: self.addresses.iter().map(SocketAddr::to_string).collect(),
             servers: servers.collect(),
             cache_entries: self.resolver.cache.len() as u64,

@@ -22,6 +22,13 @@ pub(super) fn built_in() -> Vec<DsAnchor> {
     BUILT_IN.iter().filter_map(|text| read_value(text).ok()).collect()
 }
 
+/// An anchor as `trust-anchor=` takes it.
+pub fn anchor_text(anchor: &DsAnchor) -> String {
+    let digest: String = anchor.digest.iter().map(|byte| format!("{byte:02X}")).collect();
+    let DsAnchor { zone, key_tag, algorithm, digest_type, .. } = anchor;
+    format!("{zone},{key_tag},{algorithm},{digest_type},{digest}")
+}
+
 /// Reads `<domain>[,<class>],<tag>,<algorithm>,<digest type>,<hex>`; white space in the hex is skipped.
 pub(super) fn read_value(value: &str) -> Result<DsAnchor, String> {
     let mut fields: Vec<String> = value.split(',').map(|field| syntax::reveal(field.trim())).collect();
@@ -124,6 +131,7 @@ mod tests {
             assert_eq!(read_file_line(&text).as_ref(), Ok(&Some(first.clone())), "{text}");
         }
         assert_eq!(read_file_line("  ; nothing"), Ok(None));
+        assert_eq!(anchor_text(first), format!(".,20326,8,2,{DIGEST}"));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 
 use crate::validator::DsAnchor;
 
+pub use anchors::anchor_text;
 pub use load::load;
 pub use options::{OPTIONS, OptionSpec, Takes};
 

@@ -36,6 +36,9 @@ pub struct StatusReport {
     pub uptime_s: u64,
     /// Whether answers are validated.
     pub dnssec: bool,
+    /// Anchors of validation, as `trust-anchor=` takes them.
+    #[serde(default)]
+    pub trust_anchors: Vec<String>,
     /// Addresses and port that are listened on.
     pub listening: Vec<String>,
     /// Servers that are forwarded to.

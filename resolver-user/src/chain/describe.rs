@@ -227,6 +227,8 @@ impl<'a> View<'a> {
                 signs,
             });
         }
+        // Those that are to sign keys first.
+        report.dnskey.sort_by_key(|key| key.role == "ZSK");
         report.dnskey_signatures = self.signatures(set);
     }
 

@@ -63,6 +63,9 @@ impl Out {
                 self.ds("DS    ", record);
             }
             self.signatures(1, &ds.signatures);
+            if ds.signatures.is_empty() {
+                self.line(1, format_args!("no RRSIG for {} DS", zone.zone));
+            }
         }
         if let Some(proof) = &zone.ds_denial {
             self.proof(proof);
@@ -74,6 +77,9 @@ impl Out {
             self.key(key);
         }
         self.signatures(1, &zone.dnskey_signatures);
+        if zone.dnskey_signatures.is_empty() && !zone.dnskey.is_empty() {
+            self.line(1, format_args!("no RRSIG for {} DNSKEY", zone.zone));
+        }
         for failure in &zone.failures {
             self.line(1, format_args!("{failure}"));
         }
@@ -139,13 +145,16 @@ impl Out {
                 }
                 _ => String::new(),
             };
-            let types = record.types.join(" ");
+            let types = if record.types.is_empty() { "no types".to_owned() } else { record.types.join(" ") };
             let (rtype, owner, next) = (record.rtype, &record.owner, &record.next);
             self.line(1, format_args!("{rtype}  {owner} to {next}  {types}{parameters}"));
             for shown in &record.shows {
                 self.line(2, format_args!("{shown}"));
             }
             self.signatures(2, &record.signatures);
+            if record.signatures.is_empty() {
+                self.line(2, format_args!("no RRSIG"));
+            }
         }
         if let Some(soa) = &proof.soa {
             self.set(soa);

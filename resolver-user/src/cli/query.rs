@@ -155,8 +155,10 @@ fn listens_on(daemon: &StatusReport, server: SocketAddr) -> bool {
 /// What AD, RCODE and extended errors say of the answer. `daemon`: it is the daemon's.
 fn status(message: &Message, errors: &[(u16, String)], daemon: Option<&StatusReport>) -> &'static str {
     let has = |codes: &[u16]| errors.iter().any(|(code, _)| codes.contains(code));
+    if message.header.flags.authentic_data {
+        return "secure";
+    }
     match message.rcode() {
-        _ if message.header.flags.authentic_data => "secure",
         RCode::SERVFAIL if has(&[6, 7, 8, 9, 10, 11, 12, 25]) => "bogus",
         RCode::SERVFAIL if has(&[5, 27]) => "indeterminate",
         RCode::NOERROR | RCode::NXDOMAIN | RCode::YXDOMAIN if has(&[5]) => "indeterminate",

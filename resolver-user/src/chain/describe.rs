@@ -42,12 +42,17 @@ pub fn report(walked: &Walked, now: Now) -> ChainReport {
     }
 }
 
-/// The name that an exchange was to say more about as the start of a zone. The first exchange is the question itself, and
-/// counts if it got what a validation would have asked for.
+/// The name that an exchange was to say more about as the start of a zone. The question itself counts only if it is for
+/// keys, which its own validation then uses; a DS set that was asked for is an answer.
 fn zone_asked_about((index, exchange): (usize, &Exchange)) -> Option<Name> {
     let Question { qname, qtype } = &exchange.question;
-    let got = || exchange.reply.as_ref().is_ok_and(|reply| find(reply, qname, *qtype).is_some());
-    (matches!(*qtype, RecordType::DS | RecordType::DNSKEY) && (index > 0 || got())).then(|| qname.clone())
+    let got_keys = || exchange.reply.as_ref().is_ok_and(|reply| find(reply, qname, RecordType::DNSKEY).is_some());
+    let asked = match *qtype {
+        RecordType::DS => index > 0,
+        RecordType::DNSKEY => index > 0 || got_keys(),
+        _ => false,
+    };
+    asked.then(|| qname.clone())
 }
 
 fn query(exchange: &Exchange) -> QueryReport {

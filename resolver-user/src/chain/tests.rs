@@ -259,6 +259,21 @@ fn a_broken_signature_says_how_and_the_extended_error_follows() {
 }
 
 #[test]
+fn a_ds_or_key_set_that_was_asked_for_is_told_as_an_answer() {
+    let world = world(Denies::Nsec);
+    for (qtype, expected) in [
+        (RecordType::DS, &[". secure", "org. secure"][..]),
+        (RecordType::DNSKEY, &[". secure", "org. secure", "example.org. secure"]),
+    ] {
+        world.cache.clear();
+        let report = walk(&world, "example.org", qtype);
+        assert_eq!(zones(&report), expected);
+        assert_eq!((&*report.answers[0].sets[0].rtype, report.answers.len()), (&*qtype.to_string(), 1));
+        assert_eq!(report.verdict.status, "secure");
+    }
+}
+
+#[test]
 fn a_ds_that_matches_nothing_leaves_its_zone_unproven() {
     let mut world = world(Denies::Nsec);
     world.zone("org").sets.get_mut(&(name("example.org"), RecordType::DS)).unwrap()[0][9] ^= 1;

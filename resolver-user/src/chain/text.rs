@@ -92,9 +92,9 @@ impl Out {
 
     fn key(&mut self, key: &KeyReport) {
         let vouched = if key.vouched { ", vouched for" } else { "" };
-        let signs = if key.signs.is_empty() { String::new() } else { format!(": signs {}", key.signs.join(", ")) };
+        let signs = if key.signs.is_empty() { "nothing seen".to_owned() } else { key.signs.join(", ") };
         let (algorithm, role) = (named(key.algorithm), key.role);
-        let state = format!("{}{vouched}{signs}", key.state);
+        let state = format!("{}{vouched}: signs {signs}", key.state);
         self.line(1, format_args!("DNSKEY  {:>5}  {algorithm}  {} bits  {role}  {state}", key.key_tag, key.bits));
     }
 

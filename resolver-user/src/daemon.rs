@@ -28,7 +28,7 @@ use crate::metrics::Metrics;
 use crate::publish::{AttachMode, FastPath, FastPathConfig, FastPathError, Publisher};
 use crate::resolve::{Resolver, Trust};
 use crate::upstream::Forwarder;
-use crate::validator::{ProvenStatus, TrustAnchors, WorkLimits, ZoneCache};
+use crate::validator::{DenialCache, ProvenStatus, TrustAnchors, WorkLimits, ZoneCache};
 
 /// Longest time that queries in progress get at the end.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
@@ -36,6 +36,8 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 const OPEN_FILES_MIN: u64 = 8192;
 /// Zones whose keys, or whose lack of them, are remembered.
 const ZONES_MAX: usize = 10_000;
+/// Denial records that are kept to answer from: about 10 MiB.
+const DENIALS_MAX: usize = 20_000;
 
 /// The XDP program that was built with us, as an ELF object; none in a plain `cargo build`.
 pub const BPF_OBJECT: Option<&[u8]> = include!(concat!(env!("OUT_DIR"), "/bpf_object.rs"));
@@ -152,6 +154,7 @@ fn resolver(
     let trust = config.anchors.clone().map(|anchors| Trust {
         anchors: Arc::new(TrustAnchors::new(anchors)),
         zones: Arc::new(ZoneCache::new(ZONES_MAX)),
+        denials: DenialCache::new(DENIALS_MAX),
         limits: WorkLimits::DEFAULT,
     });
     Resolver {

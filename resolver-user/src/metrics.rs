@@ -79,6 +79,8 @@ metrics! {
     sub_queries,
     /// Such fetches that were answered by an earlier or running one.
     sub_queries_merged,
+    /// Searches that earlier denials answered (RFC 8198).
+    denials_from_cache,
     /// Outcomes found secure.
     outcomes_secure,
     /// Outcomes proven insecure.

@@ -22,8 +22,8 @@ use crate::metrics::Metrics;
 use crate::publish::{Publication, Publisher};
 use crate::upstream::{Forwarder, UpstreamError};
 use crate::validator::{
-    FetchFailure, IndeterminateReason, ProvenStatus, Step, TrustAnchors, Validation, Verdict, WorkBudget, WorkLimits,
-    ZoneCache,
+    DenialCache, FetchFailure, IndeterminateReason, ProvenStatus, Step, TrustAnchors, Validated, Validation, Verdict,
+    WorkBudget, WorkLimits, ZoneCache,
 };
 use crate::wire::{Name, Question, RCode, RecordType, Response, Soa};
 
@@ -70,6 +70,8 @@ pub struct Trust {
     pub anchors: Arc<TrustAnchors>,
     /// Zones whose keys, or whose lack of them, are proven.
     pub zones: Arc<ZoneCache>,
+    /// Denial records that were proven.
+    pub denials: DenialCache,
     /// Work that one query may cause.
     pub limits: WorkLimits,
 }
@@ -151,6 +153,10 @@ impl Resolver {
 
     /// Asks upstream, validates, and says what came of it and for how many seconds that may be kept.
     async fn resolve(self: &Arc<Self>, question: &Question) -> (Outcome, u32) {
+        if let Some(known) = self.known_denial(question) {
+            let ttl_s = known.ttl_s();
+            return (Outcome::Proven(known), ttl_s);
+        }
         let response = match self.upstream.fetch(question).await {
             Ok(response) => Arc::new(response),
             Err(error) => {
@@ -165,6 +171,7 @@ impl Resolver {
         };
         match self.validate(trust, question, &response).await {
             Verdict::Proven(validated) => {
+                trust.denials.learn(&validated, self.clock.now());
                 let ttl_s = validated.ttl_s().min(ANSWER_TTL_S_MAX);
                 (Outcome::Proven(validated), ttl_s)
             }
@@ -175,6 +182,13 @@ impl Resolver {
             }
             Verdict::Indeterminate(reason) => (Outcome::Failed(reason, Some(response)), FAILURE_TTL_S),
         }
+    }
+
+    /// The denial of what earlier answers have proven not to exist (RFC 8198).
+    fn known_denial(&self, question: &Question) -> Option<Arc<Validated>> {
+        let known = self.trust.as_ref()?.denials.deny(question, self.clock.now())?;
+        self.metrics.denials_from_cache.add_one();
+        Some(known)
     }
 
     /// Judges a response, fetching what the validator asks for. All of it is paid from one budget.

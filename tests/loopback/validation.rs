@@ -68,6 +68,23 @@ fn proven_insecure_answers_are_given_without_ad() {
 }
 
 #[test]
+fn a_denial_answers_for_its_neighbours_without_asking_upstream() {
+    let (_upstream, daemon) = start();
+    let query = |qname: &str, qtype| TestQuery::new(qname, qtype).edns(1232, true);
+    let first = ask(daemon.address, &query("nx.example.", RecordType::A));
+    assert_eq!(first.rcode(), RCode::NXDOMAIN);
+    let sent = daemon.counter("upstream_udp");
+    for (qname, qtype) in [("nx.example.", RecordType::TXT), ("below.nx.example.", RecordType::A)] {
+        let denied = ask(daemon.address, &query(qname, qtype));
+        assert_eq!((denied.rcode(), denied.header.flags.authentic_data), (RCode::NXDOMAIN, true), "{qname} {qtype}");
+        assert_eq!(types(&denied.authority).first().map(String::as_str), Some("SOA"));
+    }
+    assert_eq!((daemon.counter("upstream_udp"), daemon.counter("denials_from_cache")), (sent, 2));
+    let there = ask(daemon.address, &query("www.example.", RecordType::A));
+    assert_eq!((there.rcode(), there.answer.is_empty()), (RCode::NOERROR, false));
+}
+
+#[test]
 fn denials_are_proven_and_the_proof_is_given_for_do() {
     let (_upstream, daemon) = start();
     for (qname, qtype, rcode) in

@@ -4,6 +4,7 @@
 //! reflector, taken in turns, so that a noisy machine disturbs both alike.
 //! Refuses to count a run in which sent, answered and sunk differ.
 
+use std::fmt;
 use std::process::Command;
 use std::time::Instant;
 
@@ -32,40 +33,31 @@ pub struct Load {
 }
 
 /// Rates of one load.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Rates {
     /// Frames per second through the program under test, one for each run.
     pub ours: Vec<f64>,
     /// Frames per second through the reflector, or the bare pass, one for each run.
     pub baseline: Vec<f64>,
+    /// Runs that do not count.
+    pub void_runs: usize,
 }
 
-/// Why a run is void.
+/// What was counted in a run that is void.
 #[derive(Clone, Copy, Debug)]
 pub struct VoidRun {
-    /// What the programs of the rig counted.
-    pub counted: BenchCounters,
-    /// What the program under test answered.
-    pub answered: u64,
+    /// Frames that the generator sent.
+    pub sent: u64,
+    /// Frames that the program at the other end answered, or saw if it was to pass them.
+    pub served: u64,
+    /// Frames that came back as they should, and, if none should, those that came back at all.
+    pub sunk: u64,
 }
 
-impl Rates {
-    /// Median of ours over the median of the baseline.
-    pub fn ratio(&self) -> f64 {
-        median(&self.ours) / median(&self.baseline)
+impl fmt::Display for VoidRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sent {}, served {}, sunk {}", self.sent, self.served, self.sunk)
     }
-
-    /// What an answer costs over the baseline, in nanoseconds.
-    pub fn added_ns(&self) -> f64 {
-        1e9 / median(&self.ours) - 1e9 / median(&self.baseline)
-    }
-}
-
-/// The median.
-pub fn median(values: &[f64]) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 /// Moves this thread into a network namespace of its own with a veth pair, and to one CPU.
@@ -77,7 +69,10 @@ pub fn enter(cpu: usize) {
     cpus.set(cpu).expect("a CPU");
     sched_setaffinity(Pid::from_raw(0), &cpus).expect("move to the CPU");
     unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace");
-    for command in ["link add kdev-gen type veth peer name kdev-sut", "link set kdev-gen up", "link set kdev-sut up"] {
+    // No IPv6 of its own, lest the kernel's neighbour discovery is counted among the frames of a run.
+    let link = "link add kdev-gen type veth peer name kdev-sut";
+    let [gen_quiet, sut_quiet] = INTERFACES.map(|name| format!("link set {name} addrgenmode none up"));
+    for command in [link, &gen_quiet, &sut_quiet] {
         let status = Command::new("ip").args(command.split(' ')).status().expect("run ip");
         assert!(status.success(), "ip {command}");
     }
@@ -88,12 +83,12 @@ pub fn enter(cpu: usize) {
 pub struct Rig {
     /// The program under test.
     pub kernel: Kernel,
+    /// What was measured so far.
+    pub rates: Rates,
     bench: Ebpf,
     frame: Vec<u8>,
     is_answered: bool,
     generator_index: u32,
-    /// What the program under test had answered when the run began.
-    answered_before: u64,
     // They keep the memory mapped for as long as the programs run.
     _maps: [MappedMap; 2],
 }
@@ -146,79 +141,99 @@ impl Rig {
         frame.resize(frame.len().next_multiple_of(8), 0);
         Self {
             kernel,
+            rates: Rates::default(),
             bench,
             frame,
             is_answered: load.is_answered,
             generator_index,
-            answered_before: 0,
             _maps: [queries, sequence],
         }
     }
 
-    /// Takes `runs` pairs of runs of `frames` frames each.
+    /// Takes `runs` pairs of runs of `frames` frames each, into [`Rig::rates`].
     ///
     /// # Errors
-    /// When frames were lost or wrongly answered.
-    pub fn measure(&mut self, runs: usize, frames: u32) -> Result<Rates, VoidRun> {
-        let mut rates = Rates { ours: Vec::new(), baseline: Vec::new() };
+    /// When frames were lost or wrongly answered in too many runs in a row.
+    pub fn measure(&mut self, runs: usize, frames: u32) -> Result<(), VoidRun> {
         for _ in 0..runs {
-            rates.baseline.push(self.retry(|rig| rig.run_baseline(frames))?);
-            rates.ours.push(self.retry(|rig| rig.run_ours(frames))?);
+            let baseline = self.retry(|rig| rig.run_baseline(frames))?;
+            let ours = self.retry(|rig| rig.run_ours(frames))?;
+            self.rates.baseline.push(baseline);
+            self.rates.ours.push(ours);
         }
-        Ok(rates)
+        Ok(())
     }
 
     /// Takes a run again when it is void: another task on the core makes a ring of 256 frames overflow.
     fn retry(&mut self, run: impl Fn(&mut Self) -> Result<f64, VoidRun>) -> Result<f64, VoidRun> {
-        let mut result = run(self);
-        for _ in 0..VOID_RUNS_MAX {
-            if result.is_ok() {
-                break;
+        let mut void_in_a_row = 0;
+        loop {
+            match run(self) {
+                Err(void) => {
+                    self.rates.void_runs += 1;
+                    void_in_a_row += 1;
+                    if void_in_a_row == VOID_RUNS_MAX {
+                        return Err(void);
+                    }
+                }
+                rate => return rate,
             }
-            result = run(self);
         }
-        result
     }
 
     /// One run through the reflector, or the bare pass.
     fn run_baseline(&mut self, frames: u32) -> Result<f64, VoidRun> {
         let name = if self.is_answered { "reflect" } else { "pass" };
         let link = program(&mut self.bench, name).attach("kdev-sut", XdpMode::Driver).expect("attach the baseline");
-        let (rate, counted) = self.run(frames);
+        let run = self.run(frames);
         program(&mut self.bench, name).detach(link).expect("detach the baseline");
-        let frames = u64::from(frames);
-        let wanted = if self.is_answered { frames } else { 0 };
-        let is_whole = counted.sent == frames && counted.reflected == wanted && counted.queries == wanted;
-        if is_whole { Ok(rate) } else { Err(VoidRun { counted, answered: 0 }) }
+        // The bare pass counts nothing: that none came back is all that is known.
+        let served = if self.is_answered { run.counted.reflected } else { run.counted.sent };
+        self.judge(frames, &run, served, run.counted.queries)
     }
 
     /// One run through the program under test.
     fn run_ours(&mut self, frames: u32) -> Result<f64, VoidRun> {
         let link = program(&mut self.kernel.ebpf, "resolver").attach("kdev-sut", XdpMode::Driver).expect("attach ours");
-        let (rate, counted) = self.run(frames);
+        let run = self.run(frames);
         program(&mut self.kernel.ebpf, "resolver").detach(link).expect("detach ours");
-        let answered = self.kernel.counters().answered() - self.answered_before;
+        let served = if self.is_answered { run.answered } else { run.seen - run.answered };
+        self.judge(frames, &run, served, run.counted.noerror)
+    }
+
+    /// Holds the counts of a run against each other.
+    fn judge(&self, frames: u32, run: &Run, served: u64, sunk: u64) -> Result<f64, VoidRun> {
+        let counted = run.counted;
+        let back = counted.noerror + counted.nxdomain + counted.other_rcode + counted.queries + counted.other;
         let frames = u64::from(frames);
         let wanted = if self.is_answered { frames } else { 0 };
-        let is_whole = counted.sent == frames && answered == wanted && counted.noerror == wanted;
-        if is_whole { Ok(rate) } else { Err(VoidRun { counted, answered }) }
+        let is_whole = counted.sent == frames && served == frames && sunk == wanted && back == wanted;
+        if is_whole {
+            Ok(run.rate)
+        } else {
+            Err(VoidRun { sent: counted.sent, served, sunk: if self.is_answered { sunk } else { back } })
+        }
     }
 
     /// Sends `frames` frames, after as many as it takes to warm up, and gives the rate and what was counted.
-    fn run(&mut self, frames: u32) -> (f64, BenchCounters) {
-        self.send(20_000);
-        self.answered_before = self.kernel.counters().answered();
-        let before = self.counted();
+    fn run(&mut self, frames: u32) -> Run {
+        self.send(WARM_UP_FRAMES);
+        let (served_before, before) = (self.kernel.counters(), self.counted());
         let start = Instant::now();
         self.send(frames);
         let elapsed = start.elapsed();
-        let after = self.counted();
+        let (served, after) = (self.kernel.counters(), self.counted());
         let mut counted = [0u64; 7];
         let (after, before): ([u64; 7], [u64; 7]) = (bytemuck::must_cast(after), bytemuck::must_cast(before));
         for (i, count) in counted.iter_mut().enumerate() {
             *count = after[i] - before[i];
         }
-        (f64::from(frames) / elapsed.as_secs_f64(), bytemuck::must_cast(counted))
+        Run {
+            rate: f64::from(frames) / elapsed.as_secs_f64(),
+            counted: bytemuck::must_cast(counted),
+            answered: served.answered() - served_before.answered(),
+            seen: served.frames() - served_before.frames(),
+        }
     }
 
     /// Runs the generator.
@@ -247,5 +262,21 @@ impl Rig {
     }
 }
 
+/// One run.
+struct Run {
+    /// Frames per second.
+    rate: f64,
+    /// What the programs of the rig counted.
+    counted: BenchCounters,
+    /// What the program under test answered.
+    answered: u64,
+    /// What the program under test saw.
+    seen: u64,
+}
+
+/// The generator's end of the veth pair and the other.
+const INTERFACES: [&str; 2] = ["kdev-gen", "kdev-sut"];
 /// Void runs in a row after which a load is given up.
-const VOID_RUNS_MAX: usize = 4;
+const VOID_RUNS_MAX: usize = 8;
+/// Frames sent before a run, which do not count.
+const WARM_UP_FRAMES: u32 = 20_000;

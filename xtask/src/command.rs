@@ -121,6 +121,12 @@ pub enum Failure {
         /// Each of them.
         broken: Vec<String>,
     },
+    /// A rig lost frames in too many runs.
+    #[error("cases with nothing but void runs:{}", indented(&cases.join("\n")))]
+    CasesVoid {
+        /// Their names.
+        cases: Vec<String>,
+    },
     /// Tests failed, or a tier did not run.
     #[error("tests failed{}", indented(&broken.join("\n")))]
     TestsFailed {

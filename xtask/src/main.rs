@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{build, demo, lab, lint, setup, test};
+use xtask::{bench, build, demo, lab, lint, setup, test};
 
 /// Command line of `cargo xtask`.
 #[derive(Parser)]
@@ -25,6 +25,9 @@ enum Verb {
     Lab(lab::Action),
     /// Do the main job on real packets in the lab, and check every expectation
     Demo(demo::Options),
+    /// Measure, against a baseline in the same run
+    #[command(subcommand)]
+    Bench(bench::Rig),
     /// Check formatting, lints, documentation and the architecture rules
     Lint,
     /// Run every tier of tests, or one
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Verb::Build => build::run().map(|_| ()),
         Verb::Lab(action) => lab::run(action),
         Verb::Demo(options) => demo::run(&options),
+        Verb::Bench(rig) => bench::run(&rig),
         Verb::Lint => lint::run(),
         Verb::Test(options) => test::run(&options),
     };

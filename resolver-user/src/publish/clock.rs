@@ -73,7 +73,8 @@ impl KernelClock {
     /// What [`resolver_ebpf::abi::Settings::boot_offset_ns`] has to be now.
     ///
     /// One jiffy is added, since the sample may have been taken anywhere in one: the kernel half's time is then ahead of
-    /// ours by up to two jiffies, and never behind. So no TTL of XDP is higher than the daemon's, nor served any longer.
+    /// ours by up to two jiffies, and behind only where a timer tick comes late. So no TTL of XDP is higher than the
+    /// daemon's, nor served any longer, but for such a delay.
     ///
     /// # Errors
     /// `Run` or `Read`.

@@ -42,7 +42,7 @@ pub(crate) mod tests;
 
 pub use anchor::{AnchorError, DsAnchor, TrustAnchors};
 pub use budget::{BudgetItem, WorkBudget, WorkLimits};
-pub use denial::{DenialFacts, Nsec3Facts, Relation, Role};
+pub use denial::{DenialCache, DenialFacts, Nsec3Facts, Relation, Role};
 pub use describe::{DsFacts, DsOutcome, KeyFacts, SignatureOutcome, Standing, check_signature, describe_denial};
 pub use status::{
     BogusReason, FetchFailure, IndeterminateReason, InsecureReason, ProvenStatus, Step, Validated, Verdict,

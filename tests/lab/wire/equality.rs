@@ -112,8 +112,9 @@ fn with_mixed_case(query: &TestQuery) -> TestQuery {
 fn assert_same(query: &TestQuery, ipv6: bool, by_xdp: &Normal, by_daemon: &Normal) {
     let version = if ipv6 { 6 } else { 4 };
     assert_eq!(by_xdp.message, by_daemon.message, "{query:?} over IPv{version}");
+    // A second may end between the two; and where a timer tick comes late, XDP sees it end a little later.
     for (xdp, daemon) in by_xdp.ttls_s.iter().zip(&by_daemon.ttls_s) {
-        assert!(daemon >= xdp && daemon - xdp <= 1, "{query:?}: TTL {xdp} from XDP, {daemon} from the daemon before");
+        assert!(xdp.abs_diff(*daemon) <= 1, "{query:?}: TTL {xdp} from XDP, {daemon} from the daemon before");
     }
 }
 

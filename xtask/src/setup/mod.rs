@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use crate::command::{Failure, Tool};
 pub use compiler::BpfCompiler;
+pub use linker::VERSION as BPF_LINKER_VERSION;
 pub use rights::{Rights, require_root};
 
 /// What builds the BPF half.

@@ -5,6 +5,7 @@
 //! them, and where both came along each is tried.
 
 mod bitmap;
+mod cache;
 mod describe;
 mod nsec;
 mod nsec3;
@@ -13,6 +14,7 @@ use super::{BudgetItem, WorkBudget};
 use crate::wire::{Name, RecordType, RrSet};
 
 pub(super) use bitmap::TypeBitmap;
+pub use cache::DenialCache;
 pub(super) use describe::describe;
 pub use describe::{DenialFacts, Nsec3Facts, Relation, Role};
 use nsec::Nsec;

@@ -190,7 +190,7 @@ fn absent(opt_out: bool) -> Denial {
 }
 
 /// The hash of a name (RFC 5155 §5).
-fn hash_name(name: &Name, iterations: u16, salt: &[u8]) -> Hash {
+pub(super) fn hash_name(name: &Name, iterations: u16, salt: &[u8]) -> Hash {
     let mut input = name.canonical_wire().into_vec();
     let mut hash = [0; HASH_LEN];
     for _ in 0..=iterations {

@@ -1,5 +1,6 @@
 //! Claims about whole validations, in a world of zones that are signed in memory. No network, no clock.
 
+mod aggressive;
 mod answers;
 mod chain;
 mod changes;

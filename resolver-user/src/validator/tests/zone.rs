@@ -7,7 +7,7 @@ use super::{NOW_S, name};
 use crate::wire::{Name, Question, RCode, RecordType, Response, RrSet};
 
 /// How a zone denies.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denies {
     Nsec,
     Nsec3 {

@@ -1,0 +1,164 @@
+//! Rig 1 for `cargo xtask bench fastpath`: `fastpath-rig RUNS [CASE…]`, as root.
+//!
+//! Out: for each case one line of JSON, a [`Measured`]. A case is chosen by its name or by how it begins.
+
+use std::process::ExitCode;
+
+use resolver_ebpf::host::OwnedStore;
+use resolver_ebpf::host::message::{ClientOpt, ClientQuery};
+use resolver_ebpf::host::records::{NOW_BOOT_NS, Record, name_of_len, set_listeners, wire_name};
+use resolver_tests::rig::{Load, Rig, enter};
+use xtask::bench::report::Measured;
+
+/// A case of the rig.
+#[derive(Clone, Copy)]
+struct Case {
+    /// Stable: figures of different days are compared by it.
+    name: &'static str,
+    /// Names that are published, and asked for in turn.
+    names: usize,
+    /// Length of the one name in wire form, where that is the point.
+    name_len: Option<usize>,
+    dnssec_ok: bool,
+    over_v6: bool,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    /// Asks for what is published, each name as often as any other.
+    Hit,
+    /// Asks for what is published, the k-th name with a share of 1/k.
+    Zipf,
+    /// Asks for what is not published.
+    Miss,
+    /// Sends to an address that is not ours.
+    Foreign,
+}
+
+/// A case over IPv4 with DO=0.
+const fn hit(name: &'static str, names: usize) -> Case {
+    Case { name, names, name_len: None, dnssec_ok: false, over_v6: false, kind: Kind::Hit }
+}
+
+/// A case with one name of a length.
+const fn long(name: &'static str, len: usize) -> Case {
+    Case { name_len: Some(len), ..hit(name, 1) }
+}
+
+const CASES: &[Case] = &[
+    hit("hot-do0-v4", 1),
+    Case { dnssec_ok: true, ..hit("hot-do1-v4", 1) },
+    Case { over_v6: true, ..hit("hot-do0-v6", 1) },
+    hit("10k-uniform-do0-v4", 10_000),
+    Case { dnssec_ok: true, ..hit("10k-uniform-do1-v4", 10_000) },
+    hit("100k-uniform-do0-v4", 100_000),
+    Case { dnssec_ok: true, ..hit("100k-uniform-do1-v4", 100_000) },
+    hit("1m-uniform-do0-v4", 1_000_000),
+    Case { kind: Kind::Zipf, ..hit("1m-zipf-do0-v4", 1_000_000) },
+    long("name-10-do0-v4", 10),
+    long("name-30-do0-v4", 30),
+    long("name-60-do0-v4", 60),
+    long("name-120-do0-v4", 120),
+    long("name-250-do0-v4", 250),
+    Case { kind: Kind::Miss, ..hit("miss-pass", 1) },
+    Case { kind: Kind::Foreign, ..hit("foreign-pass", 1) },
+];
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let Some(runs) = args.next().and_then(|runs| runs.parse().ok()) else {
+        eprintln!("usage: fastpath-rig RUNS [CASE…]");
+        return ExitCode::FAILURE;
+    };
+    let wanted: Vec<String> = args.collect();
+    if let Some(unknown) = wanted.iter().find(|wanted| !CASES.iter().any(|case| case.name.starts_with(*wanted))) {
+        eprintln!("no case {unknown}; there are:");
+        CASES.iter().for_each(|case| eprintln!("    {}", case.name));
+        return ExitCode::FAILURE;
+    }
+    enter(0);
+    for case in CASES.iter().filter(|case| wanted.is_empty() || wanted.iter().any(|name| case.name.starts_with(name))) {
+        println!("{}", serde_json::to_string(&measure(case, runs)).expect("plain data"));
+    }
+    ExitCode::SUCCESS
+}
+
+/// Measures a case.
+fn measure(case: &Case, runs: usize) -> Measured {
+    let load = load(case);
+    let (metric, baseline_name) =
+        if load.is_answered { ("answers_per_s", "reflector") } else { ("passes_per_s", "bare-pass") };
+    let mut rig = Rig::new(&load);
+    let given_up = rig.measure(runs, FRAMES_PER_RUN).err();
+    Measured {
+        case: case.name.to_owned(),
+        metric: metric.to_owned(),
+        ours_per_s: rig.rates.ours,
+        baseline_name: baseline_name.to_owned(),
+        baseline_per_s: rig.rates.baseline,
+        void_runs: rig.rates.void_runs,
+        given_up: given_up.map(|void| void.to_string()),
+    }
+}
+
+/// Publishes and asks what a case says.
+fn load(case: &Case) -> Load {
+    let bucket_bits = (case.names.next_power_of_two().trailing_zeros()).saturating_sub(1).max(4);
+    // A slot of these records, whose names are short where they are many, takes at most so many lines.
+    let lines = if case.dnssec_ok { 4 } else { 2 };
+    let mut store = OwnedStore::new(bucket_bits, case.names * lines / 990 + 1, NOW_BOOT_NS);
+    set_listeners(&mut store.settings);
+    let mut frames = Vec::new();
+    for i in 0..case.names {
+        let name = case.name_len.map_or_else(|| wire_name(&format!("n{i:06x}.example.com")), name_of_len);
+        let asked = match case.kind {
+            Kind::Miss => wire_name(&format!("m{i:06x}.example.com")),
+            Kind::Hit | Kind::Zipf | Kind::Foreign => name.clone(),
+        };
+        // A full bucket leaves an answer unpublished, as in the daemon; it is not asked for.
+        if store.publish(&record(&name, i, case.dnssec_ok).answer()).is_ok() {
+            let opt = Some(ClientOpt::new(1232, case.dnssec_ok));
+            frames.push(ClientQuery { opt, over_v6: case.over_v6, ..ClientQuery::new(&asked, 1) }.frame());
+        }
+    }
+    if matches!(case.kind, Kind::Foreign) {
+        // To a neighbour's address, with the header's checksum kept whole.
+        frames[0][33] = frames[0][33].wrapping_add(1);
+        frames[0][25] = frames[0][25].wrapping_sub(1);
+    }
+    let sequence = sequence(case.kind, frames.len());
+    let is_answered = matches!(case.kind, Kind::Hit | Kind::Zipf);
+    Load { store, frames, sequence, is_answered }
+}
+
+/// The address of name `i`, with its signature for DO=1.
+fn record(name: &[u8], i: usize, dnssec_ok: bool) -> Record {
+    let mut record = Record::new(name, 1).with(1, &[10, (i >> 16) as u8, (i >> 8) as u8, i as u8]);
+    record.dnssec_ok = dnssec_ok;
+    if dnssec_ok {
+        // An RRSIG with an ECDSA P-256 signature: 18 bytes, the signer's name, 64 bytes.
+        record = record.with(46, &(0..95).map(|byte| byte ^ i as u8).collect::<Vec<u8>>());
+    }
+    record
+}
+
+/// A sequence of 2^20 turns, the same each time.
+fn sequence(kind: Kind, names: usize) -> Vec<u32> {
+    let mut random = 0x0123_4567_89ab_cdefu64;
+    let mut next = || {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        (random >> 11) as f64 / (1u64 << 53) as f64
+    };
+    // Zipf with exponent 1: the share of the first k names is ln k / ln n, near enough.
+    let draw = |u: f64| match kind {
+        Kind::Zipf => ((names as f64).powf(u) as usize).saturating_sub(1),
+        Kind::Hit | Kind::Miss | Kind::Foreign => (u * names as f64) as usize,
+    };
+    (0..1 << 20).map(|_| draw(next()).min(names - 1) as u32).collect()
+}
+
+/// Frames of a run: half a second's worth or more, beside which the turns of a scheduler are small.
+const FRAMES_PER_RUN: u32 = 2_000_000;

@@ -17,27 +17,29 @@ use tracing::{info, warn};
 
 use crate::answer::Form;
 use crate::cache::{AnswerCache, CachedAnswer, InFlight, Outcome, ResponseCache};
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, XdpMode};
-use crate::control::report::{CachedEntry, FastPathEntry, FlushReport, ServerStatus, StatusReport};
+use crate::control::report::{
+    CachedEntry, FastPathEntry, FlushReport, NegativeAnchorEntry, ServerStatus, StatusReport,
+};
 use crate::control::{ControlError, ControlService, bind_control, serve_control};
 use crate::listener::{
     Listen, ListenError, Shared, bind_tcp, bind_udp, listen_addresses, serve_tcp, serve_udp, xdp_interfaces,
 };
 use crate::metrics::Metrics;
 use crate::publish::{AttachMode, FastPath, FastPathConfig, FastPathError, Publisher};
-use crate::resolve::{Resolver, Trust};
+use crate::resolve::Resolver;
+use crate::trust::{NegativeAnchor, NegativeAnchorError, Timestamp, TimestampError, Trust, TrustChange};
 use crate::upstream::Forwarder;
-use crate::validator::{DenialCache, ProvenStatus, TrustAnchors, WorkLimits, ZoneCache};
+use crate::validator::ProvenStatus;
+use crate::wire::Name;
 
 /// Longest time that queries in progress get at the end.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 /// Open files that queries in progress and connections may need: a socket for the first try of each, and some more.
 const OPEN_FILES_MIN: u64 = 8192;
-/// Zones whose keys, or whose lack of them, are remembered.
-const ZONES_MAX: usize = 10_000;
-/// Denial records that are kept to answer from: about 10 MiB.
-const DENIALS_MAX: usize = 20_000;
+/// How often the clock is looked at for what ends or begins with time.
+const TRUST_PERIOD: Duration = Duration::from_secs(1);
 
 /// The XDP program that was built with us, as an ELF object; none in a plain `cargo build`.
 pub const BPF_OBJECT: Option<&[u8]> = include!(concat!(env!("OUT_DIR"), "/bpf_object.rs"));
@@ -59,6 +61,9 @@ pub enum DaemonError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The timestamp file.
+    #[error(transparent)]
+    Timestamp(#[from] TimestampError),
     /// The runtime, or its signal handlers.
     #[error("cannot start the runtime: {source}")]
     Runtime {
@@ -117,11 +122,12 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
     let tcp = addresses.iter().map(|&address| bind_tcp(address)).collect::<Result<Vec<_>, _>>()?;
     let each_thread = addresses.iter().flat_map(|&address| std::iter::repeat_n(address, config.threads));
     let udp = each_thread.map(bind_udp).collect::<Result<Vec<_>, _>>()?;
+    let trust = trust(&config)?;
     let fast_path = start_fast_path(&config, &listen, &addresses)?;
     let publisher = fast_path.as_ref().map(|fast_path| Arc::new(fast_path.publisher()));
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
     let metrics = Arc::new(Metrics::default());
-    let resolver = Arc::new(resolver(&config, publisher, Arc::clone(&metrics), tracker.clone()));
+    let resolver = Arc::new(resolver(&config, trust, publisher, Arc::clone(&metrics), tracker.clone()));
     let shared = Arc::new(Shared::new(Arc::clone(&resolver), metrics, tracker.clone(), stop.clone()));
     for socket in udp {
         tracker.spawn(serve_udp(socket, Arc::clone(&shared)));
@@ -130,6 +136,7 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
         tracker.spawn(serve_tcp(socket, Arc::clone(&shared)));
     }
     log_start(&config, &addresses);
+    tracker.spawn(keep_trust(Arc::clone(&resolver), stop.clone()));
     let daemon = Arc::new(Daemon { config, addresses, resolver, started: Instant::now() });
     tracker.spawn(serve_control(control, daemon, tracker.clone(), stop.clone()));
     let signal = stop_signal.wait().await;
@@ -145,18 +152,53 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
     Ok(())
 }
 
+/// What validation starts from, as configured.
+fn trust(config: &Config) -> Result<Option<Trust>, TimestampError> {
+    let Some(dnssec) = config.dnssec.clone() else { return Ok(None) };
+    let timestamp = dnssec.timestamp.as_deref().map(Timestamp::open).transpose()?;
+    let now = SystemClock.now();
+    if let Some(timestamp) = timestamp.as_ref().filter(|timestamp| timestamp.is_past(now)) {
+        timestamp.touch(now)?;
+    }
+    let trust = Trust::new(dnssec.anchors, dnssec.negative_anchors, dnssec.policy, timestamp, now);
+    if trust.awaits_clock() {
+        warn!("the clock is behind the dnssec-timestamp file: signature times are not checked until it is set");
+    }
+    Ok(Some(trust))
+}
+
+/// Ends negative anchors when their time is over, and begins to check signature times when the clock is set.
+async fn keep_trust(resolver: Arc<Resolver>, stop: CancellationToken) {
+    let Some(trust) = &resolver.trust else { return };
+    let mut period = tokio::time::interval(TRUST_PERIOD);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = period.tick() => {}
+        }
+        let (changes, touched) = trust.look_at_clock(resolver.clock.now());
+        if let Err(error) = touched {
+            warn!(%error, "the next start will trust an older time");
+        }
+        for change in &changes {
+            match change {
+                TrustChange::NegativeAnchorEnded(name) => info!(%name, "negative anchor ended"),
+                TrustChange::TimeChecksBegan => info!("the clock is set: signature times are checked from now on"),
+            }
+        }
+        if !changes.is_empty() {
+            tokio::task::block_in_place(|| resolver.forget_conclusions());
+        }
+    }
+}
+
 fn resolver(
     config: &Config,
+    trust: Option<Trust>,
     publisher: Option<Arc<Publisher>>,
     metrics: Arc<Metrics>,
     tracker: TaskTracker,
 ) -> Resolver {
-    let trust = config.anchors.clone().map(|anchors| Trust {
-        anchors: Arc::new(TrustAnchors::new(anchors)),
-        zones: Arc::new(ZoneCache::new(ZONES_MAX)),
-        denials: DenialCache::new(DENIALS_MAX),
-        limits: WorkLimits::DEFAULT,
-    });
     Resolver {
         cache: AnswerCache::new(config.cache_size),
         searches: Arc::new(InFlight::default()),
@@ -169,6 +211,8 @@ fn resolver(
         metrics,
         tracker,
         log_queries: config.log_queries,
+        log_dnssec: config.dnssec.as_ref().is_some_and(|dnssec| dnssec.log),
+        dnssec_debug: config.dnssec.as_ref().is_some_and(|dnssec| dnssec.debug),
     }
 }
 
@@ -244,7 +288,7 @@ fn log_start(config: &Config, addresses: &[SocketAddr]) {
         version = env!("CARGO_PKG_VERSION"),
         listening = join(addresses),
         servers = join(&config.servers),
-        dnssec = config.anchors.is_some(),
+        dnssec = config.dnssec.is_some(),
         threads = config.threads,
         "started"
     );
@@ -262,8 +306,8 @@ impl ControlService for Daemon {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             uptime_s: self.started.elapsed().as_secs(),
-            dnssec: self.config.anchors.is_some(),
-            trust_anchors: self.config.anchors.iter().flatten().map(config::anchor_text).collect(),
+            dnssec: self.config.dnssec.is_some(),
+            dnssec_options: self.dnssec_options(),
             listening: self.addresses.iter().map(SocketAddr::to_string).collect(),
             servers: servers.collect(),
             cache_entries: self.resolver.cache.len() as u64,
@@ -285,12 +329,51 @@ impl ControlService for Daemon {
         self.ask_publisher(Publisher::dump)
     }
 
+    fn negative_anchors(&self) -> Result<Vec<NegativeAnchorEntry>, String> {
+        let trust = self.resolver.trust.as_ref().ok_or("dnssec is off")?;
+        let anchors = trust.negative_anchors(self.resolver.clock.now()).into_iter();
+        let entry =
+            |anchor: NegativeAnchor| NegativeAnchorEntry { name: anchor.name.to_string(), left_s: anchor.left_s };
+        Ok(anchors.map(entry).collect())
+    }
+
+    fn add_negative_anchor(&self, name: &str, for_s: u64) -> Result<Vec<NegativeAnchorEntry>, String> {
+        let now = self.resolver.clock.now();
+        self.change_negative(name, |trust, name| trust.add_negative(name, for_s, now))
+    }
+
+    fn remove_negative_anchor(&self, name: &str) -> Result<Vec<NegativeAnchorEntry>, String> {
+        self.change_negative(name, |trust, name| trust.remove_negative(&name))
+    }
+
     fn fastpath_flush(&self) -> Option<FlushReport> {
         self.ask_publisher(Publisher::flush).map(|removed| FlushReport { removed: removed as u64 })
     }
 }
 
 impl Daemon {
+    /// The options that make others validate as we do now.
+    fn dnssec_options(&self) -> Vec<String> {
+        let (Some(config), Some(trust)) = (&self.config.dnssec, &self.resolver.trust) else { return Vec::new() };
+        let negative: Vec<Name> =
+            trust.negative_anchors(self.resolver.clock.now()).into_iter().map(|anchor| anchor.name).collect();
+        config::dnssec_options(&config.anchors, &negative, &trust.basis().policy)
+    }
+
+    /// Changes the negative anchors, forgets what was concluded before, and lists those that are left.
+    fn change_negative(
+        &self,
+        name: &str,
+        change: impl FnOnce(&Trust, Name) -> Result<(), NegativeAnchorError>,
+    ) -> Result<Vec<NegativeAnchorEntry>, String> {
+        let trust = self.resolver.trust.as_ref().ok_or("dnssec is off")?;
+        let name: Name = name.parse().map_err(|error| format!("domain \"{name}\": {error}"))?;
+        change(trust, name.clone()).map_err(|error| error.to_string())?;
+        tokio::task::block_in_place(|| self.resolver.forget_conclusions());
+        info!(%name, "negative anchors changed");
+        self.negative_anchors()
+    }
+
     /// Asks the publishing thread and waits for it, while other tasks go on elsewhere.
     fn ask_publisher<T>(&self, question: impl FnOnce(&Publisher) -> Option<T>) -> Option<T> {
         let publisher = self.resolver.publisher.as_ref()?;

@@ -5,6 +5,7 @@
 //! * [`listener`]: takes queries from clients and gives them their answers
 //! * [`cache`]: keeps answers, and lets identical misses share one search
 //! * [`upstream`]: asks other servers
+//! * [`trust`]: what validation starts from, and when that changes
 //! * [`validator`]: decides what may be believed
 //! * [`answer`]: the one place that sets AD, RCODE, TC and extended errors
 //! * [`publish`]: puts finished answers where XDP finds them
@@ -26,6 +27,7 @@ pub mod listener;
 pub mod metrics;
 pub mod publish;
 pub mod resolve;
+pub mod trust;
 pub mod upstream;
 pub mod validator;
 pub mod wire;

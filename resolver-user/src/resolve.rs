@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
-use tracing::info;
+use tracing::{error, info, warn};
 
 use crate::answer::{Failure, Form, Sent, write_answer, write_failure};
 use crate::cache::{
@@ -20,10 +20,10 @@ use crate::clock::Clock;
 use crate::listener::{Answered, ClientQuery, QueryBytes, QueryService, count_sent};
 use crate::metrics::Metrics;
 use crate::publish::{Publication, Publisher};
+use crate::trust::{Basis, Trust};
 use crate::upstream::{Forwarder, UpstreamError};
 use crate::validator::{
-    DenialCache, FetchFailure, IndeterminateReason, ProvenStatus, Step, TrustAnchors, Validated, Validation, Verdict,
-    WorkBudget, WorkLimits, ZoneCache,
+    ChainStep, FetchFailure, IndeterminateReason, ProvenStatus, Step, Validated, Validation, Verdict, WorkBudget,
 };
 use crate::wire::{Name, Question, RCode, RecordType, Response, Soa};
 
@@ -61,19 +61,17 @@ pub struct Resolver {
     pub tracker: TaskTracker,
     /// Whether each answer is logged.
     pub log_queries: bool,
+    /// Whether the chain of each validation is logged.
+    pub log_dnssec: bool,
+    /// Whether bogus data are given to every client, without AD, as if it had set CD.
+    pub dnssec_debug: bool,
 }
 
-/// What validation starts from.
+/// A publication, and the generation of the trust that it rests on.
 #[derive(Debug)]
-pub struct Trust {
-    /// The anchors.
-    pub anchors: Arc<TrustAnchors>,
-    /// Zones whose keys, or whose lack of them, are proven.
-    pub zones: Arc<ZoneCache>,
-    /// Denial records that were proven.
-    pub denials: DenialCache,
-    /// Work that one query may cause.
-    pub limits: WorkLimits,
+pub struct Offer {
+    publication: Publication,
+    trust_generation: u64,
 }
 
 /// Who had the answer, for the log.
@@ -85,12 +83,14 @@ enum Source {
 }
 
 impl QueryService for Resolver {
-    type Afterwork = Publication;
+    type Afterwork = Offer;
 
-    fn answer_now(&self, query: &ClientQuery<'_>, out: &mut Vec<u8>) -> Answered<Publication> {
+    fn answer_now(&self, query: &ClientQuery<'_>, out: &mut Vec<u8>) -> Answered<Offer> {
         let now_boot_ns = self.clock.now().boot_ns;
         let key = QuestionRef { qname_wire: query.qname_wire, qtype: query.qtype };
-        if let Some(answer) = self.cache.answer(key, now_boot_ns) {
+        if let Some(answer) = self.cache.answer(key, now_boot_ns)
+            && answer.trust_generation == self.trust_generation()
+        {
             self.metrics.cache_hits.add_one();
             let sent = self.write(query, &answer, now_boot_ns, out);
             self.log(query, &answer.outcome, sent, Source::Cache, Duration::ZERO);
@@ -106,7 +106,7 @@ impl QueryService for Resolver {
         Answered::Later
     }
 
-    async fn answer_later(self: Arc<Self>, query: QueryBytes) -> (Vec<u8>, Option<Publication>) {
+    async fn answer_later(self: Arc<Self>, query: QueryBytes) -> (Vec<u8>, Option<Offer>) {
         let started = Instant::now();
         let mut out = Vec::new();
         let Some(query) = query.query() else { return (out, None) };
@@ -123,11 +123,17 @@ impl QueryService for Resolver {
         (out, publication)
     }
 
-    fn after_sending(&self, publication: Publication) {
+    fn after_sending(&self, offer: Offer) {
         let Some(publisher) = &self.publisher else { return };
+        let Offer { publication, trust_generation } = offer;
         let published = Arc::clone(&publication.published);
         self.metrics.publications_offered.add_one();
-        if !publisher.offer(publication) {
+        // A change of trust withdraws what was published before it, so nothing that rests on the old one may come after.
+        let taken = match &self.trust {
+            Some(trust) => trust.if_current(trust_generation, || publisher.offer(publication)).unwrap_or(false),
+            None => publisher.offer(publication),
+        };
+        if !taken {
             self.metrics.publications_refused.add_one();
             published.store(false, Ordering::Relaxed);
         }
@@ -138,22 +144,46 @@ impl Resolver {
     /// Finds the answer to a question, or waits for whoever is already looking for it. The search is a task of its own:
     /// a client that goes away ends nobody's wait. None: the daemon is stopping, or the task failed.
     async fn find(self: &Arc<Self>, question: Question) -> (Option<Arc<CachedAnswer>>, Source) {
-        match self.searches.join(QuestionKey::new(&question)) {
-            Joined::Follower(receiver) => {
-                self.metrics.misses_merged.add_one();
-                (result(receiver).await, Source::Merged)
+        let asked_under = self.trust_generation();
+        // Bound: a search that began under an older trust is waited for once; the next one is of today's.
+        for _ in 0..2 {
+            match self.searches.join(QuestionKey::new(&question)) {
+                Joined::Follower(receiver) => {
+                    self.metrics.misses_merged.add_one();
+                    let found = result(receiver).await;
+                    if found.as_ref().is_none_or(|answer| answer.trust_generation >= asked_under) {
+                        return (found, Source::Merged);
+                    }
+                }
+                Joined::Leader(leader) => {
+                    let receiver = leader.follow();
+                    self.tracker.spawn(search(Arc::clone(self), question, leader));
+                    return (result(receiver).await, Source::Upstream);
+                }
             }
-            Joined::Leader(leader) => {
-                let receiver = leader.follow();
-                self.tracker.spawn(search(Arc::clone(self), question, leader));
-                (result(receiver).await, Source::Upstream)
-            }
+        }
+        (None, Source::Merged)
+    }
+
+    /// Generation of the trust that holds now; 0 if there is none.
+    fn trust_generation(&self) -> u64 {
+        self.trust.as_ref().map_or(0, Trust::generation)
+    }
+
+    /// Forgets every conclusion, here and in the kernel map, after the trust has changed. Conclusions of searches under way
+    /// carry their generation and are not used either.
+    pub fn forget_conclusions(&self) {
+        self.cache.clear();
+        if let Some(publisher) = &self.publisher
+            && publisher.flush().is_none()
+        {
+            error!("published answers could not be withdrawn from XDP after a change of trust");
         }
     }
 
     /// Asks upstream, validates, and says what came of it and for how many seconds that may be kept.
-    async fn resolve(self: &Arc<Self>, question: &Question) -> (Outcome, u32) {
-        if let Some(known) = self.known_denial(question) {
+    async fn resolve(self: &Arc<Self>, question: &Question, basis: Option<&Basis>) -> (Outcome, u32) {
+        if let Some(known) = basis.and_then(|basis| self.known_denial(basis, question)) {
             let ttl_s = known.ttl_s();
             return (Outcome::Proven(known), ttl_s);
         }
@@ -165,16 +195,17 @@ impl Resolver {
                 return (Outcome::Failed(reason, None), FAILURE_TTL_S);
             }
         };
-        let Some(trust) = &self.trust else {
+        let Some(basis) = basis else {
             let ttl_s = unchecked_ttl_s(&response);
             return (Outcome::Unchecked(response), ttl_s);
         };
-        match self.validate(trust, question, &response).await {
+        match self.validate(basis, question, &response).await {
             Verdict::Proven(validated) => {
-                trust.denials.learn(&validated, self.clock.now());
+                basis.denials.learn(&validated, self.clock.now());
                 let ttl_s = validated.ttl_s().min(ANSWER_TTL_S_MAX);
                 (Outcome::Proven(validated), ttl_s)
             }
+            Verdict::Unchecked { response, ttl_s } => (Outcome::Unchecked(response), ttl_s.min(ANSWER_TTL_S_MAX)),
             Verdict::Bogus(reason) => (Outcome::Bogus(reason, response), BOGUS_TTL_S),
             Verdict::Indeterminate(reason @ IndeterminateReason::Budget { .. }) => {
                 // As costly as bogus data, so remembered as long.
@@ -185,21 +216,24 @@ impl Resolver {
     }
 
     /// The denial of what earlier answers have proven not to exist (RFC 8198).
-    fn known_denial(&self, question: &Question) -> Option<Arc<Validated>> {
-        let known = self.trust.as_ref()?.denials.deny(question, self.clock.now())?;
+    fn known_denial(&self, basis: &Basis, question: &Question) -> Option<Arc<Validated>> {
+        let known = basis.denials.deny(question, &basis.anchors, self.clock.now())?;
         self.metrics.denials_from_cache.add_one();
         Some(known)
     }
 
     /// Judges a response, fetching what the validator asks for. All of it is paid from one budget.
-    async fn validate(self: &Arc<Self>, trust: &Trust, question: &Question, response: &Arc<Response>) -> Verdict {
-        let (anchors, zones) = (Arc::clone(&trust.anchors), Arc::clone(&trust.zones));
-        let mut validation = Validation::new(question.clone(), Arc::clone(response), anchors, zones);
-        let mut budget = WorkBudget::new(trust.limits);
+    async fn validate(self: &Arc<Self>, basis: &Basis, question: &Question, response: &Arc<Response>) -> Verdict {
+        let (anchors, zones) = (Arc::clone(&basis.anchors), Arc::clone(&basis.zones));
+        let mut validation = Validation::new(question.clone(), Arc::clone(response), anchors, zones, basis.policy);
+        let mut budget = WorkBudget::new(basis.policy.limits);
         // Bound: every round spends a sub-query of the budget.
         loop {
             match validation.advance(self.clock.now(), &mut budget) {
-                Step::Done(verdict) => return verdict,
+                Step::Done(verdict) => {
+                    self.log_chain(question, &validation, &verdict);
+                    return verdict;
+                }
                 Step::Need(needed) => {
                     if let Err(item) = budget.spend_sub_query() {
                         return Verdict::Indeterminate(IndeterminateReason::Budget { item });
@@ -235,7 +269,7 @@ impl Resolver {
         let asked = &query.asked;
         let failure = match &answer.outcome {
             // With CD=1 the client judges for itself (RFC 4035 §3.2.2).
-            Outcome::Bogus(..) | Outcome::Failed(_, Some(_)) if asked.checking_disabled => None,
+            Outcome::Bogus(..) | Outcome::Failed(_, Some(_)) if asked.checking_disabled || self.dnssec_debug => None,
             Outcome::Bogus(reason, _) => Some(Failure::Bogus(reason)),
             Outcome::Failed(reason, _) => Some(Failure::Indeterminate(reason)),
             Outcome::Proven(_) | Outcome::Unchecked(_) => None,
@@ -251,7 +285,7 @@ impl Resolver {
 
     /// What to offer to the publisher after this answer: a proven one, in the form just sent, unless it was offered before.
     /// An answer with an extended error, or without a whole second left, stays with the daemon.
-    fn publication(&self, query: &ClientQuery<'_>, answer: &CachedAnswer, now_boot_ns: u64) -> Option<Publication> {
+    fn publication(&self, query: &ClientQuery<'_>, answer: &CachedAnswer, now_boot_ns: u64) -> Option<Offer> {
         self.publisher.as_ref()?;
         let form = query.asked.form();
         let published = &answer.slot(form).published;
@@ -266,14 +300,39 @@ impl Resolver {
         if published.swap(true, Ordering::Relaxed) {
             return None;
         }
-        Some(Publication {
+        let publication = Publication {
             name: answer.question.qname.clone(),
             qtype: answer.question.qtype,
             form,
             rendered: Arc::clone(rendered),
             expires_at_boot_ns: answer.expires_at_boot_ns,
             published: Arc::clone(published),
-        })
+        };
+        Some(Offer { publication, trust_generation: answer.trust_generation })
+    }
+
+    /// Logs the chain of a validation step by step, if that is wanted.
+    fn log_chain(&self, question: &Question, validation: &Validation, verdict: &Verdict) {
+        if !self.log_dnssec {
+            return;
+        }
+        for step in validation.steps() {
+            match step {
+                ChainStep::Zone { name, standing } => info!(%question, zone = %name, %standing, "chain"),
+                ChainStep::Set { owner, rtype, signer, verified } => {
+                    info!(%question, set = %Question::new(owner, rtype), %signer, verified, "chain");
+                }
+            }
+        }
+        match verdict {
+            Verdict::Proven(validated) => {
+                let reason = validated.insecure_reason().map(ToString::to_string).unwrap_or_default();
+                info!(%question, status = ?validated.status(), reason, ttl_s = validated.ttl_s(), "verdict");
+            }
+            Verdict::Unchecked { ttl_s, .. } => info!(%question, status = "Unchecked", ttl_s, "verdict"),
+            Verdict::Bogus(reason) => info!(%question, status = "Bogus", %reason, "verdict"),
+            Verdict::Indeterminate(reason) => info!(%question, status = "Indeterminate", %reason, "verdict"),
+        }
     }
 
     fn log(&self, query: &ClientQuery<'_>, outcome: &Outcome, sent: Sent, source: Source, took: Duration) {
@@ -314,15 +373,20 @@ impl Resolver {
 
 /// The task of one search: resolves, keeps the outcome, tells everybody who waits.
 async fn search(resolver: Arc<Resolver>, question: Question, leader: Leader<Arc<CachedAnswer>>) {
-    let resolved = timeout(RESOLUTION_TIME_MAX, resolver.resolve(&question)).await;
+    let basis = resolver.trust.as_ref().map(Trust::basis);
+    let trust_generation = basis.as_ref().map_or(0, |basis| basis.generation);
+    let resolved = timeout(RESOLUTION_TIME_MAX, resolver.resolve(&question, basis.as_deref())).await;
     let (outcome, ttl_s) = resolved.unwrap_or_else(|_| {
         let failure = FetchFailure::NoAnswer;
         let reason = IndeterminateReason::Fetch { question: question.clone(), failure };
         (Outcome::Failed(reason, None), FAILURE_TTL_S)
     });
     resolver.count_outcome(&outcome);
+    if let (Outcome::Bogus(reason, _), true) = (&outcome, resolver.dnssec_debug) {
+        warn!(%question, %reason, "bogus, but given to clients: dnssec-debug");
+    }
     let now_boot_ns = resolver.clock.now().boot_ns;
-    let answer = Arc::new(CachedAnswer::new(question, outcome, ttl_s, now_boot_ns));
+    let answer = Arc::new(CachedAnswer::new(question, outcome, ttl_s, trust_generation, now_boot_ns));
     resolver.cache.insert(Arc::clone(&answer), now_boot_ns);
     leader.finish(answer);
 }

@@ -88,6 +88,22 @@ fn the_running_daemons_servers_and_anchors_are_used() {
 }
 
 #[test]
+fn the_running_daemons_policy_and_negative_anchors_are_used() {
+    let (upstream, _, anchor) = tree();
+    for (option, qname, code, expected) in [
+        ("--trust-anchor=forged.example", "forged.example", 0, "verdict: insecure"),
+        ("--dnssec-no-timecheck", "expired.example", 0, "verdict: secure"),
+        ("--dnssec-check-unsigned=no", "naked.example", 3, "verdict: unchecked"),
+    ] {
+        let daemon = RESOLVER.start(&["--dnssec", &anchor, &upstream.option(), option]);
+        let socket = format!("--control-socket={}", daemon.control.display());
+        let output = RESOLVER.output(&["chain", qname, &socket]);
+        assert!(text(&output).contains(expected), "{option}: {}", text(&output));
+        assert_eq!(output.status.code(), Some(code), "{option}");
+    }
+}
+
+#[test]
 fn wrong_arguments_and_nobody_to_ask_are_told() {
     let directory = TestDirectory::new();
     let socket = no_daemon(&directory);

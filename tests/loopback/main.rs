@@ -7,6 +7,7 @@ mod chain;
 mod forwarding;
 mod hostile;
 mod operation;
+mod policy;
 mod validation;
 
 use resolver_tests::daemon::Program;

@@ -64,6 +64,8 @@ fn proven_insecure_answers_are_given_without_ad() {
     assert_eq!((answer.rcode(), answer.answer.len()), (RCode::NOERROR, 1));
     assert!(!answer.header.flags.authentic_data);
     assert!(answer.edns.unwrap().options.is_empty());
+    // Its own TTL is longer than that of the proof that it needs no signature.
+    assert!(answer.answer.iter().all(|record| record.ttl_s <= 60));
     assert_eq!(daemon.counter("outcomes_insecure"), 1);
 }
 

@@ -81,9 +81,11 @@ impl ExtendedError {
     pub fn of_insecure(reason: &InsecureReason) -> Option<Self> {
         let code = match reason {
             InsecureReason::NoDs { .. } | InsecureReason::OptOut { .. } => return None,
+            // The registry has no code for it.
+            InsecureReason::NegativeAnchor { .. } => OTHER,
             // Not proven, and so not published either (RFC 4033 §5).
             InsecureReason::NoAnchor { .. } => INDETERMINATE,
-            InsecureReason::Algorithm { .. } => UNSUPPORTED_ALGORITHM,
+            InsecureReason::Algorithm { .. } | InsecureReason::KeySize { .. } => UNSUPPORTED_ALGORITHM,
             InsecureReason::Digest { .. } => UNSUPPORTED_DIGEST,
             InsecureReason::Iterations { .. } => UNSUPPORTED_ITERATIONS,
         };

@@ -34,6 +34,13 @@ impl AnswerCache {
         }
     }
 
+    /// Forgets everything.
+    pub fn clear(&self) {
+        if let Some(entries) = &self.entries {
+            entries.clear();
+        }
+    }
+
     /// Number of entries, expired ones included until they are replaced.
     pub fn len(&self) -> usize {
         self.entries.as_ref().map_or(0, Cache::len)
@@ -62,7 +69,7 @@ mod tests {
         let question = Question::new(name.parse().unwrap(), RecordType::A);
         let response =
             Response { question: question.clone(), rcode: RCode::NOERROR, answer: Vec::new(), authority: Vec::new() };
-        Arc::new(CachedAnswer::new(question, Outcome::Unchecked(Arc::new(response)), ttl_s, 0))
+        Arc::new(CachedAnswer::new(question, Outcome::Unchecked(Arc::new(response)), ttl_s, 0, 0))
     }
 
     const WWW: QuestionRef<'_> = QuestionRef { qname_wire: b"\x03WWW\0", qtype: RecordType::A };

@@ -9,8 +9,8 @@ use super::walk::{Exchange, Walked};
 use crate::answer::{ExtendedError, Failure};
 use crate::clock::Now;
 use crate::validator::{
-    DenialFacts, DsFacts, DsOutcome, KeyFacts, ProvenStatus, Relation, Role, SignatureOutcome, Standing, Verdict,
-    WorkBudget, WorkLimits, check_signature, describe_denial,
+    ChainStep, DenialFacts, DsFacts, DsOutcome, KeyFacts, ProvenStatus, Relation, Role, SignatureOutcome, Verdict,
+    WorkBudget, WorkLimits, ZoneStanding, check_signature, describe_denial,
 };
 use crate::wire::{Name, Question, RecordType, Response, RrSet, Rrsig, rdata_text, time_text};
 
@@ -22,7 +22,7 @@ const ALIASES_MAX: usize = 16;
 
 /// Describes a walk as of `now`, which should be the time of its last step.
 pub fn report(walked: &Walked, now: Now) -> ChainReport {
-    let limits = WorkLimits { signature_checks: SIGNATURE_CHECKS, ..WorkLimits::DEFAULT };
+    let limits = WorkLimits { signature_checks: SIGNATURE_CHECKS, ..walked.policy.limits };
     let mut view = View { walked, now, budget: WorkBudget::new(limits) };
     let mut zones: Vec<Name> = walked.exchanges.iter().enumerate().filter_map(zone_asked_about).collect();
     zones.sort();
@@ -83,6 +83,16 @@ fn verdict(verdict: &Verdict) -> VerdictReport {
                 ttl_s: Some(validated.ttl_s()),
             };
         }
+        Verdict::Unchecked { response, ttl_s } => {
+            return VerdictReport {
+                status: "unchecked",
+                reason: Some("without signatures, and policy does not ask for proof that there are none".to_owned()),
+                rcode: response.rcode.to_string(),
+                authentic: false,
+                extended_error: None,
+                ttl_s: Some(*ttl_s),
+            };
+        }
         Verdict::Bogus(reason) => ("bogus", Failure::Bogus(reason), reason.to_string()),
         Verdict::Indeterminate(reason) => ("indeterminate", Failure::Indeterminate(reason), reason.to_string()),
     };
@@ -129,10 +139,14 @@ impl<'a> View<'a> {
     }
 
     fn zone(&mut self, zone: &Name) -> ZoneReport {
-        let (standing, reason) = match self.walked.zones.standing(zone, self.now) {
-            Some(Standing::Secure) => ("secure", None),
-            Some(Standing::Insecure(reason)) => ("insecure", Some(reason.to_string())),
-            Some(Standing::NoCut) => ("no-cut", None),
+        let standing = self.walked.steps.iter().find_map(|step| match step {
+            ChainStep::Zone { name, standing } if name == zone => Some(standing),
+            _ => None,
+        });
+        let (standing, reason) = match standing {
+            Some(ZoneStanding::Secure(_)) => ("secure", None),
+            Some(ZoneStanding::Insecure(reason)) => ("insecure", Some(reason.to_string())),
+            Some(ZoneStanding::NoCut) => ("no-cut", None),
             None => ("unproven", None),
         };
         let mut report = ZoneReport {
@@ -162,9 +176,7 @@ impl<'a> View<'a> {
     }
 
     fn anchors(&self, zone: &Name) -> Vec<DsReport> {
-        let closest = self.walked.anchors.closest(zone).filter(|(at, _)| *at == zone);
-        let anchors = closest.into_iter().flat_map(|(_, anchors)| anchors);
-        let rdata = anchors.map(|anchor| {
+        let rdata = self.walked.anchors.of_zone(zone).map(|anchor| {
             let [t0, t1] = anchor.key_tag.to_be_bytes();
             [&[t0, t1, anchor.algorithm, anchor.digest_type][..], &anchor.digest].concat()
         });
@@ -173,7 +185,7 @@ impl<'a> View<'a> {
 
     fn ds(&self, zone: &Name, rdata: &[u8]) -> Option<DsReport> {
         let keys = self.key_set(zone);
-        let facts = DsFacts::read(zone, rdata, keys.map(|set| &*set.rdatas).unwrap_or_default())?;
+        let facts = DsFacts::read(zone, rdata, keys.map(|set| &*set.rdatas).unwrap_or_default(), &self.walked.policy)?;
         let outcome = match facts.outcome {
             DsOutcome::AlgorithmUnsupported => "algorithm not supported".to_owned(),
             DsOutcome::DigestUnsupported => "digest type not supported".to_owned(),
@@ -207,7 +219,7 @@ impl<'a> View<'a> {
     fn keys(&mut self, zone: &Name, report: &mut ZoneReport) {
         let Some(set) = self.key_set(zone) else { return };
         let vouching = || report.anchors.iter().chain(report.ds.iter().flat_map(|ds| &ds.records));
-        for facts in set.rdatas.iter().filter_map(|rdata| KeyFacts::read(rdata)) {
+        for facts in set.rdatas.iter().filter_map(|rdata| KeyFacts::read(rdata, &self.walked.policy)) {
             let signs = self.signed_by(zone, &facts);
             let signs_data = signs.iter().any(|signed| signed != "DNSKEY");
             let names_key = |ds: &&DsReport| ds.key_tag == facts.tag && ds.algorithm.number == facts.algorithm;
@@ -263,7 +275,8 @@ impl<'a> View<'a> {
 
     fn signature(&mut self, set: &RrSet, signature: &Rrsig) -> SignatureReport {
         let keys = self.key_set(&signature.signer);
-        let outcome = keys.map(|keys| check_signature(set, signature, &keys.rdatas, self.now, &mut self.budget));
+        let outcome = keys
+            .map(|keys| check_signature(set, signature, &keys.rdatas, self.now, &self.walked.policy, &mut self.budget));
         let (tag, signer) = (signature.key_tag, &signature.signer);
         let words = match outcome {
             None => format!("not checked: the walk has no DNSKEY set of {signer}"),
@@ -331,7 +344,9 @@ impl<'a> View<'a> {
         let signers = reply.authority.iter().filter(about).flat_map(|set| &set.signatures).map(|one| &one.signer);
         let owners = reply.authority.iter().filter(|set| set.rtype == RecordType::SOA).map(|set| &set.owner);
         let zone = signers.chain(owners).filter(|zone| name.is_at_or_below(zone)).max_by_key(|zone| zone.label_count());
-        let facts = zone.map(|zone| describe_denial(&reply.authority, zone, name)).unwrap_or_default();
+        let facts = zone
+            .map(|zone| describe_denial(&reply.authority, zone, name, self.walked.policy.limits))
+            .unwrap_or_default();
         let kind = facts.first().map(|first| match &first.nsec3 {
             None => "NSEC",
             Some(_) if facts.iter().any(|one| one.nsec3.as_ref().is_some_and(|nsec3| nsec3.opt_out)) => "NSEC3 opt-out",

@@ -196,7 +196,7 @@ pub struct AnswerReport {
 /// The verdict.
 #[derive(Clone, Debug, Serialize)]
 pub struct VerdictReport {
-    /// `secure`, `insecure`, `bogus` or `indeterminate`.
+    /// `secure`, `insecure`, `unchecked`, `bogus` or `indeterminate`.
     pub status: &'static str,
     /// Why, unless it is secure.
     pub reason: Option<String>,

@@ -7,7 +7,7 @@ use crate::answer::Failure;
 use crate::validator::tests::keys::SigningKey;
 use crate::validator::tests::world::World;
 use crate::validator::tests::zone::{Denies, NSEC3, OPT_OUT, Zone};
-use crate::validator::{FetchFailure, TrustAnchors, Verdict};
+use crate::validator::{FetchFailure, Policy, TrustAnchors, Verdict};
 use crate::wire::{Name, Question, RecordType};
 
 const A: RecordType = RecordType::A;
@@ -26,7 +26,7 @@ fn world(denies: Denies) -> World {
 /// Walks, and holds the walk against a plain validation of the same question.
 fn walk(world: &World, qname: &str, qtype: RecordType) -> ChainReport {
     let question = Question::new(name(qname), qtype);
-    let mut walk = Walk::new(question, Arc::new(TrustAnchors::new(world.anchors.clone())));
+    let mut walk = Walk::new(question, Arc::new(TrustAnchors::new(world.anchors.clone(), Vec::new())), Policy::DEFAULT);
     while let Some(needed) = walk.needed() {
         let gone = world.unreachable.iter().any(|(at, rtype)| name(at) == needed.qname && *rtype == needed.qtype);
         let reply = if gone { Err(FetchFailure::NoAnswer) } else { Ok(Arc::new(world.answer(&needed))) };
@@ -296,7 +296,7 @@ fn what_cannot_be_fetched_is_named() {
 #[test]
 fn a_question_that_nobody_answers_is_indeterminate() {
     let question = Question::new(name("www.example.org"), A);
-    let mut walk = Walk::new(question, Arc::new(TrustAnchors::default()));
+    let mut walk = Walk::new(question, Arc::new(TrustAnchors::default()), Policy::DEFAULT);
     walk.take(Err(FetchFailure::Network), Some("192.0.2.1:53 cannot be reached".into()), 0, world(NSEC3).now);
     assert_eq!(walk.needed(), None);
     let walked = walk.finish().unwrap();

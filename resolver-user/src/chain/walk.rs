@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::clock::Now;
 use crate::validator::{
-    FetchFailure, IndeterminateReason, Step, TrustAnchors, Validation, Verdict, WorkBudget, WorkLimits, ZoneCache,
+    ChainStep, FetchFailure, IndeterminateReason, Policy, Step, TrustAnchors, Validation, Verdict, WorkBudget,
+    ZoneCache,
 };
 use crate::wire::{Question, Response};
 
@@ -16,7 +17,7 @@ const ZONES_MAX: usize = 256;
 pub struct Walk {
     question: Question,
     anchors: Arc<TrustAnchors>,
-    zones: Arc<ZoneCache>,
+    policy: Policy,
     budget: WorkBudget,
     /// None until the first reply is there.
     validation: Option<Validation>,
@@ -45,8 +46,10 @@ pub struct Walked {
     pub question: Question,
     /// Where the walk could start from.
     pub anchors: Arc<TrustAnchors>,
-    /// What it found out about zones.
-    pub zones: Arc<ZoneCache>,
+    /// What was accepted.
+    pub policy: Policy,
+    /// What the validation found out.
+    pub steps: Vec<ChainStep>,
     /// Every question it asked, in order.
     pub exchanges: Vec<Exchange>,
     /// What the validation said.
@@ -55,13 +58,13 @@ pub struct Walked {
 
 impl Walk {
     /// A walk for `question` that knows nothing yet.
-    pub fn new(question: Question, anchors: Arc<TrustAnchors>) -> Self {
+    pub fn new(question: Question, anchors: Arc<TrustAnchors>, policy: Policy) -> Self {
         Self {
             awaited: Some(question.clone()),
             question,
             anchors,
-            zones: Arc::new(ZoneCache::new(ZONES_MAX)),
-            budget: WorkBudget::new(WorkLimits::DEFAULT),
+            policy,
+            budget: WorkBudget::new(policy.limits),
             validation: None,
             exchanges: Vec::new(),
             verdict: None,
@@ -80,8 +83,8 @@ impl Walk {
         match (&mut self.validation, reply) {
             (Some(validation), reply) => validation.supply(reply),
             (None, Ok(response)) => {
-                let (anchors, zones) = (Arc::clone(&self.anchors), Arc::clone(&self.zones));
-                self.validation = Some(Validation::new(question, response, anchors, zones));
+                let (anchors, zones) = (Arc::clone(&self.anchors), Arc::new(ZoneCache::new(ZONES_MAX)));
+                self.validation = Some(Validation::new(question, response, anchors, zones, self.policy));
             }
             (None, Err(failure)) => {
                 self.verdict = Some(Verdict::Indeterminate(IndeterminateReason::Fetch { question, failure }));
@@ -103,7 +106,8 @@ impl Walk {
 
     /// The end of the walk; none if something is still needed.
     pub fn finish(self) -> Option<Walked> {
-        let Self { question, anchors, zones, exchanges, verdict, .. } = self;
-        Some(Walked { question, anchors, zones, exchanges, verdict: verdict? })
+        let Self { question, anchors, policy, validation, exchanges, verdict, .. } = self;
+        let steps = validation.map(|validation| validation.steps()).unwrap_or_default();
+        Some(Walked { question, anchors, policy, steps, exchanges, verdict: verdict? })
     }
 }

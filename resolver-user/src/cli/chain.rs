@@ -17,7 +17,7 @@ use crate::control::report::StatusReport;
 use crate::metrics::Metrics;
 use crate::resolve::fetch_failure;
 use crate::upstream::Forwarder;
-use crate::validator::{DsAnchor, InsecureReason, TrustAnchors, Verdict};
+use crate::validator::{InsecureReason, Policy, TrustAnchors, Verdict};
 use crate::wire::Question;
 
 /// The chain, or its JSON, was printed, and the answer is secure or proven insecure.
@@ -52,7 +52,8 @@ struct Printed<'a> {
 /// Who is asked, and what is trusted.
 struct Sources {
     servers: Vec<SocketAddr>,
-    anchors: Vec<DsAnchor>,
+    anchors: Arc<TrustAnchors>,
+    policy: Policy,
     anchors_from: &'static str,
 }
 
@@ -99,12 +100,12 @@ fn exit_code(verdict: &Verdict) -> u8 {
             _ => EXIT_PROVEN,
         },
         Verdict::Bogus(_) => EXIT_BOGUS,
-        Verdict::Indeterminate(_) => EXIT_INDETERMINATE,
+        Verdict::Unchecked { .. } | Verdict::Indeterminate(_) => EXIT_INDETERMINATE,
     }
 }
 
-/// Servers from the command line, else the running daemon's; anchors from the command line, else the daemon's, else those
-/// that are built in.
+/// Servers from the command line, else the running daemon's; anchors from the command line, else the daemon's with its
+/// policy, else those that are built in.
 fn sources(arguments: &ChainArguments, server: Option<&str>) -> Result<Sources, (String, u8)> {
     let daemon = daemon_status(&arguments.asking.control.control_socket);
     let anchors_given = !arguments.trust_anchor.is_empty() || !arguments.trust_anchors_file.is_empty();
@@ -119,21 +120,25 @@ fn sources(arguments: &ChainArguments, server: Option<&str>) -> Result<Sources, 
             return Err((format!("{error}; name a server to ask: @ADDRESS[#PORT]"), EXIT_INDETERMINATE));
         }
     }
-    let of_daemon = |status: &StatusReport| status.trust_anchors.clone();
+    let of_daemon = |status: &StatusReport| status.dnssec_options.clone();
     let daemons = daemon.as_ref().map(of_daemon).unwrap_or_default();
     let anchors_from = match (anchors_given, daemons.is_empty()) {
         (true, _) => "from the command line",
         (false, true) => "built in",
         (false, false) => {
-            options.extend(daemons.iter().map(|anchor| format!("--trust-anchor={anchor}")));
+            options.extend(daemons.iter().map(|option| format!("--{option}")));
             "the running daemon's"
         }
     };
-    let Config { servers, anchors, .. } = config::load(&options).map_err(|errors| {
+    let Config { servers, dnssec, .. } = config::load(&options).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         (lines.join("\n"), EXIT_CONFIG)
     })?;
-    Ok(Sources { servers, anchors: anchors.unwrap_or_default(), anchors_from })
+    let (anchors, policy) = match dnssec {
+        Some(dnssec) => (TrustAnchors::new(dnssec.anchors, dnssec.negative_anchors), dnssec.policy),
+        None => (TrustAnchors::default(), Policy::DEFAULT),
+    };
+    Ok(Sources { servers, anchors: Arc::new(anchors), policy, anchors_from })
 }
 
 /// An address with a port as `server=` wants it.
@@ -147,7 +152,7 @@ fn server_option(address: &str) -> String {
 /// Walks, asking the servers as the daemon would: RD, CD and DO set, UDP first, then TCP.
 async fn walk(question: Question, sources: &Sources) -> Option<Walked> {
     let forwarder = Forwarder::new(&sources.servers, true, Arc::new(Metrics::default()));
-    let mut walk = Walk::new(question, Arc::new(TrustAnchors::new(sources.anchors.clone())));
+    let mut walk = Walk::new(question, Arc::clone(&sources.anchors), sources.policy);
     // Bound: every question but the first is paid from the validation's budget.
     while let Some(needed) = walk.needed() {
         let started = Instant::now();

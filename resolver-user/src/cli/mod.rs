@@ -47,6 +47,11 @@ enum Command {
         #[command(subcommand)]
         command: CacheCommand,
     },
+    /// Where validation starts, and where it is turned off
+    Anchors {
+        #[command(subcommand)]
+        command: AnchorsCommand,
+    },
     /// The kernel's answers
     Fastpath {
         #[command(subcommand)]
@@ -58,6 +63,38 @@ enum Command {
 enum CacheCommand {
     /// List its answers
     Dump(Control),
+}
+
+#[derive(Subcommand)]
+enum AnchorsCommand {
+    /// Names at and below which nothing is validated (RFC 7646)
+    Negative {
+        #[command(subcommand)]
+        command: NegativeCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum NegativeCommand {
+    /// Turn validation off at and below a name, for a time
+    Add {
+        /// The name
+        name: String,
+        /// For how long: a number with s, m, h or d; at most 7d
+        #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = read_time)]
+        for_s: u64,
+        #[command(flatten)]
+        control: Control,
+    },
+    /// Turn validation on again
+    Remove {
+        /// The name
+        name: String,
+        #[command(flatten)]
+        control: Control,
+    },
+    /// List them
+    List(Control),
 }
 
 #[derive(Subcommand)]
@@ -121,6 +158,7 @@ pub fn main() -> ExitCode {
         Command::Chain(arguments) => chain::chain(&arguments),
         Command::Query(arguments) => query::query(&arguments),
         Command::Cache { command: CacheCommand::Dump(control) } => ask(&control, Request::CacheDump),
+        Command::Anchors { command: AnchorsCommand::Negative { command } } => negative(command),
         Command::Fastpath { command: FastpathCommand::Dump(control) } => ask(&control, Request::FastpathDump),
         Command::Fastpath { command: FastpathCommand::Flush(control) } => ask(&control, Request::FastpathFlush),
     }
@@ -134,7 +172,7 @@ fn run(options: &[String]) -> ExitCode {
     ExitCode::from(match error {
         DaemonError::Listen(_) | DaemonError::Control(_) | DaemonError::FastPath(_) => EXIT_NETWORK,
         DaemonError::NoBpfObject { .. } | DaemonError::NoXdpInterface { .. } => EXIT_CONFIG,
-        DaemonError::PidFile { .. } | DaemonError::Runtime { .. } => EXIT_OTHER,
+        DaemonError::PidFile { .. } | DaemonError::Runtime { .. } | DaemonError::Timestamp(_) => EXIT_OTHER,
     })
 }
 
@@ -160,9 +198,31 @@ fn load(options: &[String]) -> Option<Config> {
     }
 }
 
+fn negative(command: NegativeCommand) -> ExitCode {
+    match command {
+        NegativeCommand::Add { name, for_s, control } => ask(&control, Request::AddNegativeAnchor { name, for_s }),
+        NegativeCommand::Remove { name, control } => ask(&control, Request::RemoveNegativeAnchor { name }),
+        NegativeCommand::List(control) => ask(&control, Request::NegativeAnchors),
+    }
+}
+
+/// Reads a time such as `90s`, `15m`, `1h` or `7d` as seconds.
+fn read_time(text: &str) -> Result<u64, String> {
+    let legal = || "legal: a number with s, m, h or d, such as 1h".to_owned();
+    let unit_s = match text.chars().last() {
+        Some('s') => 1,
+        Some('m') => 60,
+        Some('h') => 3600,
+        Some('d') => 86_400,
+        _ => return Err(legal()),
+    };
+    let number: u64 = text.get(..text.len() - 1).and_then(|number| number.parse().ok()).ok_or_else(legal)?;
+    number.checked_mul(unit_s).ok_or_else(legal)
+}
+
 fn ask(control: &Control, request: Request) -> ExitCode {
-    let reply = control::ask(&control.control_socket, request);
-    let text = if control.json { reply } else { reply.and_then(|lines| control::print_reply(request, &lines)) };
+    let reply = control::ask(&control.control_socket, request.clone());
+    let text = if control.json { reply } else { reply.and_then(|lines| control::print_reply(&request, &lines)) };
     match text {
         Ok(text) => {
             print!("{text}");
@@ -205,7 +265,11 @@ fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {
 fn options_help() -> String {
     let lines = OPTIONS.iter().map(|spec| {
         let letter = spec.letter.map_or("    ".to_owned(), |letter| format!("-{letter}, "));
-        let value = if spec.takes == Takes::Value { "=…" } else { "" };
+        let value = match spec.takes {
+            Takes::Nothing => "",
+            Takes::Value => "=…",
+            Takes::Perhaps => "[=…]",
+        };
         let name = format!("{letter}--{}{value}", spec.name);
         format!("  {name:28} {} [{}]\n", spec.help, spec.legal)
     });

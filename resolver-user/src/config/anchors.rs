@@ -6,9 +6,19 @@ use crate::wire::Name;
 use super::syntax;
 
 /// What a `trust-anchor` may be.
-pub(super) const LEGAL: &str = "<domain>[,<class>],<key tag>,<algorithm 8|10|13|14|15>,<digest type 2|4>,<hex digest>";
+pub(super) const LEGAL: &str = "<domain>[,<class>],<key tag>,<algorithm 8|10|13|14|15|16>,<digest type 2|4>,<hex digest>, or \
+                                <domain> alone for no validation at and below it";
 
-/// The root's anchors, used if `dnssec` is on and none is configured: KSK-2017 and KSK-2024
+/// An anchor as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum AnchorText {
+    /// With a key: validation starts there.
+    Positive(DsAnchor),
+    /// A domain alone: no validation at and below it (RFC 7646).
+    Negative(Name),
+}
+
+/// The root's anchors, used if `dnssec` is on and no anchor of the root, of either kind, is configured: KSK-2017 and KSK-2024
 /// (<https://data.iana.org/root-anchors/root-anchors.xml>).
 const BUILT_IN: [&str; 2] = [
     ".,20326,8,2,E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D",
@@ -19,21 +29,18 @@ pub(super) const RETIRED_ROOT_TAG: u16 = 20326;
 
 /// The root's anchors that are built in.
 pub(super) fn built_in() -> Vec<DsAnchor> {
-    BUILT_IN.iter().filter_map(|text| read_value(text).ok()).collect()
+    let positive = |text: &&str| match read_value(text) {
+        Ok(AnchorText::Positive(anchor)) => Some(anchor),
+        Ok(AnchorText::Negative(_)) | Err(_) => None,
+    };
+    BUILT_IN.iter().filter_map(positive).collect()
 }
 
-/// An anchor as `trust-anchor=` takes it.
-pub fn anchor_text(anchor: &DsAnchor) -> String {
-    let digest: String = anchor.digest.iter().map(|byte| format!("{byte:02X}")).collect();
-    let DsAnchor { zone, key_tag, algorithm, digest_type, .. } = anchor;
-    format!("{zone},{key_tag},{algorithm},{digest_type},{digest}")
-}
-
-/// Reads `<domain>[,<class>],<tag>,<algorithm>,<digest type>,<hex>`; white space in the hex is skipped.
-pub(super) fn read_value(value: &str) -> Result<DsAnchor, String> {
+/// Reads `<domain>[,<class>],<tag>,<algorithm>,<digest type>,<hex>`, white space in the hex skipped, or a domain alone.
+pub(super) fn read_value(value: &str) -> Result<AnchorText, String> {
     let mut fields: Vec<String> = value.split(',').map(|field| syntax::reveal(field.trim())).collect();
-    if fields.len() == 1 {
-        return Err("negative anchors (a domain alone) are not supported yet".to_owned());
+    if let [domain] = fields.as_slice() {
+        return read_domain(domain).map(AnchorText::Negative);
     }
     if fields.len() == 6 {
         let class = fields.remove(1);
@@ -44,24 +51,23 @@ pub(super) fn read_value(value: &str) -> Result<DsAnchor, String> {
     let [zone, tag, algorithm, digest_type, digest] = fields.as_slice() else {
         return Err(format!("{} fields, not 5 or 6", fields.len()));
     };
-    check(zone, tag, algorithm, digest_type, digest)
+    check(zone, tag, algorithm, digest_type, digest).map(AnchorText::Positive)
 }
 
 /// Reads a line of an anchors file: empty (none), a value with or without `trust-anchor=`, or a DS record of a zone file
 /// with or without TTL and class. `#` and `;` start comments.
-pub(super) fn read_file_line(line: &str) -> Result<Option<DsAnchor>, String> {
+pub(super) fn read_file_line(line: &str) -> Result<Option<AnchorText>, String> {
     let line = line.split(['#', ';']).next().unwrap_or_default().trim();
     if line.is_empty() {
         return Ok(None);
     }
-    let value = match line.split_once('=') {
-        Some((name, value)) if name.trim() == "trust-anchor" => value.trim(),
-        _ => line,
-    };
-    if value.contains(',') {
+    let named = line.split_once('=').filter(|(name, _)| name.trim() == "trust-anchor").map(|(_, value)| value.trim());
+    let value = named.unwrap_or(line);
+    // A domain alone is an anchor only where it is called one.
+    if value.contains(',') || named.is_some() && !value.contains(char::is_whitespace) {
         return read_value(value).map(Some);
     }
-    read_record(value).map(Some)
+    read_record(value).map(|anchor| Some(AnchorText::Positive(anchor)))
 }
 
 /// Reads `<owner> [<ttl>] [IN] DS <tag> <algorithm> <digest type> <hex> …`.
@@ -90,7 +96,7 @@ fn read_record(text: &str) -> Result<DsAnchor, String> {
 
 fn check(zone: &str, tag: &str, algorithm: &str, digest_type: &str, digest: &str) -> Result<DsAnchor, String> {
     let anchor = DsAnchor {
-        zone: zone.parse::<Name>().map_err(|error| format!("domain \"{zone}\": {error}"))?,
+        zone: read_domain(zone)?,
         key_tag: tag.parse().map_err(|_| format!("key tag \"{tag}\" is not a number of 0..=65535"))?,
         algorithm: algorithm.parse().map_err(|_| format!("algorithm \"{algorithm}\" is not a number"))?,
         digest_type: digest_type.parse().map_err(|_| format!("digest type \"{digest_type}\" is not a number"))?,
@@ -98,6 +104,10 @@ fn check(zone: &str, tag: &str, algorithm: &str, digest_type: &str, digest: &str
     };
     anchor.check().map_err(|error| error.to_string())?;
     Ok(anchor)
+}
+
+fn read_domain(text: &str) -> Result<Name, String> {
+    text.parse().map_err(|error| format!("domain \"{text}\": {error}"))
 }
 
 fn read_hex(text: &str) -> Option<Box<[u8]>> {
@@ -128,10 +138,19 @@ mod tests {
             format!(".\t172800 IN DS 20326 8 2 {head} {tail} ; comment"),
             format!(". IN 172800 ds 20326 8 2 {}", DIGEST.to_lowercase()),
         ] {
-            assert_eq!(read_file_line(&text).as_ref(), Ok(&Some(first.clone())), "{text}");
+            assert_eq!(read_file_line(&text), Ok(Some(AnchorText::Positive(first.clone()))), "{text}");
         }
         assert_eq!(read_file_line("  ; nothing"), Ok(None));
-        assert_eq!(anchor_text(first), format!(".,20326,8,2,{DIGEST}"));
+    }
+
+    #[test]
+    fn a_domain_alone_is_a_negative_anchor_where_it_is_called_one() {
+        let negative = |domain: &str| AnchorText::Negative(domain.parse().unwrap());
+        assert_eq!(read_value("lan"), Ok(negative("lan.")));
+        assert_eq!(read_value("."), Ok(negative(".")));
+        assert_eq!(read_file_line("trust-anchor = corp.example # ours"), Ok(Some(negative("corp.example."))));
+        assert!(read_file_line("corp.example").is_err());
+        assert!(read_value("a..b").is_err());
     }
 
     #[test]

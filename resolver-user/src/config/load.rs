@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use super::options::{Draft, Effect, NOT_SUPPORTED, OptionSpec, PendingFile, find, find_letter};
 use super::syntax::{self, RawOption, reveal};
 use super::{
-    CACHE_SIZE, CONTROL_SOCKET, Config, ConfigError, Origin, PORT, Problem, RESOLV_CONF, Takes, XDP_CACHE_SIZE,
-    XDP_PIN_DIR, XdpMode, anchors,
+    CACHE_SIZE, CONTROL_SOCKET, Config, ConfigError, DnssecConfig, Origin, PORT, Problem, RESOLV_CONF, Takes,
+    XDP_CACHE_SIZE, XDP_PIN_DIR, XdpMode, anchors,
 };
+use crate::wire::Name;
 
 /// How deep `conf-file` may nest.
 const NESTING_MAX: usize = 16;
@@ -79,7 +80,8 @@ impl Loader {
         let Some(text) = self.read_file(origin, "trust-anchors-file", path) else { return };
         for (line, number) in text.lines().zip(1..) {
             match anchors::read_file_line(line) {
-                Ok(anchor) => self.draft.anchors.extend(anchor),
+                Ok(None) => {}
+                Ok(Some(anchor)) => self.draft.take_anchor(anchor),
                 Err(what) => {
                     let origin = Origin::File { path: path.to_owned(), line: number };
                     let problem = Problem::BadValue { what, legal: anchors::LEGAL };
@@ -111,6 +113,11 @@ impl Loader {
         match (spec.effect, raw.value.as_deref()) {
             (Effect::Flag(set), None | Some("")) => set(&mut self.draft),
             (Effect::Flag(_), Some(_)) => self.error(origin, spec.name, shown, Problem::ValueUnwanted),
+            (Effect::Perhaps(apply), value) => {
+                if let Err(what) = apply(&mut self.draft, value) {
+                    self.error(origin, spec.name, shown, Problem::BadValue { what, legal: spec.legal });
+                }
+            }
             (Effect::Value(_), None | Some("")) => {
                 self.error(origin, spec.name, None, Problem::ValueMissing { legal: spec.legal });
             }
@@ -144,21 +151,7 @@ impl Loader {
                         /etc/resolv.conf";
             self.error(Origin::Whole, "server", None, Problem::Together { what });
         }
-        let anchors_given = !draft.anchors.is_empty();
-        if draft.dnssec && !anchors_given {
-            draft.anchors = anchors::built_in();
-        }
-        let root_tags = || draft.anchors.iter().filter(|anchor| anchor.zone.is_root()).map(|anchor| anchor.key_tag);
-        if draft.dnssec && root_tags().next().is_some() && root_tags().all(|tag| tag == anchors::RETIRED_ROOT_TAG) {
-            warnings.push(format!(
-                "the only root trust anchor is {}, which has signed nothing since 11 October 2026: every signed name will \
-                 fail; add 38696, or remove the anchor to use the built-in ones",
-                anchors::RETIRED_ROOT_TAG
-            ));
-        }
-        if anchors_given && !draft.dnssec {
-            warnings.push("trust anchors are configured, but dnssec is off: nothing is validated".to_owned());
-        }
+        let dnssec = dnssec(&mut draft, &mut warnings);
         let xdp = draft.xdp.unwrap_or(XdpMode::Auto);
         if !draft.dnssec && xdp != XdpMode::Off {
             warnings.push(format!("dnssec is off: nothing is proven, so nothing is published to XDP (xdp={xdp})"));
@@ -172,7 +165,7 @@ impl Loader {
             interfaces: draft.interfaces,
             port: draft.port.unwrap_or(PORT),
             cache_size: draft.cache_size.unwrap_or(CACHE_SIZE),
-            anchors: draft.dnssec.then_some(draft.anchors),
+            dnssec,
             log_queries: draft.log_queries,
             xdp,
             xdp_interfaces: draft.xdp_interfaces,
@@ -185,6 +178,51 @@ impl Loader {
             warnings,
         })
     }
+}
+
+/// What the draft says about validation; none if it is off. Warns of what is probably not meant.
+fn dnssec(draft: &mut Draft, warnings: &mut Vec<String>) -> Option<DnssecConfig> {
+    let dnssec = DnssecConfig {
+        anchors: std::mem::take(&mut draft.anchors),
+        negative_anchors: std::mem::take(&mut draft.negative_anchors),
+        policy: draft.policy,
+        timestamp: draft.dnssec_timestamp.take(),
+        debug: draft.dnssec_debug,
+        log: draft.log_dnssec,
+    };
+    if !draft.dnssec {
+        if !dnssec.anchors.is_empty() || !dnssec.negative_anchors.is_empty() {
+            warnings.push("trust anchors are configured, but dnssec is off: nothing is validated".to_owned());
+        }
+        return None;
+    }
+    Some(with_root(dnssec, warnings))
+}
+
+/// Adds the built-in anchors of the root unless there is one for it, of either kind.
+fn with_root(mut dnssec: DnssecConfig, warnings: &mut Vec<String>) -> DnssecConfig {
+    let root_tags: Vec<u16> =
+        dnssec.anchors.iter().filter(|anchor| anchor.zone.is_root()).map(|anchor| anchor.key_tag).collect();
+    if root_tags.is_empty() && !dnssec.negative_anchors.iter().any(Name::is_root) {
+        dnssec.anchors.extend(anchors::built_in());
+    }
+    if !root_tags.is_empty() && root_tags.iter().all(|&tag| tag == anchors::RETIRED_ROOT_TAG) {
+        warnings.push(format!(
+            "the only root trust anchor is {}, which has signed nothing since 11 October 2026: every signed name will \
+             fail; add 38696, or remove the anchor to use the built-in ones",
+            anchors::RETIRED_ROOT_TAG
+        ));
+    }
+    if dnssec.debug {
+        warnings.push("dnssec-debug: clients get bogus data, without AD".to_owned());
+    }
+    if !dnssec.policy.unsigned_checked {
+        warnings.push("dnssec-check-unsigned=no: whoever removes signatures on the way is not noticed".to_owned());
+    }
+    if !dnssec.policy.times_checked {
+        warnings.push("dnssec-no-timecheck: old signatures are believed for as long as this daemon runs".to_owned());
+    }
+    dnssec
 }
 
 /// Reads `-l`, `-lvalue`.
@@ -220,6 +258,7 @@ fn cpus() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::validator::Policy;
 
     fn arguments(words: &[&str]) -> Vec<String> {
         words.iter().map(|word| (*word).to_owned()).collect()
@@ -237,7 +276,7 @@ mod tests {
         let config = load(&arguments(&words)).unwrap();
         assert_eq!(config.servers, ["127.0.0.1:5300".parse().unwrap(), "[::1]:53".parse().unwrap()]);
         assert_eq!((config.port, config.cache_size, config.xdp), (5353, CACHE_SIZE, XdpMode::Off));
-        assert_eq!(config.anchors.map(|anchors| anchors.len()), Some(2));
+        assert_eq!(config.dnssec.map(|dnssec| dnssec.anchors.len()), Some(2));
         assert_eq!(config.control_socket, PathBuf::from(CONTROL_SOCKET));
         assert!(config.warnings.is_empty(), "{:?}", config.warnings);
     }
@@ -260,10 +299,42 @@ mod tests {
             (&["--conf-file=/no/such/file"], "value \"/no/such/file\": cannot read file"),
             (&["--no-resolv"], "configuration: option \"server\": no server"),
             (&["stray"], "unknown option"),
+            (
+                &["--dnssec-check-unsigned=yes"],
+                "option \"dnssec-check-unsigned\", value \"yes\": neither nothing nor \"no\"; legal: nothing, or no",
+            ),
+            (&["--dnssec-limits=1,x"], "option \"dnssec-limits\", value \"1,x\": \"x\": not a number"),
+            (&["--dnssec-limit=hops:3"], "no limit \"hops\"; legal: keys-per-tag:1..=100"),
+            (&["--proxy-dnssec"], "not supported: an upstream's AD is not passed on"),
         ] {
             let text = problems(words);
             assert!(text.contains(expected), "{words:?}: {text}");
         }
+    }
+
+    #[test]
+    fn the_built_in_root_stays_beside_islands_unless_the_root_is_named() {
+        let island =
+            "--trust-anchor=corp.example,1,13,2,E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D";
+        for (more, anchors, negative) in
+            [(&[][..], 2, 0), (&[island], 3, 0), (&["--trust-anchor=lan"], 2, 1), (&["--trust-anchor=.", island], 1, 1)]
+        {
+            let words = [&["--server=::1", "--xdp=off", "--dnssec"], more].concat();
+            let dnssec = load(&arguments(&words)).unwrap().dnssec.unwrap();
+            assert_eq!((dnssec.anchors.len(), dnssec.negative_anchors.len()), (anchors, negative), "{more:?}");
+        }
+    }
+
+    #[test]
+    fn validation_checks_everything_unless_told_otherwise() {
+        let policy = |more: &[&str]| {
+            let words = [&["--server=::1", "--xdp=off", "--dnssec"], more].concat();
+            load(&arguments(&words)).unwrap().dnssec.unwrap().policy
+        };
+        assert_eq!(policy(&["--dnssec-check-unsigned"]), Policy::DEFAULT);
+        assert_eq!(policy(&["--dnssec-check-unsigned=no"]), Policy { unsigned_checked: false, ..Policy::DEFAULT });
+        assert_eq!(policy(&["--dnssec-no-timecheck"]), Policy { times_checked: false, ..Policy::DEFAULT });
+        assert_eq!(policy(&["--dnssec-allow-sha1"]), Policy { sha1_allowed: true, ..Policy::DEFAULT });
     }
 
     #[test]

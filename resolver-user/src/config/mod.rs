@@ -2,23 +2,27 @@
 //!
 //! In: config files in dnsmasq's language and the same words as flags. Out: a [`Config`], or every [`ConfigError`] of the
 //! whole set at once, each with file, line, option, value and legal range. Rooms: `syntax` cuts lines into options,
-//! `options` is the one table of them for files and flags, `anchors` reads trust anchors, `load` follows files.
+//! `options` is the one table of them for files and flags, `anchors` reads trust anchors, `limits` limits of validation, `load` follows files,
+//! `written` writes options of validation back.
 //! Refuses: sockets, tasks, and options that dnsmasq has but that have no place here; none is silently ignored.
 
 mod anchors;
+mod limits;
 mod load;
 mod options;
 mod syntax;
+mod written;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use crate::validator::DsAnchor;
+use crate::validator::{DsAnchor, Policy};
+use crate::wire::Name;
 
-pub use anchors::anchor_text;
 pub use load::load;
 pub use options::{OPTIONS, OptionSpec, Takes};
+pub use written::dnssec_options;
 
 /// Port that is listened on, and asked at servers, unless told otherwise.
 pub const PORT: u16 = 53;
@@ -77,8 +81,8 @@ pub struct Config {
     pub port: u16,
     /// `cache-size`, in answers: 0..=10 000 000; 0 keeps none.
     pub cache_size: usize,
-    /// Anchors of validation; none if `dnssec` is off, else at least one.
-    pub anchors: Option<Vec<DsAnchor>>,
+    /// Everything about validation; none if `dnssec` is off.
+    pub dnssec: Option<DnssecConfig>,
     /// `log-queries`.
     pub log_queries: bool,
     /// `xdp`.
@@ -99,6 +103,23 @@ pub struct Config {
     pub pid_file: Option<PathBuf>,
     /// What is legal but probably not meant; logged at start.
     pub warnings: Vec<String>,
+}
+
+/// What the operator decides about validation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnssecConfig {
+    /// `trust-anchor` with a key: where validation starts; those built in, if there is none for the root.
+    pub anchors: Vec<DsAnchor>,
+    /// `trust-anchor` without a key: names at and below which nothing is validated.
+    pub negative_anchors: Vec<Name>,
+    /// `dnssec-limits`, `dnssec-limit`, `dnssec-allow-sha1`, `dnssec-no-timecheck`, `dnssec-check-unsigned`.
+    pub policy: Policy,
+    /// `dnssec-timestamp`: a file whose time of change is the earliest that the clock may show.
+    pub timestamp: Option<PathBuf>,
+    /// `dnssec-debug`: bogus data are given to clients, without AD.
+    pub debug: bool,
+    /// `log-dnssec`: the chain of each validation is logged.
+    pub log: bool,
 }
 
 /// Where an option stands.

@@ -4,9 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use super::anchors::AnchorText;
 use super::syntax::reveal;
-use super::{CACHE_SIZE_MAX, PORT, THREADS_MAX, XDP_CACHE_SIZE_MAX, XdpMode, anchors};
-use crate::validator::DsAnchor;
+use super::{CACHE_SIZE_MAX, PORT, THREADS_MAX, XDP_CACHE_SIZE_MAX, XdpMode, anchors, limits};
+use crate::validator::{DsAnchor, Policy};
+use crate::wire::Name;
 
 /// Whether an option takes a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub enum Takes {
     Nothing,
     /// Yes.
     Value,
+    /// It may; on the command line only after `=`.
+    Perhaps,
 }
 
 /// One option.
@@ -41,6 +45,8 @@ pub(super) enum Effect {
     Flag(fn(&mut Draft)),
     /// With a value; says what is wrong with it.
     Value(fn(&mut Draft, &str) -> Result<(), String>),
+    /// With or without a value; says what is wrong with it.
+    Perhaps(fn(&mut Draft, Option<&str>) -> Result<(), String>),
 }
 
 /// What has been read so far.
@@ -54,6 +60,11 @@ pub struct Draft {
     pub(super) cache_size: Option<usize>,
     pub(super) dnssec: bool,
     pub(super) anchors: Vec<DsAnchor>,
+    pub(super) negative_anchors: Vec<Name>,
+    pub(super) policy: Policy,
+    pub(super) dnssec_timestamp: Option<PathBuf>,
+    pub(super) dnssec_debug: bool,
+    pub(super) log_dnssec: bool,
     pub(super) log_queries: bool,
     pub(super) xdp: Option<XdpMode>,
     pub(super) xdp_interfaces: Vec<String>,
@@ -124,7 +135,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         anchors::LEGAL,
         "start validation from this DS (the root's are built in)",
         |draft, value| {
-            draft.anchors.push(anchors::read_value(value)?);
+            draft.take_anchor(anchors::read_value(value)?);
             Ok(())
         },
     ),
@@ -132,6 +143,45 @@ pub const OPTIONS: &[OptionSpec] = &[
         draft.pending_file = Some(PendingFile::Anchors(path(value)?));
         Ok(())
     }),
+    value("dnssec-limits", None, limits::LEGAL_FOUR, "work that one query may cause (16,32,40,150)", |draft, value| {
+        limits::read_four(value, &mut draft.policy.limits)
+    }),
+    value("dnssec-limit", None, limits::LEGAL_NAMED, "another limit of that work, by name", |draft, value| {
+        limits::read_named(value, &mut draft.policy.limits)
+    }),
+    flag("dnssec-allow-sha1", None, "accept signatures and digests of SHA-1 (RFC 9905 says not to)", |draft| {
+        draft.policy.sha1_allowed = true;
+    }),
+    flag("dnssec-no-timecheck", None, "never check when signatures begin and end", |draft| {
+        draft.policy.times_checked = false;
+    }),
+    perhaps(
+        "dnssec-check-unsigned",
+        "nothing, or no",
+        "want proof that unsigned answers need no signature (on)",
+        |draft, value| {
+            draft.policy.unsigned_checked = match value {
+                None => true,
+                Some("no") => false,
+                Some(_) => return Err("neither nothing nor \"no\"".to_owned()),
+            };
+            Ok(())
+        },
+    ),
+    value(
+        "dnssec-timestamp",
+        None,
+        "a path",
+        "check times only once the clock has passed this file's",
+        |draft, value| {
+            draft.dnssec_timestamp = Some(path(value)?);
+            Ok(())
+        },
+    ),
+    flag("dnssec-debug", None, "give bogus data to clients, without AD, and log why", |draft| {
+        draft.dnssec_debug = true
+    }),
+    flag("log-dnssec", None, "log the chain of each validation, step by step", |draft| draft.log_dnssec = true),
     flag("log-queries", Some('q'), "log each answer", |draft| draft.log_queries = true),
     value("xdp", None, "auto, native, generic, off", "how XDP answers (auto)", |draft, value| {
         draft.xdp = Some(match value {
@@ -181,6 +231,16 @@ pub const OPTIONS: &[OptionSpec] = &[
     }),
 ];
 
+impl Draft {
+    /// Takes an anchor of either kind.
+    pub(super) fn take_anchor(&mut self, anchor: AnchorText) {
+        match anchor {
+            AnchorText::Positive(anchor) => self.anchors.push(anchor),
+            AnchorText::Negative(name) => self.negative_anchors.push(name),
+        }
+    }
+}
+
 /// dnsmasq's options that have no place here, by name or, with a final `*`, by its beginning.
 pub(super) const NOT_SUPPORTED: &[(&str, &str)] = &[
     ("dhcp-*", DHCP),
@@ -192,6 +252,7 @@ pub(super) const NOT_SUPPORTED: &[(&str, &str)] = &[
     ("enable-tftp", TFTP),
     ("tftp-*", TFTP),
     ("pxe-*", "network boot is not this program's business"),
+    ("proxy-dnssec", "an upstream's AD is not passed on: only what is validated here, with dnssec, carries AD"),
     ("auth-*", "this is a resolver; zones are served by an authoritative server"),
     ("ubus", "there is no ubus here; use the control socket"),
     ("enable-ubus", "there is no ubus here; use the control socket"),
@@ -216,6 +277,15 @@ const fn flag(name: &'static str, letter: Option<char>, help: &'static str, set:
     OptionSpec { name, letter, takes: Takes::Nothing, legal: "no value", help, effect: Effect::Flag(set) }
 }
 
+const fn perhaps(
+    name: &'static str,
+    legal: &'static str,
+    help: &'static str,
+    apply: fn(&mut Draft, Option<&str>) -> Result<(), String>,
+) -> OptionSpec {
+    OptionSpec { name, letter: None, takes: Takes::Perhaps, legal, help, effect: Effect::Perhaps(apply) }
+}
+
 /// The option of this name.
 pub(super) fn find(name: &str) -> Option<&'static OptionSpec> {
     OPTIONS.iter().find(|spec| spec.name == name)
@@ -226,7 +296,8 @@ pub(super) fn find_letter(letter: char) -> Option<&'static OptionSpec> {
     OPTIONS.iter().find(|spec| spec.letter == Some(letter))
 }
 
-fn number<N: FromStr + PartialOrd>(value: &str, min: N, max: N) -> Result<N, String> {
+/// A number within bounds.
+pub(super) fn number<N: FromStr + PartialOrd>(value: &str, min: N, max: N) -> Result<N, String> {
     let number: N = value.parse().map_err(|_| "not a number, or out of range".to_owned())?;
     if number < min || number > max { Err("out of range".to_owned()) } else { Ok(number) }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::publish::{FastPathEntry, FastPathStatus, InterfaceStatus, MapStatus};
 
 /// What the operator asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "kebab-case")]
 pub enum Request {
     /// One [`StatusReport`].
@@ -16,6 +16,20 @@ pub enum Request {
     FastpathDump,
     /// Empties the kernel map; one [`FlushReport`].
     FastpathFlush,
+    /// A [`NegativeAnchorEntry`] for each negative anchor.
+    NegativeAnchors,
+    /// Turns validation off at and below a name for a time; then as for [`Self::NegativeAnchors`].
+    AddNegativeAnchor {
+        /// The name, presentation form.
+        name: String,
+        /// The time, in seconds: 1..=604 800.
+        for_s: u64,
+    },
+    /// Ends a negative anchor that was added; then as for [`Self::NegativeAnchors`].
+    RemoveNegativeAnchor {
+        /// The name, presentation form.
+        name: String,
+    },
 }
 
 /// A request that was not served.
@@ -36,9 +50,9 @@ pub struct StatusReport {
     pub uptime_s: u64,
     /// Whether answers are validated.
     pub dnssec: bool,
-    /// Anchors of validation, as `trust-anchor=` takes them.
+    /// What decides about validation, as options without dashes: anchors, negative anchors, policy.
     #[serde(default)]
-    pub trust_anchors: Vec<String>,
+    pub dnssec_options: Vec<String>,
     /// Addresses and port that are listened on.
     pub listening: Vec<String>,
     /// Servers that are forwarded to.
@@ -85,6 +99,15 @@ pub struct CachedEntry {
     pub size: u64,
     /// Forms that were handed to the publisher: some of `plain` and `dnssec`.
     pub published: Vec<String>,
+}
+
+/// A name at and below which nothing is validated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NegativeAnchorEntry {
+    /// The name, presentation form.
+    pub name: String,
+    /// Time until it ends, in seconds; none if it is configured.
+    pub left_s: Option<u64>,
 }
 
 /// What emptying the kernel map did.

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::report::{CachedEntry, ErrorReport, FastPathEntry, FlushReport, Request, StatusReport};
+use super::report::{CachedEntry, ErrorReport, FastPathEntry, FlushReport, NegativeAnchorEntry, Request, StatusReport};
 
 /// Longest request, in bytes.
 const REQUEST_LEN_MAX: u64 = 4096;
@@ -39,6 +39,21 @@ pub trait ControlService: Send + Sync + 'static {
     fn fastpath_dump(&self) -> Option<Vec<FastPathEntry>>;
     /// Empties the kernel map; none if XDP is off.
     fn fastpath_flush(&self) -> Option<FlushReport>;
+    /// The negative anchors; the error says why there can be none.
+    ///
+    /// # Errors
+    /// Validation is off.
+    fn negative_anchors(&self) -> Result<Vec<NegativeAnchorEntry>, String>;
+    /// Turns validation off at and below a name for so many seconds; then all negative anchors.
+    ///
+    /// # Errors
+    /// Why it was not done.
+    fn add_negative_anchor(&self, name: &str, for_s: u64) -> Result<Vec<NegativeAnchorEntry>, String>;
+    /// Ends a negative anchor that was added; then all that are left.
+    ///
+    /// # Errors
+    /// Why it was not done.
+    fn remove_negative_anchor(&self, name: &str) -> Result<Vec<NegativeAnchorEntry>, String>;
 }
 
 /// Why the control socket cannot be had.
@@ -154,6 +169,9 @@ fn reply<S: ControlService>(request: Request, service: &S) -> Result<String, Str
         Request::CacheDump => lines(service.cache_dump()),
         Request::FastpathDump => lines(service.fastpath_dump().ok_or_else(off)?),
         Request::FastpathFlush => lines([service.fastpath_flush().ok_or_else(off)?]),
+        Request::NegativeAnchors => lines(service.negative_anchors()?),
+        Request::AddNegativeAnchor { name, for_s } => lines(service.add_negative_anchor(&name, for_s)?),
+        Request::RemoveNegativeAnchor { name } => lines(service.remove_negative_anchor(&name)?),
     }
 }
 

@@ -3,17 +3,22 @@
 use std::fmt::Write;
 
 use super::ClientError;
-use super::report::{CachedEntry, FastPathEntry, FastPathStatus, FlushReport, Request, StatusReport};
+use super::report::{
+    CachedEntry, FastPathEntry, FastPathStatus, FlushReport, NegativeAnchorEntry, Request, StatusReport,
+};
 
 /// The daemon's lines as aligned text.
 ///
 /// # Errors
 /// Lines that are not the reports asked for.
-pub fn print_reply(request: Request, lines: &str) -> Result<String, ClientError> {
+pub fn print_reply(request: &Request, lines: &str) -> Result<String, ClientError> {
     let text = match request {
         Request::Status => read::<StatusReport>(lines)?.iter().map(status).collect(),
         Request::CacheDump => cache(&read(lines)?),
         Request::FastpathDump => fast_path_entries(&read(lines)?),
+        Request::NegativeAnchors | Request::AddNegativeAnchor { .. } | Request::RemoveNegativeAnchor { .. } => {
+            negative_anchors(&read(lines)?)
+        }
         Request::FastpathFlush => {
             read::<FlushReport>(lines)?.iter().map(|flush| format!("removed {} answers\n", flush.removed)).collect()
         }
@@ -103,6 +108,11 @@ fn cache(entries: &[CachedEntry]) -> String {
         ]
     });
     table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
+}
+
+fn negative_anchors(entries: &[NegativeAnchorEntry]) -> String {
+    let left = |left_s: Option<u64>| left_s.map_or("configured".to_owned(), |left_s| format!("{left_s} s left"));
+    table(&entries.iter().map(|entry| vec![entry.name.clone(), left(entry.left_s)]).collect::<Vec<_>>())
 }
 
 fn fast_path_entries(entries: &[FastPathEntry]) -> String {

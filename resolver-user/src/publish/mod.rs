@@ -81,9 +81,12 @@ impl Publisher {
         self.ask(Command::Dump)
     }
 
-    /// Withdraws every published answer and returns how many there were; none if the thread does not answer. Waits for it.
+    /// Withdraws every published answer and returns how many there were; none if the thread does not answer. Waits for it,
+    /// and for room in its queue: what must be withdrawn must not be forgotten because there is much to publish.
     pub fn flush(&self) -> Option<usize> {
-        self.ask(Command::Flush)
+        let (reply, replied) = sync_channel(1);
+        self.commands.send(Command::Flush(reply)).ok()?;
+        replied.recv_timeout(PATIENCE).ok()
     }
 
     fn ask<T>(&self, command: impl FnOnce(SyncSender<T>) -> Command) -> Option<T> {

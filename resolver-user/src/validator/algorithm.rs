@@ -1,29 +1,37 @@
-//! The signature algorithms of DNSSEC, as far as we verify them, over ring (RFC 3110, 5702, 6605, 8080).
+//! The signature algorithms of DNSSEC, as far as we verify them, over ring, and Ed448 over ed448-goldilocks, which ring
+//! lacks (RFC 3110, 5702, 6605, 8080).
 //!
 //! In: an algorithm number, a public key and a signature as they stand in DNSKEY and RRSIG, the signed bytes. Out: yes or
 //! no. Refuses: anything that has to do with names, sets or time. What is not supported makes a zone insecure, never
 //! bogus (RFC 4035 §5.2), so "supported" is asked apart from "valid".
 
+use ed448_goldilocks::{Signature as Ed448Signature, VerifyingKey as Ed448Key};
 use ring::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY,
-    RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey,
-    VerificationAlgorithm,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY,
+    RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY, RsaParameters,
+    RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm,
 };
+
+use super::Policy;
 
 /// An algorithm that we verify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Algorithm {
-    /// 8 and 10: RSA with PKCS #1 v1.5 padding, over SHA-256 or SHA-512.
+    /// 5, 7, 8 and 10: RSA with PKCS #1 v1.5 padding, over SHA-1, SHA-256 or SHA-512.
     Rsa(RsaHash),
     /// 13 and 14: ECDSA.
     Ecdsa(Curve),
     /// 15.
     Ed25519,
+    /// 16.
+    Ed448,
 }
 
 /// The hash of an RSA algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RsaHash {
+    /// Algorithms 5 and 7, which differ only in what they say of denial (RFC 5155 §2).
+    Sha1,
     /// Algorithm 8.
     Sha256,
     /// Algorithm 10.
@@ -40,16 +48,23 @@ pub(super) enum Curve {
 }
 
 impl Algorithm {
-    /// The algorithm with this number, if we verify it and policy accepts it.
+    /// The algorithm with this number, if we can verify it.
     pub(super) fn from_number(number: u8) -> Option<Self> {
         match number {
+            5 | 7 => Some(Self::Rsa(RsaHash::Sha1)),
             8 => Some(Self::Rsa(RsaHash::Sha256)),
             10 => Some(Self::Rsa(RsaHash::Sha512)),
             13 => Some(Self::Ecdsa(Curve::P256)),
             14 => Some(Self::Ecdsa(Curve::P384)),
             15 => Some(Self::Ed25519),
+            16 => Some(Self::Ed448),
             _ => None,
         }
+    }
+
+    /// The algorithm with this number, if we can verify it and policy accepts it.
+    pub(super) fn accepted(number: u8, policy: &Policy) -> Option<Self> {
+        Self::from_number(number).filter(|&algorithm| policy.sha1_allowed || algorithm != Self::Rsa(RsaHash::Sha1))
     }
 
     /// Whether we can verify with this very key. Only RSA keys differ: ring takes 1024 to 8192 bits, and odd exponents
@@ -57,13 +72,16 @@ impl Algorithm {
     pub(super) fn supports_key(self, public_key: &[u8]) -> bool {
         match self {
             Self::Rsa(_) => RsaKey::read(public_key).is_some_and(|key| key.is_supported()),
-            Self::Ecdsa(_) | Self::Ed25519 => true,
+            Self::Ecdsa(_) | Self::Ed25519 | Self::Ed448 => true,
         }
     }
 
     /// Whether `signature` over `message` was made with the private half of `public_key`.
     pub(super) fn verify(self, public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
         match self {
+            Self::Rsa(RsaHash::Sha1) => {
+                verify_rsa(&RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY, public_key, message, signature)
+            }
             Self::Rsa(RsaHash::Sha256) => {
                 verify_rsa(&RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, public_key, message, signature)
             }
@@ -73,8 +91,16 @@ impl Algorithm {
             Self::Ecdsa(Curve::P256) => verify_ecdsa(&ECDSA_P256_SHA256_FIXED, public_key, message, signature),
             Self::Ecdsa(Curve::P384) => verify_ecdsa(&ECDSA_P384_SHA384_FIXED, public_key, message, signature),
             Self::Ed25519 => UnparsedPublicKey::new(&ED25519, public_key).verify(message, signature).is_ok(),
+            Self::Ed448 => verify_ed448(public_key, message, signature).is_some(),
         }
     }
+}
+
+/// Ed448 without a context (RFC 8080 §3, §4); none if key, signature or both are wrong.
+fn verify_ed448(public_key: &[u8], message: &[u8], signature: &[u8]) -> Option<()> {
+    let key: [u8; ED448_KEY_LEN] = public_key.try_into().ok()?;
+    let key = Ed448Key::from_bytes(&key).ok()?;
+    key.verify_raw(&Ed448Signature::from_slice(signature).ok()?, message).ok()
 }
 
 /// ring wants the point in the uncompressed form of SEC 1 §2.3.3; DNSKEY leaves out the leading 4 (RFC 6605 §4).
@@ -135,3 +161,6 @@ fn without_leading_zeros(number: &[u8]) -> &[u8] {
     let start = number.iter().position(|&byte| byte != 0).unwrap_or(number.len());
     number.get(start..).unwrap_or(&[])
 }
+
+/// Length of an Ed448 public key, in bytes (RFC 8080 §3).
+const ED448_KEY_LEN: usize = 57;

@@ -1,7 +1,8 @@
-//! Trust anchors: the DS records from which every chain starts.
+//! Trust anchors: the DS records from which every chain starts, and the names below which none is looked for (RFC 7646).
 
 use thiserror::Error;
 
+use super::Policy;
 use super::algorithm::Algorithm;
 use super::key::DigestType;
 use crate::wire::Name;
@@ -35,7 +36,7 @@ pub enum AnchorError {
         expected: usize,
     },
     /// We cannot verify with this algorithm.
-    #[error("algorithm {algorithm} is not supported; supported: 8, 10, 13, 14, 15")]
+    #[error("algorithm {algorithm} is not supported; supported: 8, 10, 13, 14, 15, 16")]
     Algorithm {
         /// Algorithm, by number.
         algorithm: u8,
@@ -49,15 +50,16 @@ pub enum AnchorError {
 }
 
 impl DsAnchor {
-    /// Checks that the anchor can be used.
+    /// Checks that the anchor can be used. Choice: one that needs SHA-1 cannot, even where policy allows SHA-1: an operator
+    /// who writes an anchor can write one with a digest of today.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn check(&self) -> Result<(), AnchorError> {
-        if Algorithm::from_number(self.algorithm).is_none() {
+        if Algorithm::accepted(self.algorithm, &Policy::DEFAULT).is_none() {
             return Err(AnchorError::Algorithm { algorithm: self.algorithm });
         }
-        let digest_type = DigestType::from_number(self.digest_type);
+        let digest_type = DigestType::accepted(self.digest_type, &Policy::DEFAULT);
         let expected = digest_type.ok_or(AnchorError::DigestType { digest_type: self.digest_type })?.len();
         match self.digest.len() {
             length if length == expected => Ok(()),
@@ -70,18 +72,43 @@ impl DsAnchor {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustAnchors {
     anchors: Vec<DsAnchor>,
+    negative: Vec<Name>,
+}
+
+/// What the anchors say about a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AnchoredAt<'a> {
+    /// Its chain starts at this zone.
+    Zone(&'a Name),
+    /// A negative anchor at this name turns validation off for it.
+    Negative(&'a Name),
+    /// No anchor covers it.
+    Nowhere,
 }
 
 impl TrustAnchors {
-    /// The usable ones of `anchors`.
-    pub fn new(anchors: Vec<DsAnchor>) -> Self {
-        Self { anchors: anchors.into_iter().filter(|anchor| anchor.check().is_ok()).collect() }
+    /// The usable ones of `anchors`, and `negative` ones: at and below those, everything is insecure unless a deeper
+    /// anchor says otherwise.
+    pub fn new(anchors: Vec<DsAnchor>, negative: Vec<Name>) -> Self {
+        Self { anchors: anchors.into_iter().filter(|anchor| anchor.check().is_ok()).collect(), negative }
     }
 
-    /// The zone of the anchor closest above `name`, with its anchors; none if no anchor covers the name.
-    pub fn closest(&self, name: &Name) -> Option<(&Name, impl Iterator<Item = &DsAnchor>)> {
-        let covering = self.anchors.iter().filter(|anchor| name.is_at_or_below(&anchor.zone));
-        let zone = covering.map(|anchor| &anchor.zone).max_by_key(|zone| zone.label_count())?;
-        Some((zone, self.anchors.iter().filter(move |anchor| anchor.zone == *zone)))
+    /// The anchor that decides about `name`: the closest one. At the same name the negative one does, as it is the
+    /// exception (RFC 7646 §2).
+    pub(super) fn decisive<'a>(&'a self, name: &Name) -> AnchoredAt<'a> {
+        let zones = self.anchors.iter().map(|anchor| &anchor.zone);
+        let zone = zones.filter(|zone| name.is_at_or_below(zone)).max_by_key(|zone| zone.label_count());
+        let negatives = self.negative.iter().filter(|negative| name.is_at_or_below(negative));
+        match (zone, negatives.max_by_key(|negative| negative.label_count())) {
+            (Some(zone), Some(negative)) if zone.is_below(negative) => AnchoredAt::Zone(zone),
+            (_, Some(negative)) => AnchoredAt::Negative(negative),
+            (Some(zone), None) => AnchoredAt::Zone(zone),
+            (None, None) => AnchoredAt::Nowhere,
+        }
+    }
+
+    /// The anchors of `zone`.
+    pub fn of_zone(&self, zone: &Name) -> impl Iterator<Item = &DsAnchor> {
+        self.anchors.iter().filter(move |anchor| anchor.zone == *zone)
     }
 }

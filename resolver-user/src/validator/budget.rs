@@ -11,6 +11,8 @@ pub struct WorkLimits {
     pub keys_per_tag: u32,
     /// Signatures of one set that are looked at.
     pub rrsigs_per_rrset: u32,
+    /// Signature checks of one set that may fail before it is given up.
+    pub failed_checks_per_rrset: u32,
     /// DS records of one zone that are looked at.
     pub ds_per_zone: u32,
     /// DS, DNSKEY and alias queries made on behalf of one client query.
@@ -30,12 +32,14 @@ pub struct WorkLimits {
 impl WorkLimits {
     /// The defaults of our DNSSEC policy.
     ///
+    /// Choice: 16 failed checks of one set, which are all that 8 signatures and 2 keys can give; dnsmasq has 20.
     /// Choice: 40 NSEC3 hashes for one proof, because a name of ip6.arpa has 34 labels and the closest encloser can be
     /// any of them. The rounds, which are the work, stay bounded by `nsec3_rounds`.
     pub const DEFAULT: Self = Self {
         signature_checks: 32,
         keys_per_tag: 2,
         rrsigs_per_rrset: 8,
+        failed_checks_per_rrset: 16,
         ds_per_zone: 8,
         sub_queries: 40,
         alias_hops: 11,

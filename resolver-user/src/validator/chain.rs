@@ -10,13 +10,16 @@
 
 use std::sync::Arc;
 
+use super::algorithm::Algorithm;
+use super::anchor::AnchoredAt;
 use super::denial::Delegation;
 use super::judge::{Judged, Section, SetId};
-use super::key::{Ds, ZoneKey};
+use super::key::{DigestType, Ds, ZoneKey};
 use super::signature::{SignatureFailure, Signed, verify_set};
+use super::work::Work;
 use super::zones::{Fact, ZoneFact};
 use super::{
-    BogusReason, BudgetItem, FetchFailure, IndeterminateReason, InsecureReason, TrustAnchors, WorkBudget, ZoneCache,
+    BogusReason, BudgetItem, FetchFailure, IndeterminateReason, InsecureReason, Policy, TrustAnchors, ZoneCache,
 };
 use crate::clock::Now;
 use crate::wire::{Name, Question, RCode, RecordType, Response, RrSet};
@@ -44,22 +47,6 @@ impl From<BogusReason> for Pause {
     }
 }
 
-/// The time and what may be spent, on the way through a walk.
-pub(super) struct Work<'a> {
-    /// The time.
-    pub(super) now: Now,
-    /// The budget of the client query.
-    pub(super) budget: &'a mut WorkBudget,
-}
-
-impl Work<'_> {
-    /// Wall time as signatures count it: seconds since 1970 modulo 2^32.
-    fn signature_time_s(&self) -> u32 {
-        let [_, _, _, _, low @ ..] = self.now.unix_s.to_be_bytes();
-        u32::from_be_bytes(low)
-    }
-}
-
 /// What one validation has been told and has found out.
 #[derive(Debug)]
 pub(super) struct Chain {
@@ -83,6 +70,16 @@ impl Chain {
         zones: Arc<ZoneCache>,
     ) -> Self {
         Self { anchors, zones, replies: vec![(question, Ok(response))], known: Vec::new(), verified: Vec::new() }
+    }
+
+    /// Facts that were used so far.
+    pub(super) fn known(&self) -> &[Arc<Fact>] {
+        &self.known
+    }
+
+    /// Sets that were looked at so far: the signer, and whether a signature of it verified.
+    pub(super) fn verified(&self) -> impl Iterator<Item = (SetId, &Name, bool)> {
+        self.verified.iter().map(|(id, signer, outcome)| (*id, signer, outcome.is_ok()))
     }
 
     /// Takes in the reply to a [`Pause::Need`].
@@ -119,14 +116,17 @@ impl Chain {
         BogusReason::Unrelated { question }.into()
     }
 
-    /// The zone of the closest anchor above `name`.
+    /// The zone of the anchor that decides about `name`; none if there is none, or if it is a negative one.
     pub(super) fn anchor_zone(&self, name: &Name) -> Option<Name> {
-        self.anchors.closest(name).map(|(zone, _)| zone.clone())
+        match self.anchors.decisive(name) {
+            AnchoredAt::Zone(zone) => Some(zone.clone()),
+            AnchoredAt::Negative(_) | AnchoredAt::Nowhere => None,
+        }
     }
 
     /// What is proven about the zone that `name` belongs to, found by going down: secure with its keys, or insecure.
     pub(super) fn covering(&mut self, name: &Name, work: &mut Work<'_>) -> Result<Arc<Fact>, Pause> {
-        let Some(anchor) = self.anchor_zone(name) else { return Ok(no_anchor(name)) };
+        let Some(anchor) = self.anchor_zone(name) else { return Ok(self.no_anchor(name)) };
         let start = self.deepest_known(name, &anchor, work.now).unwrap_or(anchor);
         let mut zone = self.fact_at(&start, work)?;
         let mut labels = start.label_count().saturating_add(1);
@@ -148,9 +148,9 @@ impl Chain {
 
     /// What is proven about `name` as the start of a zone.
     pub(super) fn fact_at(&mut self, name: &Name, work: &mut Work<'_>) -> Result<Arc<Fact>, Pause> {
-        let Some(anchor) = self.anchor_zone(name) else { return Ok(no_anchor(name)) };
+        let Some(anchor) = self.anchor_zone(name) else { return Ok(self.no_anchor(name)) };
         for labels in anchor.label_count()..=name.label_count() {
-            let known = name.ancestor(labels).and_then(|above| self.known(&above, work.now));
+            let known = name.ancestor(labels).and_then(|above| self.fact_of(&above, work.now));
             if let Some(fact) = known
                 && (fact.name == *name || matches!(fact.what, ZoneFact::Insecure(_)))
             {
@@ -158,8 +158,7 @@ impl Chain {
             }
         }
         let fact = if anchor == *name {
-            let anchors = self.anchors.clone();
-            let ds_set = anchors.closest(name).map(|(_, anchors)| anchors.map(Ds::from).collect()).unwrap_or_default();
+            let ds_set = self.anchors.of_zone(name).map(Ds::from).collect();
             self.zone_keys(name, ds_set, u32::MAX, work)?
         } else {
             self.delegated(name, work)?
@@ -181,12 +180,21 @@ impl Chain {
         if let Some((_, _, outcome)) = self.verified.iter().find(|(known, by, _)| *known == id && by == zone) {
             return Ok(*outcome);
         }
-        let outcome = verify_set(set, zone, keys, work.signature_time_s(), work.budget)?;
+        let outcome = verify_set(set, zone, keys, work)?;
         self.verified.push((id, zone.clone(), outcome));
         Ok(outcome)
     }
 
-    fn known(&mut self, name: &Name, now: Now) -> Option<Arc<Fact>> {
+    /// What is to be said of a name for which no chain starts anywhere.
+    fn no_anchor(&self, name: &Name) -> Arc<Fact> {
+        let reason = match self.anchors.decisive(name) {
+            AnchoredAt::Negative(anchor) => InsecureReason::NegativeAnchor { anchor: anchor.clone() },
+            AnchoredAt::Zone(_) | AnchoredAt::Nowhere => InsecureReason::NoAnchor { name: name.clone() },
+        };
+        Arc::new(Fact { name: name.clone(), what: ZoneFact::Insecure(reason), expires_at_boot_ns: u64::MAX })
+    }
+
+    fn fact_of(&mut self, name: &Name, now: Now) -> Option<Arc<Fact>> {
         if let Some(fact) = self.known.iter().find(|fact| fact.name == *name) {
             return Some(fact.clone());
         }
@@ -201,7 +209,7 @@ impl Chain {
         labels
             .rev()
             .filter_map(|labels| name.ancestor(labels))
-            .find(|above| self.known(above, now).is_some_and(|fact| !matches!(fact.what, ZoneFact::NoCut { .. })))
+            .find(|above| self.fact_of(above, now).is_some_and(|fact| !matches!(fact.what, ZoneFact::NoCut { .. })))
     }
 
     /// What the reply to a DS query proves about `name`, which is not an anchor's. All that judging it may ask about lies
@@ -296,7 +304,7 @@ impl Chain {
         ds_ttl_s: u32,
         work: &mut Work<'_>,
     ) -> Result<Arc<Fact>, Pause> {
-        if let Some(reason) = unsupported(zone, &ds_set) {
+        if let Some(reason) = unsupported(zone, &ds_set, work.policy) {
             return Ok(Fact::new(zone, ZoneFact::Insecure(reason), ds_ttl_s, work.now));
         }
         let (reply, response) = self.reply(&Question::new(zone.clone(), RecordType::DNSKEY))?;
@@ -305,30 +313,34 @@ impl Chain {
             sets.find(|(_, set)| set.rtype == RecordType::DNSKEY && set.owner == *zone && !set.rdatas.is_empty());
         let (index, set) = found.ok_or_else(|| BogusReason::MissingDnskey { zone: zone.clone() })?;
         let keys: Vec<ZoneKey> = set.rdatas.iter().filter_map(|rdata| ZoneKey::read(rdata)).collect();
-        let vouched = vouched_keys(zone, &ds_set, &keys, work.budget)?;
-        if let Some(unusable) = vouched.first().filter(|_| vouched.iter().all(|key| key.usable_algorithm().is_none())) {
-            let reason = InsecureReason::Algorithm { zone: zone.clone(), algorithm: unusable.algorithm };
+        let vouched = vouched_keys(zone, &ds_set, &keys, work)?;
+        if let Some(reason) = unusable(zone, &vouched, work.policy) {
             return Ok(Fact::new(zone, ZoneFact::Insecure(reason), ds_ttl_s.min(set.ttl_s), work.now));
         }
         let id = SetId { reply, section: Section::Answer, index };
         match self.verify(id, set, zone, &vouched, work)? {
             Err(failure) => Err(failure.reason(set).into()),
             Ok(signed) => {
-                let trusted = keys.into_iter().filter(ZoneKey::may_sign_zone).collect();
-                Ok(Fact::new(zone, ZoneFact::Secure(trusted), ds_ttl_s.min(signed.ttl_s), work.now))
+                let data_keys: Vec<ZoneKey> =
+                    keys.iter().filter(|key| key.looks_like_zsk() && !vouched.contains(key)).cloned().collect();
+                let what = match unusable(zone, &data_keys, work.policy) {
+                    Some(reason) => ZoneFact::Insecure(reason),
+                    None => ZoneFact::Secure(keys.into_iter().filter(ZoneKey::may_sign_zone).collect()),
+                };
+                Ok(Fact::new(zone, what, ds_ttl_s.min(signed.ttl_s), work.now))
             }
         }
     }
 }
 
-/// Why a zone with these DS records counts as unsigned, if so: none has both an algorithm and a digest that we support
+/// Why a zone with these DS records counts as unsigned, if so: none has both an algorithm and a digest that we accept
 /// (RFC 4035 §5.2, RFC 6840 §5.2).
-fn unsupported(zone: &Name, ds_set: &[Ds]) -> Option<InsecureReason> {
-    let known_algorithm = ds_set.iter().find(|ds| ds.has_known_algorithm());
-    if ds_set.iter().any(|ds| ds.has_known_algorithm() && ds.has_known_digest()) {
+fn unsupported(zone: &Name, ds_set: &[Ds], policy: &Policy) -> Option<InsecureReason> {
+    let accepted_algorithm = ds_set.iter().find(|ds| ds.has_accepted_algorithm(policy));
+    if accepted_ds(ds_set, policy).next().is_some() {
         return None;
     }
-    Some(match known_algorithm {
+    Some(match accepted_algorithm {
         Some(ds) => InsecureReason::Digest { zone: zone.clone(), digest_type: ds.digest_type },
         None => {
             let algorithm = ds_set.first().map_or(0, |ds| ds.algorithm);
@@ -337,18 +349,42 @@ fn unsupported(zone: &Name, ds_set: &[Ds]) -> Option<InsecureReason> {
     })
 }
 
+/// The DS records that we accept: all that have an algorithm and a digest of ours, but those of SHA-1 only if there are no
+/// others (RFC 4509 §3).
+fn accepted_ds<'a>(ds_set: &'a [Ds], policy: &'a Policy) -> impl Iterator<Item = &'a Ds> {
+    let digest_type = |ds: &Ds| ds.digest_type(policy).filter(|_| ds.has_accepted_algorithm(policy));
+    let has_stronger =
+        ds_set.iter().any(|ds| digest_type(ds).is_some_and(|digest_type| digest_type != DigestType::Sha1));
+    ds_set.iter().filter(move |ds| match digest_type(ds) {
+        Some(DigestType::Sha1) => !has_stronger,
+        accepted => accepted.is_some(),
+    })
+}
+
+/// Why nothing can be verified with any of these keys, if so; no keys are no reason.
+///
+/// Choice: asked of the keys that the DS names and, once their set is verified, of those that look like zone signing keys.
+/// What an unusable key signed cannot be told from a forgery, so the zone counts as unsigned rather than bogus. Nobody but
+/// the zone can bring that about, as its key set must verify first.
+fn unusable(zone: &Name, keys: &[ZoneKey], policy: &Policy) -> Option<InsecureReason> {
+    if keys.iter().any(|key| key.usable_algorithm(policy).is_some()) {
+        return None;
+    }
+    let (zone, key) = (zone.clone(), keys.first()?);
+    let (algorithm, key_tag) = (key.algorithm, key.tag);
+    Some(match Algorithm::accepted(algorithm, policy) {
+        Some(_) => InsecureReason::KeySize { zone, algorithm, key_tag },
+        None => InsecureReason::Algorithm { zone, algorithm },
+    })
+}
+
 /// The keys that the DS records vouch for and that may sign the zone's sets.
-fn vouched_keys(
-    zone: &Name,
-    ds_set: &[Ds],
-    keys: &[ZoneKey],
-    budget: &WorkBudget,
-) -> Result<Vec<ZoneKey>, BogusReason> {
+fn vouched_keys(zone: &Name, ds_set: &[Ds], keys: &[ZoneKey], work: &Work<'_>) -> Result<Vec<ZoneKey>, BogusReason> {
+    let limits = work.budget.limits();
     let limit = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-    let usable = ds_set.iter().filter(|ds| ds.has_known_algorithm() && ds.has_known_digest());
     let mut vouched: Vec<&ZoneKey> = Vec::new();
-    for ds in usable.take(limit(budget.limits().ds_per_zone)) {
-        let named = keys.iter().filter(|key| ds.names(key)).take(limit(budget.limits().keys_per_tag));
+    for ds in accepted_ds(ds_set, work.policy).take(limit(limits.ds_per_zone)) {
+        let named = keys.iter().filter(|key| ds.names(key)).take(limit(limits.keys_per_tag));
         vouched.extend(named.filter(|key| ds.vouches_for(zone, key)));
     }
     let may_sign: Vec<ZoneKey> = vouched.iter().filter(|key| key.may_sign_zone()).copied().cloned().collect();
@@ -360,9 +396,4 @@ fn vouched_keys(
         Some(key) if !key.has_zone_flag() => BogusReason::NoZoneKeyBit { zone },
         _ => BogusReason::NoMatchingKey { zone },
     })
-}
-
-fn no_anchor(name: &Name) -> Arc<Fact> {
-    let what = ZoneFact::Insecure(InsecureReason::NoAnchor { name: name.clone() });
-    Arc::new(Fact { name: name.clone(), what, expires_at_boot_ns: u64::MAX })
 }

@@ -7,8 +7,8 @@
 use super::algorithm::rsa_modulus_bits;
 use super::key::{Ds, ZoneKey};
 use super::signature::{SignatureFailure, is_plausible, verify_set};
-use super::zones::ZoneFact;
-use super::{DenialFacts, InsecureReason, WorkBudget, WorkLimits, ZoneCache, denial};
+use super::work::Work;
+use super::{DenialFacts, Policy, WorkBudget, WorkLimits, denial};
 use crate::clock::Now;
 use crate::wire::{Name, RrSet, Rrsig};
 
@@ -89,20 +89,9 @@ pub enum SignatureOutcome {
     NotChecked,
 }
 
-/// What validation found out about a name as the start of a zone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// A zone starts here, and a chain leads to its keys.
-    Secure,
-    /// What starts here is proven to have no chain.
-    Insecure(InsecureReason),
-    /// No zone starts here.
-    NoCut,
-}
-
 impl KeyFacts {
     /// Describes DNSKEY RDATA; none if it is too short.
-    pub fn read(rdata: &[u8]) -> Option<Self> {
+    pub fn read(rdata: &[u8], policy: &Policy) -> Option<Self> {
         let key = ZoneKey::read(rdata)?;
         let key_bits = key.public_key.len().saturating_mul(8);
         let bits = match key.algorithm {
@@ -121,20 +110,20 @@ impl KeyFacts {
             is_secure_entry_point: key.flags & FLAG_SECURE_ENTRY_POINT != 0,
             is_revoked: key.flags & FLAG_REVOKE != 0,
             may_sign_zone: key.may_sign_zone(),
-            is_supported: key.usable_algorithm().is_some(),
+            is_supported: key.usable_algorithm(policy).is_some(),
         })
     }
 }
 
 impl DsFacts {
     /// Describes DS RDATA beside the DNSKEY RDATAs of `zone`; none if it is too short.
-    pub fn read(zone: &Name, rdata: &[u8], dnskeys: &[Box<[u8]>]) -> Option<Self> {
+    pub fn read(zone: &Name, rdata: &[u8], dnskeys: &[Box<[u8]>], policy: &Policy) -> Option<Self> {
         let ds = Ds::read(rdata)?;
         let keys = read_keys(dnskeys);
         let vouched = keys.iter().filter(|key| ds.vouches_for(zone, key));
-        let outcome = if !ds.has_known_algorithm() {
+        let outcome = if !ds.has_accepted_algorithm(policy) {
             DsOutcome::AlgorithmUnsupported
-        } else if !ds.has_known_digest() {
+        } else if ds.digest_type(policy).is_none() {
             DsOutcome::DigestUnsupported
         } else if vouched.clone().any(ZoneKey::may_sign_zone) {
             DsOutcome::Matches
@@ -155,6 +144,7 @@ pub fn check_signature(
     signature: &Rrsig,
     dnskeys: &[Box<[u8]>],
     now: Now,
+    policy: &Policy,
     budget: &mut WorkBudget,
 ) -> SignatureOutcome {
     if signature.type_covered != set.rtype || !is_plausible(signature, &set.owner) {
@@ -162,15 +152,14 @@ pub fn check_signature(
     }
     let keys = read_keys(dnskeys);
     let named = || keys.iter().filter(|key| key.tag == signature.key_tag && key.algorithm == signature.algorithm);
-    let [_, _, _, _, low @ ..] = now.unix_s.to_be_bytes();
     let only = RrSet { signatures: vec![signature.clone()], ..set.clone() };
-    match verify_set(&only, &signature.signer, &keys, u32::from_be_bytes(low), budget) {
+    match verify_set(&only, &signature.signer, &keys, &mut Work { now, policy, budget }) {
         Err(_) => SignatureOutcome::NotChecked,
         Ok(Ok(_)) => SignatureOutcome::Verifies,
         Ok(Err(SignatureFailure::Expired(_))) => SignatureOutcome::Expired,
         Ok(Err(SignatureFailure::NotYetValid(_))) => SignatureOutcome::NotYetValid,
         Ok(Err(_)) if named().next().is_none() => SignatureOutcome::NoSuchKey,
-        Ok(Err(_)) if !named().any(|key| key.may_sign_zone() && key.usable_algorithm().is_some()) => {
+        Ok(Err(_)) if !named().any(|key| key.may_sign_zone() && key.usable_algorithm(policy).is_some()) => {
             SignatureOutcome::KeyUnfit
         }
         Ok(Err(_)) => SignatureOutcome::Bad,
@@ -178,19 +167,8 @@ pub fn check_signature(
 }
 
 /// Describes the denial records among `sets` as records of `zone` about `name`.
-pub fn describe_denial(sets: &[RrSet], zone: &Name, name: &Name) -> Vec<DenialFacts> {
-    denial::describe(sets, zone, name, WorkLimits::DEFAULT)
-}
-
-impl ZoneCache {
-    /// What validations have found out about a name, if they have.
-    pub fn standing(&self, name: &Name, now: Now) -> Option<Standing> {
-        Some(match &self.fact(name, now)?.what {
-            ZoneFact::Secure(_) => Standing::Secure,
-            ZoneFact::Insecure(reason) => Standing::Insecure(reason.clone()),
-            ZoneFact::NoCut { .. } => Standing::NoCut,
-        })
-    }
+pub fn describe_denial(sets: &[RrSet], zone: &Name, name: &Name, limits: WorkLimits) -> Vec<DenialFacts> {
+    denial::describe(sets, zone, name, limits)
 }
 
 fn read_keys(dnskeys: &[Box<[u8]>]) -> Vec<ZoneKey> {

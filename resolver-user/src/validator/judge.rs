@@ -6,10 +6,11 @@
 
 use std::sync::Arc;
 
-use super::chain::{Chain, Pause, Work};
+use super::chain::{Chain, Pause};
 use super::denial::{Denial, Evidence};
 use super::key::ZoneKey;
 use super::signature::{candidates, is_plausible};
+use super::work::Work;
 use super::zones::{Fact, ZoneFact};
 use super::{BogusReason, IndeterminateReason, InsecureReason};
 use crate::wire::{Name, Question, RecordType, Response, RrSet, Soa};
@@ -35,7 +36,8 @@ pub(super) struct SetId {
 }
 
 impl SetId {
-    fn of(self, response: &Response) -> Option<&RrSet> {
+    /// The set, if `response` is that reply.
+    pub(super) fn of(self, response: &Response) -> Option<&RrSet> {
         match self.section {
             Section::Answer => response.answer.get(self.index),
             Section::Authority => response.authority.get(self.index),

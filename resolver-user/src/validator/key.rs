@@ -3,14 +3,16 @@
 //! In: RDATA of DNSKEY and DS. Out: [`ZoneKey`], [`Ds`], and whether one vouches for the other.
 //! Does not verify signatures and does not decide what an unsupported algorithm means; [`super::chain`] does.
 
-use ring::digest::{SHA256, SHA384, digest};
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, digest};
 
-use super::DsAnchor;
 use super::algorithm::Algorithm;
+use super::{DsAnchor, Policy};
 use crate::wire::Name;
 
 /// Zone key flag: the key may sign sets of its zone (RFC 4034 §2.1.1).
 const FLAG_ZONE: u16 = 0x0100;
+/// Secure entry point flag: a hint that the key signs keys (RFC 4034 §2.1.1).
+const FLAG_SECURE_ENTRY_POINT: u16 = 0x0001;
 /// Revoke flag (RFC 5011 §2.1).
 const FLAG_REVOKE: u16 = 0x0080;
 /// The only valid protocol number (RFC 4034 §2.1.2).
@@ -57,9 +59,14 @@ impl ZoneKey {
         self.has_zone_flag() && self.protocol == PROTOCOL && self.flags & FLAG_REVOKE == 0
     }
 
-    /// The algorithm, if we can verify with it and with this key.
-    pub(super) fn usable_algorithm(&self) -> Option<Algorithm> {
-        Algorithm::from_number(self.algorithm).filter(|algorithm| algorithm.supports_key(&self.public_key))
+    /// Whether it looks like one that signs the zone's data and not only its keys.
+    pub(super) fn looks_like_zsk(&self) -> bool {
+        self.may_sign_zone() && self.flags & FLAG_SECURE_ENTRY_POINT == 0
+    }
+
+    /// The algorithm, if policy accepts it and we can verify with it and with this key.
+    pub(super) fn usable_algorithm(&self, policy: &Policy) -> Option<Algorithm> {
+        Algorithm::accepted(self.algorithm, policy).filter(|algorithm| algorithm.supports_key(&self.public_key))
     }
 }
 
@@ -82,6 +89,8 @@ fn key_tag(rdata: &[u8]) -> u16 {
 /// A digest type that we compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DigestType {
+    /// 1 (RFC 4034 §5.1.3), which RFC 9905 retires.
+    Sha1,
     /// 2 (RFC 4509).
     Sha256,
     /// 4 (RFC 6605 §2).
@@ -89,13 +98,19 @@ pub(super) enum DigestType {
 }
 
 impl DigestType {
-    /// The digest type with this number, if we compute it and policy accepts it.
+    /// The digest type with this number, if we can compute it.
     pub(super) fn from_number(number: u8) -> Option<Self> {
         match number {
+            1 => Some(Self::Sha1),
             2 => Some(Self::Sha256),
             4 => Some(Self::Sha384),
             _ => None,
         }
+    }
+
+    /// The digest type with this number, if we can compute it and policy accepts it.
+    pub(super) fn accepted(number: u8, policy: &Policy) -> Option<Self> {
+        Self::from_number(number).filter(|&digest_type| policy.sha1_allowed || digest_type != Self::Sha1)
     }
 
     /// Length of a digest, in bytes.
@@ -105,6 +120,7 @@ impl DigestType {
 
     fn hash(self) -> &'static ring::digest::Algorithm {
         match self {
+            Self::Sha1 => &SHA1_FOR_LEGACY_USE_ONLY,
             Self::Sha256 => &SHA256,
             Self::Sha384 => &SHA384,
         }
@@ -131,14 +147,14 @@ impl Ds {
         Some(Self { key_tag: u16::from_be_bytes([t0, t1]), algorithm, digest_type, digest: digest.into() })
     }
 
-    /// Whether the algorithm that it names is supported.
-    pub(super) fn has_known_algorithm(&self) -> bool {
-        Algorithm::from_number(self.algorithm).is_some()
+    /// Whether policy accepts the algorithm that it names.
+    pub(super) fn has_accepted_algorithm(&self, policy: &Policy) -> bool {
+        Algorithm::accepted(self.algorithm, policy).is_some()
     }
 
-    /// Whether its digest type is supported.
-    pub(super) fn has_known_digest(&self) -> bool {
-        DigestType::from_number(self.digest_type).is_some()
+    /// Its digest type, if policy accepts it.
+    pub(super) fn digest_type(&self, policy: &Policy) -> Option<DigestType> {
+        DigestType::accepted(self.digest_type, policy)
     }
 
     /// Whether it names this key by tag and algorithm: cheap, and no proof.

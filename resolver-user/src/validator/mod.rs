@@ -32,9 +32,12 @@ mod denial;
 mod describe;
 mod judge;
 mod key;
+mod policy;
 mod signature;
 mod status;
+mod steps;
 mod validation;
+mod work;
 mod zones;
 
 #[cfg(test)]
@@ -43,9 +46,11 @@ pub(crate) mod tests;
 pub use anchor::{AnchorError, DsAnchor, TrustAnchors};
 pub use budget::{BudgetItem, WorkBudget, WorkLimits};
 pub use denial::{DenialCache, DenialFacts, Nsec3Facts, Relation, Role};
-pub use describe::{DsFacts, DsOutcome, KeyFacts, SignatureOutcome, Standing, check_signature, describe_denial};
+pub use describe::{DsFacts, DsOutcome, KeyFacts, SignatureOutcome, check_signature, describe_denial};
+pub use policy::Policy;
 pub use status::{
     BogusReason, FetchFailure, IndeterminateReason, InsecureReason, ProvenStatus, Step, Validated, Verdict,
 };
+pub use steps::{ChainStep, ZoneStanding};
 pub use validation::Validation;
 pub use zones::ZoneCache;

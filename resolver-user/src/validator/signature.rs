@@ -1,11 +1,12 @@
 //! Verifies the signatures of one set with the keys of one zone (RFC 4035 §5.3).
 //!
-//! In: a set, the zone's name and its trusted keys, the wall time, a budget. Out: how the set is signed, or why no
+//! In: a set, the zone's name and its trusted keys, the time and the budget. Out: how the set is signed, or why no
 //! signature of it holds. Does not ask where the keys come from, and does not prove that a wildcard was rightly expanded.
 
 use super::canonical::{counted_labels, signed_bytes};
 use super::key::ZoneKey;
-use super::{BogusReason, BudgetItem, WorkBudget};
+use super::work::Work;
+use super::{BogusReason, BudgetItem};
 use crate::wire::{Name, RrSet, Rrsig};
 
 /// Difference of clocks that is forgiven at either end of a signature's validity, in seconds.
@@ -64,7 +65,7 @@ pub(super) fn candidates<'a>(set: &'a RrSet, zone: &'a Name) -> impl Iterator<It
     })
 }
 
-/// Verifies `set` with the keys of `zone` as of `now_s` (seconds since 1970 modulo 2^32).
+/// Verifies `set` with the keys of `zone`.
 ///
 /// # Errors
 /// The budget's item that ran out.
@@ -72,17 +73,18 @@ pub(super) fn verify_set(
     set: &RrSet,
     zone: &Name,
     keys: &[ZoneKey],
-    now_s: u32,
-    budget: &mut WorkBudget,
+    work: &mut Work<'_>,
 ) -> Result<Result<Signed, SignatureFailure>, BudgetItem> {
-    let looked_at = usize::try_from(budget.limits().rrsigs_per_rrset).unwrap_or(usize::MAX);
+    let now_s = work.signature_time_s();
+    let looked_at = usize::try_from(work.budget.limits().rrsigs_per_rrset).unwrap_or(usize::MAX);
+    let mut failures_left = work.budget.limits().failed_checks_per_rrset;
     let mut failure = SignatureFailure::Missing;
     for signature in candidates(set, zone).take(looked_at) {
-        if let Some(out_of_time) = out_of_time(signature, now_s) {
+        if let Some(out_of_time) = now_s.and_then(|now_s| out_of_time(signature, now_s)) {
             failure = worse(failure, out_of_time);
             continue;
         }
-        if verify_one(set, signature, keys, budget)? {
+        if verify_one(set, signature, keys, &mut failures_left, work)? {
             return Ok(Ok(signed(set, signature, now_s)));
         }
         failure = SignatureFailure::Bad;
@@ -91,22 +93,32 @@ pub(super) fn verify_set(
 }
 
 /// Verifies one signature with the keys that it names by tag and algorithm.
-fn verify_one(set: &RrSet, signature: &Rrsig, keys: &[ZoneKey], budget: &mut WorkBudget) -> Result<bool, BudgetItem> {
-    let keys_per_tag = usize::try_from(budget.limits().keys_per_tag).unwrap_or(usize::MAX);
+fn verify_one(
+    set: &RrSet,
+    signature: &Rrsig,
+    keys: &[ZoneKey],
+    failures_left: &mut u32,
+    work: &mut Work<'_>,
+) -> Result<bool, BudgetItem> {
+    let keys_per_tag = usize::try_from(work.budget.limits().keys_per_tag).unwrap_or(usize::MAX);
     let named = keys
         .iter()
         .filter(|key| key.tag == signature.key_tag && key.algorithm == signature.algorithm && key.may_sign_zone());
     let mut message = None;
     for key in named.take(keys_per_tag) {
-        let Some(algorithm) = key.usable_algorithm() else { continue };
+        let Some(algorithm) = key.usable_algorithm(work.policy) else { continue };
         if message.is_none() {
             message = signed_bytes(set, signature);
         }
         let Some(message) = &message else { return Ok(false) };
-        budget.spend_signature_check()?;
+        if *failures_left == 0 {
+            return Ok(false);
+        }
+        work.budget.spend_signature_check()?;
         if algorithm.verify(&key.public_key, message, &signature.signature) {
             return Ok(true);
         }
+        *failures_left = failures_left.saturating_sub(1);
     }
     Ok(false)
 }
@@ -141,8 +153,9 @@ fn worse(known: SignatureFailure, new: SignatureFailure) -> SignatureFailure {
     }
 }
 
-fn signed(set: &RrSet, signature: &Rrsig, now_s: u32) -> Signed {
-    let remaining_s = signature.expiration.wrapping_sub(now_s);
+/// What a signature that holds says. Where times are not checked, its expiration limits nothing.
+fn signed(set: &RrSet, signature: &Rrsig, now_s: Option<u32>) -> Signed {
+    let remaining_s = now_s.map_or(u32::MAX, |now_s| signature.expiration.wrapping_sub(now_s));
     let labels = usize::from(signature.labels);
     Signed {
         ttl_s: set.ttl_s.min(signature.original_ttl_s).min(remaining_s),

@@ -21,6 +21,14 @@ pub enum Step {
 pub enum Verdict {
     /// Secure, or proven insecure.
     Proven(Arc<Validated>),
+    /// Parts of the response are not signed, and policy does not ask for the proof that they need not be. To be passed on
+    /// as unvalidated data: never with AD, never published.
+    Unchecked {
+        /// The response, reduced to the sets that were looked at.
+        response: Arc<Response>,
+        /// Longest time this may be kept, in seconds.
+        ttl_s: u32,
+    },
     /// The response contradicts the chain of trust.
     Bogus(BogusReason),
     /// The chain of trust could not be followed to an end.
@@ -78,8 +86,8 @@ pub enum InsecureReason {
         /// The delegated zone.
         zone: Name,
     },
-    /// No DS has an algorithm that we support (RFC 4035 §5.2, RFC 6840 §5.2).
-    #[error("no supported DNSKEY algorithm at {zone}")]
+    /// No DS, or no key for the zone's data, has an algorithm that we accept (RFC 4035 §5.2, RFC 6840 §5.2).
+    #[error("no supported DNSKEY algorithm at {zone}: {algorithm}")]
     Algorithm {
         /// The zone.
         zone: Name,
@@ -87,12 +95,22 @@ pub enum InsecureReason {
         algorithm: u8,
     },
     /// No DS has a digest type that we support.
-    #[error("no supported DS digest type at {zone}")]
+    #[error("no supported DS digest type at {zone}: {digest_type}")]
     Digest {
         /// The zone.
         zone: Name,
         /// One of the digest types, by number.
         digest_type: u8,
+    },
+    /// The keys that the DS names, or all keys for the zone's data, are of sizes that we cannot verify with.
+    #[error("no supported key size at {zone}: key {key_tag} of algorithm {algorithm}")]
+    KeySize {
+        /// The zone.
+        zone: Name,
+        /// Algorithm of one of the keys, by number.
+        algorithm: u8,
+        /// Tag of that key.
+        key_tag: u16,
     },
     /// NSEC3 with more iterations than we hash (RFC 9276 §3.2).
     #[error("NSEC3 iterations of {zone} over the limit: {iterations}")]
@@ -107,6 +125,12 @@ pub enum InsecureReason {
     OptOut {
         /// The zone that opts out.
         zone: Name,
+    },
+    /// The operator has turned validation off at and below a name (RFC 7646).
+    #[error("negative trust anchor at {anchor}")]
+    NegativeAnchor {
+        /// That name.
+        anchor: Name,
     },
     /// No anchor covers the name.
     #[error("no trust anchor covers {name}")]

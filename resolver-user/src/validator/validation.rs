@@ -7,13 +7,14 @@
 use std::sync::Arc;
 
 use super::alias::{self, Claim, End};
-use super::chain::{Chain, Pause, Work};
+use super::chain::{Chain, Pause};
 use super::denial::Denial;
 use super::judge::{Gathered, Judged, Section, SetId, secure_set, zone_side};
+use super::work::Work;
 use super::zones::{Fact, ZoneFact};
 use super::{
-    BogusReason, FetchFailure, InsecureReason, ProvenStatus, Step, TrustAnchors, Validated, Verdict, WorkBudget,
-    ZoneCache,
+    BogusReason, ChainStep, FetchFailure, InsecureReason, Policy, ProvenStatus, Step, TrustAnchors, Validated, Verdict,
+    WorkBudget, ZoneCache,
 };
 use crate::clock::Now;
 use crate::wire::{Name, Question, RCode, RecordType, Response, RrSet};
@@ -22,6 +23,7 @@ use crate::wire::{Name, Question, RCode, RecordType, Response, RrSet};
 #[derive(Debug)]
 pub struct Validation {
     question: Question,
+    policy: Policy,
     chain: Chain,
     stage: Stage,
     /// Names that aliases have led to so far.
@@ -47,27 +49,44 @@ struct Part {
     answer: Vec<RrSet>,
     authority: Vec<RrSet>,
     ttl_s: u32,
-    insecure: Option<InsecureReason>,
+    standing: Standing,
     /// The RCODE that the proof shows, where it may differ from the one received.
     rcode: Option<RCode>,
 }
 
+/// How far a part may be trusted.
+#[derive(Clone, Debug)]
+enum Standing {
+    Secure,
+    Insecure(InsecureReason),
+    /// Not signed, and not asked about.
+    Unchecked,
+}
+
 impl Validation {
-    /// A validation of `response` as the answer to `question`. `zones` must hold only facts derived from `anchors`.
+    /// A validation of `response` as the answer to `question`. `zones` must hold only facts derived from `anchors` under
+    /// `policy`.
     ///
     /// A response, here or in [`Self::supply`], with an RCODE other than NOERROR, NXDOMAIN or YXDOMAIN answers nothing
     /// and counts as a failed fetch.
-    pub fn new(question: Question, response: Arc<Response>, anchors: Arc<TrustAnchors>, zones: Arc<ZoneCache>) -> Self {
+    pub fn new(
+        question: Question,
+        response: Arc<Response>,
+        anchors: Arc<TrustAnchors>,
+        zones: Arc<ZoneCache>,
+        policy: Policy,
+    ) -> Self {
         let chain = Chain::new(question.clone(), response, anchors, zones);
         let stage = Stage::Read(question.clone());
-        Self { visited: Vec::new(), question, chain, stage, parts: Vec::new(), awaited: None }
+        Self { visited: Vec::new(), question, policy, chain, stage, parts: Vec::new(), awaited: None }
     }
 
     /// Goes on until something must be fetched or the verdict is reached. To be called again after each [`Self::supply`];
     /// without one, says the same again. No question is asked twice.
     pub fn advance(&mut self, now: Now, budget: &mut WorkBudget) -> Step {
-        match self.run(&mut Work { now, budget }) {
-            Ok(validated) => Step::Done(Verdict::Proven(Arc::new(validated))),
+        let policy = self.policy;
+        match self.run(&mut Work { now, policy: &policy, budget }) {
+            Ok(verdict) => Step::Done(verdict),
             Err(Pause::Bogus(reason)) => Step::Done(Verdict::Bogus(reason)),
             Err(Pause::Indeterminate(reason)) => Step::Done(Verdict::Indeterminate(reason)),
             Err(Pause::Need(question)) => {
@@ -84,7 +103,12 @@ impl Validation {
         }
     }
 
-    fn run(&mut self, work: &mut Work<'_>) -> Result<Validated, Pause> {
+    /// What was found out so far, for people.
+    pub fn steps(&self) -> Vec<ChainStep> {
+        self.chain.steps()
+    }
+
+    fn run(&mut self, work: &mut Work<'_>) -> Result<Verdict, Pause> {
         // Bound: each reading but the last follows at least one alias, which the budget pays.
         loop {
             self.stage = match &mut self.stage {
@@ -148,6 +172,17 @@ fn judge_set(
     let response = chain.response(reply);
     let set = response.as_ref().and_then(|response| response.answer.get(index));
     let Some(set) = set else { return Err(chain.lost()) };
+    let made = |ttl_s| synthesised.map(|made| RrSet { ttl_s: made.ttl_s.min(ttl_s), ..made.clone() });
+    if !work.policy.unsigned_checked && set.signatures.is_empty() {
+        let answer = std::iter::once(set.clone()).chain(made(set.ttl_s)).collect();
+        return Ok(Part {
+            answer,
+            authority: Vec::new(),
+            ttl_s: set.ttl_s,
+            standing: Standing::Unchecked,
+            rcode: None,
+        });
+    }
     let id = SetId { reply, section: Section::Answer, index };
     let side = zone_side(&set.owner, set.rtype);
     let mut part = match chain.judge_set(id, &side, work)? {
@@ -155,16 +190,16 @@ fn judge_set(
             answer: vec![secure_set(set, &fact.name, ttl_s, work)],
             authority: proof,
             ttl_s: ttl_s.min(fact.ttl_s(work.now)),
-            insecure: None,
+            standing: Standing::Secure,
             rcode: None,
         },
         Judged::Insecure { fact, proof } => {
             let ttl_s = set.ttl_s.min(fact.ttl_s(work.now));
             let answer = vec![RrSet { ttl_s, ..set.clone() }];
-            Part { answer, authority: proof, ttl_s, insecure: Some(reason(&fact)), rcode: None }
+            Part { answer, authority: proof, ttl_s, standing: Standing::Insecure(reason(&fact)), rcode: None }
         }
     };
-    part.answer.extend(synthesised.map(|made| RrSet { ttl_s: made.ttl_s.min(part.ttl_s), ..made.clone() }));
+    part.answer.extend(made(part.ttl_s));
     Ok(part)
 }
 
@@ -177,12 +212,15 @@ fn judge_bare_signatures(chain: &mut Chain, reply: usize, owner: &Name, work: &m
     let sets = response.iter().flat_map(|response| &response.answer).filter(|set| set.owner == *owner);
     let answer: Vec<RrSet> = sets.cloned().collect();
     let ttl_s = answer.iter().map(|set| set.ttl_s).fold(fact.ttl_s(work.now), u32::min);
-    Ok(Part { answer, authority: Vec::new(), ttl_s, insecure: Some(reason(&fact)), rcode: None })
+    Ok(Part { answer, authority: Vec::new(), ttl_s, standing: Standing::Insecure(reason(&fact)), rcode: None })
 }
 
 fn judge_denial(chain: &mut Chain, reply: usize, question: &Question, work: &mut Work<'_>) -> Result<Part, Pause> {
     let side = zone_side(&question.qname, question.qtype);
     let Some(response) = chain.response(reply) else { return Err(chain.lost()) };
+    if !work.policy.unsigned_checked && response.authority.iter().all(|set| set.signatures.is_empty()) {
+        return Ok(bare_denial(&response, question, Standing::Unchecked, u32::MAX));
+    }
     let mut failure = BogusReason::MissingDenial { question: question.clone() };
     let signer = chain.denial_signer(reply, &side);
     let signed = signer.is_some();
@@ -228,23 +266,29 @@ fn prove(
 }
 
 fn secure_denial(gathered: Gathered, denial: Denial, rcode: RCode, zone: &Name, fact: &Fact, work: &Work<'_>) -> Part {
-    let insecure = match denial {
-        Denial::OptOut => Some(InsecureReason::OptOut { zone: zone.clone() }),
-        Denial::TooManyIterations(iterations) => Some(InsecureReason::Iterations { zone: zone.clone(), iterations }),
-        Denial::Proven | Denial::FarTooManyIterations(_) | Denial::Unproven => None,
+    let standing = match denial {
+        Denial::OptOut => Standing::Insecure(InsecureReason::OptOut { zone: zone.clone() }),
+        Denial::TooManyIterations(iterations) => {
+            Standing::Insecure(InsecureReason::Iterations { zone: zone.clone(), iterations })
+        }
+        Denial::Proven | Denial::FarTooManyIterations(_) | Denial::Unproven => Standing::Secure,
     };
     let ttl_s = gathered.ttl_s.min(fact.ttl_s(work.now));
     let authority = gathered.soa.into_iter().chain(gathered.proof).collect();
-    Part { answer: Vec::new(), authority, ttl_s, insecure, rcode: Some(rcode) }
+    Part { answer: Vec::new(), authority, ttl_s, standing, rcode: Some(rcode) }
 }
 
-/// A denial by a zone that is proven insecure: the SOA is all that is passed on. Without one, it must not be kept
-/// (RFC 2308 §5).
-fn insecure_denial(response: &Response, question: &Question, fact: &Fact, work: &Work<'_>) -> Part {
+/// A denial by a zone that is proven insecure, or without signatures where nobody asks: the SOA is all that is passed on.
+/// Without one, it must not be kept (RFC 2308 §5).
+fn bare_denial(response: &Response, question: &Question, standing: Standing, ttl_s_max: u32) -> Part {
     let soa = alias::soa_for(response, &question.qname);
-    let ttl_s = soa.as_ref().map_or(0, |soa| soa.ttl_s).min(fact.ttl_s(work.now));
+    let ttl_s = soa.as_ref().map_or(0, |soa| soa.ttl_s).min(ttl_s_max);
     let authority = soa.into_iter().collect();
-    Part { answer: Vec::new(), authority, ttl_s, insecure: Some(reason(fact)), rcode: None }
+    Part { answer: Vec::new(), authority, ttl_s, standing, rcode: None }
+}
+
+fn insecure_denial(response: &Response, question: &Question, fact: &Fact, work: &Work<'_>) -> Part {
+    bare_denial(response, question, Standing::Insecure(reason(fact)), fact.ttl_s(work.now))
 }
 
 /// Why a fact makes a set insecure. Total, so that no fact can make one secure by mistake.
@@ -257,7 +301,7 @@ fn reason(fact: &Fact) -> InsecureReason {
 
 /// The whole answer: it is as secure as its weakest part, and kept as long as its shortest-lived one. An answer without
 /// parts answers nothing.
-fn put_together(question: &Question, rcode: RCode, parts: &[Part]) -> Result<Validated, Pause> {
+fn put_together(question: &Question, rcode: RCode, parts: &[Part]) -> Result<Verdict, Pause> {
     let shortest_s = parts.iter().map(|part| part.ttl_s).min();
     let ttl_s = shortest_s.ok_or_else(|| BogusReason::Unrelated { question: question.clone() })?;
     let mut response = Response { question: question.clone(), rcode, answer: Vec::new(), authority: Vec::new() };
@@ -270,7 +314,13 @@ fn put_together(question: &Question, rcode: RCode, parts: &[Part]) -> Result<Val
             }
         }
     }
-    let insecure_reason = parts.iter().find_map(|part| part.insecure.clone());
+    if parts.iter().any(|part| matches!(part.standing, Standing::Unchecked)) {
+        return Ok(Verdict::Unchecked { response: Arc::new(response), ttl_s });
+    }
+    let insecure_reason = parts.iter().find_map(|part| match &part.standing {
+        Standing::Insecure(reason) => Some(reason.clone()),
+        Standing::Secure | Standing::Unchecked => None,
+    });
     let status = if insecure_reason.is_some() { ProvenStatus::Insecure } else { ProvenStatus::Secure };
-    Ok(Validated { response, status, insecure_reason, ttl_s })
+    Ok(Verdict::Proven(Arc::new(Validated { response, status, insecure_reason, ttl_s })))
 }

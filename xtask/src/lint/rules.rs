@@ -14,6 +14,7 @@ const ROOM_IMPORTS: &[(&str, &[&str])] = &[
     ("cache", &["answer", "validator"]),
     ("upstream", &[]),
     ("validator", &[]),
+    ("trust", &["validator"]),
     ("answer", &["validator"]),
     // It tells what a validation met, and which extended error `answer` makes of the verdict.
     ("chain", &["answer", "validator"]),

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::nsec3::{Hash, Nsec3, hash_name};
 use super::{Denial, Evidence};
 use crate::clock::{NS_PER_S, Now};
-use crate::validator::{ProvenStatus, Validated, WorkBudget, WorkLimits};
+use crate::validator::anchor::AnchoredAt;
+use crate::validator::{ProvenStatus, TrustAnchors, Validated, WorkBudget, WorkLimits};
 use crate::wire::{Name, Question, RCode, RecordType, Response, RrSet};
 
 /// Names between a question and its zone that are hashed for NSEC3.
@@ -70,7 +71,8 @@ impl DenialCache {
         self.len() == 0
     }
 
-    /// Keeps the denial records of a Secure answer.
+    /// Keeps the denial records of a Secure answer, for no longer than the answer itself: what makes it Secure may end
+    /// before the records do.
     pub fn learn(&self, validated: &Validated, now: Now) {
         if validated.status() != ProvenStatus::Secure {
             return;
@@ -83,7 +85,7 @@ impl DenialCache {
             if state.records >= self.capacity {
                 *state = State::default();
             }
-            let life_ns = u64::from(set.ttl_s).saturating_mul(NS_PER_S);
+            let life_ns = u64::from(set.ttl_s.min(validated.ttl_s())).saturating_mul(NS_PER_S);
             let expires_at_boot_ns = now.boot_ns.saturating_add(life_ns);
             let kept = Kept { set: Arc::new(set.clone()), expires_at_boot_ns };
             let added = state.zones.entry(signature.signer.clone()).or_default().keep(&signature.signer, kept);
@@ -92,14 +94,18 @@ impl DenialCache {
     }
 
     /// The proof that what `question` asks for does not exist, if the records that are kept have one.
-    pub fn deny(&self, question: &Question, now: Now) -> Option<Arc<Validated>> {
+    ///
+    /// A zone denies only names whose chain runs through it: not those at or below a negative anchor, nor those of an
+    /// island, which an anchor sets apart from the zones above it.
+    pub fn deny(&self, question: &Question, anchors: &TrustAnchors, now: Now) -> Option<Arc<Validated>> {
         if question.qtype.is_meta() || question.qtype == RecordType::RRSIG {
             return None;
         }
         // A DS belongs to the parent (RFC 4035 §3.1.4.1).
         let side = if question.qtype == RecordType::DS { question.qname.parent()? } else { question.qname.clone() };
+        let AnchoredAt::Zone(anchor) = anchors.decisive(&side) else { return None };
         let state = self.state();
-        let zones = (0..=side.label_count()).rev().filter_map(|labels| side.ancestor(labels));
+        let zones = (anchor.label_count()..=side.label_count()).rev().filter_map(|labels| side.ancestor(labels));
         let mut known = zones.filter_map(|zone| Some((state.zones.get(&zone)?, zone)));
         known.find_map(|(denials, zone)| denials.deny(&zone, question, now))
     }

@@ -22,7 +22,7 @@ fn signature_checks_are_paid_once_for_each_set() {
     // Root DNSKEY, DS, DNSKEY, A.
     for (checks, enough) in [(4, true), (3, false)] {
         let mut world = world();
-        world.limits.signature_checks = checks;
+        world.policy.limits.signature_checks = checks;
         let run = world.resolve("www.org", RecordType::A);
         if enough {
             run.is_secure();
@@ -158,9 +158,9 @@ fn nsec3_hashes_are_bounded_for_each_proof_and_in_all() {
     world.resolve("nothing.org", RecordType::A).is_secure();
     let deep = format!("{}nothing.org", "a.".repeat(100));
     is_over_budget(&world.resolve(&deep, RecordType::A), BudgetItem::Nsec3Hashes);
-    world.limits.nsec3_hashes_per_proof = 1000;
+    world.policy.limits.nsec3_hashes_per_proof = 1000;
     is_over_budget(&world.resolve(&deep, RecordType::A), BudgetItem::Nsec3Hashes);
-    world.limits.nsec3_rounds = 1_000_000;
+    world.policy.limits.nsec3_rounds = 1_000_000;
     world.resolve(&deep, RecordType::A).is_secure();
 }
 

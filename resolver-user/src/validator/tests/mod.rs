@@ -2,15 +2,22 @@
 
 mod aggressive;
 mod answers;
-mod chain;
 mod changes;
-mod denials;
+mod evidence;
 pub mod keys;
 mod limits;
-mod proofs;
+mod steps;
 mod vectors;
 pub mod world;
 pub mod zone;
+
+mod rfc4034_6;
+mod rfc4035_5_2;
+mod rfc4035_5_3;
+mod rfc4035_5_4;
+mod rfc5155_8;
+mod rfc6672_5_3;
+mod rfc7646;
 
 use self::keys::{SigningKey, Terms};
 use self::world::{Run, World};
@@ -24,6 +31,16 @@ const NOW_S: u32 = 1_750_000_000;
 const NOW: Now = Now { unix_s: NOW_S as u64, boot_ns: 1000 * NS_PER_S };
 
 const ADDRESS: [u8; 4] = [192, 0, 2, 1];
+
+/// All ways to deny that are signed.
+const ALL: [Denies; 3] = [Denies::Nsec, NSEC3, OPT_OUT];
+
+/// Two signed zones below the root, an address in the lower one.
+fn signed_world(denies: Denies) -> World {
+    let mut world = World::new(&[("org", denies), ("example.org", denies)]);
+    world.add("www.example.org", RecordType::A, &ADDRESS);
+    world
+}
 
 fn name(text: &str) -> Name {
     text.parse().unwrap()

@@ -3,13 +3,14 @@
 use super::super::algorithm::Algorithm;
 use super::super::canonical::signed_bytes;
 use super::super::key::{Ds, ZoneKey};
-use super::super::signature::{SignatureFailure, verify_set};
+use super::super::signature::{self, SignatureFailure, Signed};
+use super::super::work::Work;
 use super::*;
-use crate::validator::{WorkBudget, WorkLimits};
+use crate::validator::{Policy, WorkBudget, WorkLimits};
 use crate::wire::{CLASS_IN, Record, group};
 
 /// Reads a fixture: one record a line, as owner, type number and RDATA in hex.
-fn read(text: &str) -> Vec<RrSet> {
+pub fn read(text: &str) -> Vec<RrSet> {
     let record = |line: &str| {
         let fields: Vec<&str> = line.split(' ').collect();
         let byte = |at: usize| u8::from_str_radix(&fields[2][at..at + 2], 16).unwrap();
@@ -25,8 +26,13 @@ fn keys(sets: &[RrSet]) -> Vec<ZoneKey> {
     set.rdatas.iter().map(|rdata| ZoneKey::read(rdata).unwrap()).collect()
 }
 
-fn budget() -> WorkBudget {
-    WorkBudget::new(WorkLimits { signature_checks: 10_000, ..WorkLimits::DEFAULT })
+/// Everything that we can verify is accepted.
+const POLICY: Policy = Policy { sha1_allowed: true, ..Policy::DEFAULT };
+
+fn verify_set(set: &RrSet, zone: &Name, keys: &[ZoneKey], now_s: u32) -> Result<Signed, SignatureFailure> {
+    let mut budget = WorkBudget::new(WorkLimits { signature_checks: 10_000, ..WorkLimits::DEFAULT });
+    let now = Now { unix_s: now_s.into(), ..NOW };
+    signature::verify_set(set, zone, keys, &mut Work { now, policy: &POLICY, budget: &mut budget }).unwrap()
 }
 
 /// The set with only its signature number `index`.
@@ -38,6 +44,8 @@ fn with_signature(set: &RrSet, index: usize) -> RrSet {
 fn the_examples_of_the_rfcs_verify() {
     for (text, signatures) in [
         (include_str!("../testdata/rfc8080.records"), 2),
+        (include_str!("../testdata/rfc8080-ed448.records"), 2),
+        (include_str!("../testdata/sha1.example.records"), 2),
         (include_str!("../testdata/rfc6605.records"), 2),
         (include_str!("../testdata/rfc5702.records"), 1),
     ] {
@@ -47,7 +55,7 @@ fn the_examples_of_the_rfcs_verify() {
         assert_eq!(set.signatures.len(), signatures);
         for (index, signature) in set.signatures.iter().enumerate() {
             let one = with_signature(set, index);
-            let verify = |now_s| verify_set(&one, &signature.signer, &keys, now_s, &mut budget()).unwrap();
+            let verify = |now_s| verify_set(&one, &signature.signer, &keys, now_s);
             assert_eq!(verify(signature.inception).unwrap().expanded_from, None, "{signature:?}");
             assert_eq!(verify(signature.expiration).unwrap().ttl_s, 0);
             let early = SignatureFailure::NotYetValid(signature.inception);
@@ -79,12 +87,12 @@ fn every_set_of_a_zone_signed_by_bind_verifies_with_every_algorithm() {
         assert_eq!(set.signatures.len(), 5, "{} {}", set.owner, set.rtype);
         for (index, signature) in set.signatures.iter().enumerate() {
             let one = with_signature(set, index);
-            let verified = verify_set(&one, &zone, &keys, NOW_S, &mut budget()).unwrap();
+            let verified = verify_set(&one, &zone, &keys, NOW_S);
             assert!(verified.is_ok(), "{} {} {}: {verified:?}", set.owner, set.rtype, signature.algorithm);
             algorithms.push(signature.algorithm);
             let mut broken = one.clone();
             *broken.signatures[0].signature.last_mut().unwrap() ^= 1;
-            let verified = verify_set(&broken, &zone, &keys, NOW_S, &mut budget()).unwrap();
+            let verified = verify_set(&broken, &zone, &keys, NOW_S);
             assert_eq!(verified, Err(SignatureFailure::Bad));
         }
     }
@@ -104,7 +112,7 @@ fn a_change_of_the_last_byte_of_rdata_is_noticed() {
         let mut changed = one.clone();
         let last = changed.rdatas[0].len() - 1;
         changed.rdatas[0][last] ^= 1;
-        let verified = verify_set(&changed, &name("kat.example"), &keys, NOW_S, &mut budget()).unwrap();
+        let verified = verify_set(&changed, &name("kat.example"), &keys, NOW_S);
         assert_eq!(verified, Err(SignatureFailure::Bad), "{} {}", set.owner, set.rtype);
     }
 }
@@ -127,7 +135,7 @@ fn a_wildcard_verifies_at_any_name_below_and_says_so() {
         ("x.other.example", Err(SignatureFailure::Missing)),
     ] {
         set.owner = name(owner);
-        let verified = verify_set(&set, &name("kat.example"), &keys, NOW_S, &mut budget()).unwrap();
+        let verified = verify_set(&set, &name("kat.example"), &keys, NOW_S);
         assert_eq!(verified.map(|signed| signed.expanded_from), expected, "{owner}");
     }
 }
@@ -137,7 +145,7 @@ fn a_signature_of_another_type_is_none() {
     let sets = read(include_str!("../testdata/kat.example.records"));
     let mail = sets.iter().find(|set| set.rtype == RecordType::MX).unwrap();
     let other = RrSet { rtype: RecordType(18), ..mail.clone() };
-    let verified = verify_set(&other, &name("kat.example"), &keys(&sets), NOW_S, &mut budget()).unwrap();
+    let verified = verify_set(&other, &name("kat.example"), &keys(&sets), NOW_S);
     assert_eq!(verified, Err(SignatureFailure::Missing));
 }
 
@@ -195,5 +203,5 @@ fn rsa_keys_that_ring_refuses_are_unsupported_and_not_broken() {
     // The long form of the exponent's length.
     assert!(rsa.supports_key(&[&[0, 0, 3, 1, 0, 1][..], &[0xff; 256]].concat()));
     let small = &keys(&read(include_str!("../testdata/rfc5702.records")))[0];
-    assert!(small.tag == 9033 && small.usable_algorithm().is_none());
+    assert!(small.tag == 9033 && small.usable_algorithm(&POLICY).is_none());
 }

@@ -8,7 +8,7 @@ use super::zone::{Denies, Zone};
 use super::{NOW, name};
 use crate::clock::Now;
 use crate::validator::{
-    DsAnchor, FetchFailure, Step, TrustAnchors, Validation, Verdict, WorkBudget, WorkLimits, ZoneCache,
+    ChainStep, DsAnchor, FetchFailure, Policy, Step, TrustAnchors, Validation, Verdict, WorkBudget, ZoneCache,
 };
 use crate::wire::{Name, Question, RecordType, Response};
 
@@ -18,8 +18,9 @@ pub type Break = Box<dyn Fn(&Question, &mut Response) -> bool>;
 pub struct World {
     pub zones: Vec<Zone>,
     pub anchors: Vec<DsAnchor>,
+    pub negative_anchors: Vec<Name>,
     pub cache: Arc<ZoneCache>,
-    pub limits: WorkLimits,
+    pub policy: Policy,
     pub now: Now,
     /// Applied to each response.
     pub breaks: Vec<Break>,
@@ -36,6 +37,8 @@ pub struct Run {
     pub verdict: Verdict,
     /// What was fetched on the way, in order.
     pub asked: Vec<String>,
+    /// What the validation says that it found out.
+    pub steps: Vec<ChainStep>,
 }
 
 impl World {
@@ -44,8 +47,9 @@ impl World {
         let mut world = Self {
             zones: vec![Zone::new(".", Denies::Nsec, 13)],
             anchors: vec![],
+            negative_anchors: vec![],
             cache: Arc::new(ZoneCache::new(1000)),
-            limits: WorkLimits::DEFAULT,
+            policy: Policy::DEFAULT,
             now: NOW,
             breaks: vec![],
             broken: Cell::new(0),
@@ -83,6 +87,11 @@ impl World {
             digest: rdata[4..].into(),
         };
         self.anchors.push(anchor);
+    }
+
+    /// All anchors.
+    pub fn trust_anchors(&self) -> TrustAnchors {
+        TrustAnchors::new(self.anchors.clone(), self.negative_anchors.clone())
     }
 
     pub fn zone(&mut self, zone: &str) -> &mut Zone {
@@ -147,19 +156,19 @@ impl World {
 
     /// Validates the response to a question.
     pub fn resolve(&self, qname: &str, qtype: RecordType) -> Run {
-        let mut budget = WorkBudget::new(self.limits);
+        let mut budget = WorkBudget::new(self.policy.limits);
         self.resolve_with(qname, qtype, &mut budget)
     }
 
     pub fn resolve_with(&self, qname: &str, qtype: RecordType, budget: &mut WorkBudget) -> Run {
         let question = Question::new(name(qname), qtype);
         let response = Arc::new(self.answer(&question));
-        let anchors = Arc::new(TrustAnchors::new(self.anchors.clone()));
-        let mut validation = Validation::new(question, response, anchors, self.cache.clone());
+        let anchors = Arc::new(self.trust_anchors());
+        let mut validation = Validation::new(question, response, anchors, self.cache.clone(), self.policy);
         let mut asked = vec![];
         loop {
             match validation.advance(self.now, budget) {
-                Step::Done(verdict) => return Run { verdict, asked },
+                Step::Done(verdict) => return Run { verdict, asked, steps: validation.steps() },
                 Step::Need(question) => {
                     assert!(!asked.contains(&question.to_string()), "{question} is asked again");
                     asked.push(question.to_string());

@@ -1,8 +1,6 @@
 //! Negative answers, as a whole. The proofs by themselves are tested where they are made.
 
-use super::*;
-
-const ALL: [Denies; 3] = [Denies::Nsec, NSEC3, OPT_OUT];
+use crate::validator::tests::*;
 
 /// A zone with a name of each kind.
 fn world(denies: Denies) -> World {
@@ -221,4 +219,49 @@ fn the_walk_ends_where_nothing_is_below() {
     let run = world.resolve("a.b.c.nothing.org", RecordType::A);
     run.is_bogus();
     assert_eq!(run.asked.last().unwrap(), "nothing.org. DS");
+}
+
+/// An ancestor's records speak for nothing below the cut that leads to the child, however far below.
+#[test]
+fn the_record_of_a_grandparent_denies_nothing_in_a_grandchild() {
+    for denies in [Denies::Nsec, NSEC3] {
+        for replayed_for in ["nothing.org", "signed.org"] {
+            let mut world = world(denies);
+            world.delegate(Zone::new("deep.signed.org", denies, 15));
+            world.add("www.deep.signed.org", RecordType::A, &ADDRESS);
+            let org = world.zones.iter().position(|zone| zone.name == name("org")).unwrap();
+            let denial = world.zones[org].answer(&Question::new(name(replayed_for), RecordType::TXT));
+            for rcode in [RCode::NXDOMAIN, RCode::NOERROR] {
+                let authority = denial.authority.clone();
+                world.break_reply("www.deep.signed.org", RecordType::A, move |response| {
+                    response.rcode = rcode;
+                    response.answer.clear();
+                    response.authority = authority.clone();
+                });
+                world.resolve("www.deep.signed.org", RecordType::A).is_bogus();
+            }
+        }
+    }
+}
+
+/// A denial of another type, or by a record that has the type, at the very name.
+#[test]
+fn a_denial_of_one_type_is_none_of_another() {
+    for denies in ALL {
+        let mut world = world(denies);
+        let denial = world.answer(&Question::new(name("www.org"), RecordType::TXT));
+        world.break_reply("www.org", RecordType::A, move |response| {
+            response.answer.clear();
+            response.authority = denial.authority.clone();
+        });
+        world.resolve("www.org", RecordType::A).is_bogus();
+        // An alias is an answer to every type, so its name has no NODATA.
+        world.add("alias.org", RecordType::CNAME, &target("www.org"));
+        let denial = world.zone("org").answer(&Question::new(name("alias.org"), RecordType::DS)).authority;
+        world.break_reply("alias.org", RecordType::A, move |response| {
+            response.answer.clear();
+            response.authority = denial.clone();
+        });
+        world.resolve("alias.org", RecordType::A).is_bogus();
+    }
 }

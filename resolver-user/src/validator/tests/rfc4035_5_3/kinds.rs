@@ -1,0 +1,40 @@
+//! Questions for more than one type: ANY and RRSIG.
+
+use crate::validator::tests::answers::{owners, world};
+use crate::validator::tests::*;
+
+#[test]
+fn bare_signatures_are_believed_only_from_an_unsigned_zone() {
+    let mut world = world();
+    let signed = world.zone("example.net").set(&name("www.example.net"), RecordType::A, &name("www.example.net"));
+    for qname in ["www.example.net", "www.example.com"] {
+        let mut bare = signed.clone();
+        bare.owner = name(qname);
+        bare.rdatas.clear();
+        world.break_reply(qname, RecordType::RRSIG, move |response| {
+            response.answer = vec![bare.clone()];
+            response.authority.clear();
+        });
+    }
+    let (owner, rtype) = (name("www.example.net"), RecordType::RRSIG);
+    let run = world.resolve("www.example.net", rtype);
+    assert_eq!(*run.is_bogus(), BogusReason::MissingRrsig { owner, rtype });
+    let run = world.resolve("www.example.com", rtype);
+    assert_eq!(run.is_insecure().response().answer.len(), 1);
+    // Signatures without their set are no answer to the question for the set.
+    let bare = RrSet { rdatas: vec![], ..signed };
+    world.break_reply("www.example.net", RecordType::A, move |response| response.answer = vec![bare.clone()]);
+    world.resolve("www.example.net", RecordType::A).is_bogus();
+}
+
+#[test]
+fn any_answers_are_secure_only_if_each_set_is() {
+    let mut world = world();
+    world.add("www.example.net", RecordType::TXT, b"\x01x");
+    let run = world.resolve("www.example.net", RecordType::ANY);
+    assert_eq!(owners(run.is_secure()), ["www.example.net. A", "www.example.net. TXT"]);
+    world.break_reply("www.example.net", RecordType::ANY, |response| response.answer[1].signatures.clear());
+    world.resolve("www.example.net", RecordType::ANY).is_bogus();
+    let run = world.resolve("www.example.com", RecordType::ANY);
+    assert_eq!(owners(run.is_insecure()), ["www.example.com. A"]);
+}

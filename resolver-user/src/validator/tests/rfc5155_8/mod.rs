@@ -1,0 +1,170 @@
+//! What NSEC3 records prove by themselves.
+
+use super::evidence::*;
+use super::zone::{bitmap, decode, hash};
+use super::*;
+use crate::validator::denial::{Delegation, Denial, Evidence};
+
+/// One NSEC3: the name whose hash is the owner, the name whose hash is next, types, flags.
+struct Nsec3<'a> {
+    owner: &'a str,
+    next: String,
+    types: &'a [RecordType],
+    flags: u8,
+    algorithm: u8,
+    iterations: u8,
+    salt: [u8; 2],
+    /// The name that the hash stands in front of.
+    above: &'a str,
+}
+
+/// Matches `owner` and covers nothing.
+fn matching<'a>(owner: &'a str, types: &'a [RecordType]) -> Nsec3<'a> {
+    let mut next = decode(&hash(&name(owner), 0));
+    let last = next.last_mut().unwrap();
+    *last = last.checked_add(1).expect("no hash of a test ends in 255");
+    let next = next.iter().map(|byte| format!("{byte:02x}")).collect();
+    Nsec3 { owner, next, types, flags: 0, algorithm: 1, iterations: 0, salt: [0xab, 0xcd], above: "z" }
+}
+
+/// Covers all names but `owner`.
+fn covering<'a>(owner: &'a str, types: &'a [RecordType]) -> Nsec3<'a> {
+    let next = decode(&hash(&name(owner), 0)).iter().map(|byte| format!("{byte:02x}")).collect();
+    Nsec3 { next, ..matching(owner, types) }
+}
+
+fn nsec3s(records: &[Nsec3<'_>]) -> Evidence {
+    let mut evidence = Evidence::new(name("z"));
+    for record in records {
+        let digits = |at: usize| u8::from_str_radix(&record.next[at..at + 2], 16).unwrap();
+        let next: Vec<u8> = (0..40).step_by(2).map(digits).collect();
+        let fixed = [record.algorithm, record.flags, 0, record.iterations, 2, record.salt[0], record.salt[1], 20];
+        let rdata = [&fixed[..], &next, &bitmap(record.types)].concat();
+        let owner = name(record.above).prepend(hash(&name(record.owner), 0).as_bytes()).unwrap();
+        evidence.add(&unsigned_set(&owner, RecordType::NSEC3, vec![rdata.into()]));
+    }
+    evidence
+}
+
+#[test]
+fn an_nsec3_name_error_needs_encloser_next_closer_and_wildcard() {
+    let apex = || matching("z", &[NS, SOA]);
+    let rest = || covering("q.z", &[A]);
+    assert!(name_error(&nsec3s(&[apex(), rest()]), "b.z"));
+    assert!(name_error(&nsec3s(&[apex(), rest()]), "a.b.z"));
+    assert!(!name_error(&nsec3s(&[apex()]), "b.z"));
+    assert!(!name_error(&nsec3s(&[rest()]), "b.z"));
+    assert!(!name_error(&nsec3s(&[apex(), rest()]), "q.z"));
+    assert!(!name_error(&nsec3s(&[apex(), covering("*.z", &[A])]), "b.z"));
+}
+
+#[test]
+fn an_nsec3_of_a_cut_or_a_dname_encloses_nothing() {
+    for types in [&[NS][..], &[NS, DS], &[DNAME]] {
+        let evidence = nsec3s(&[matching("b.z", types), covering("q.z", &[A])]);
+        assert!(!name_error(&evidence, "a.b.z"), "{types:?}");
+        assert_eq!(delegation(&evidence, "a.b.z"), Delegation::Unproven);
+        assert!(!no_data(&evidence, "a.b.z", A));
+    }
+}
+
+#[test]
+fn nsec3_records_of_unknown_kinds_prove_nothing() {
+    let apex = || matching("z", &[NS, SOA]);
+    let check = |change: &dyn Fn(&mut Nsec3<'_>), proven: bool| {
+        let mut rest = covering("q.z", &[A]);
+        change(&mut rest);
+        assert_eq!(name_error(&nsec3s(&[apex(), rest]), "b.z"), proven);
+    };
+    check(&|_| {}, true);
+    check(&|rest| rest.algorithm = 2, false);
+    check(&|rest| rest.flags = 2, false);
+    check(&|rest| rest.flags = 0x81, false);
+    // Another chain of the same zone, such as during a change of salt.
+    check(&|rest| rest.salt = [0, 0], false);
+    check(&|rest| rest.iterations = 1, false);
+    // A hash below another name: a child's record, or one that a name in the zone was made to look like.
+    check(&|rest| rest.above = "b.z", false);
+    check(&|rest| rest.above = "y", false);
+    // Opt-out is known, and proves less.
+    let mut rest = covering("q.z", &[A]);
+    rest.flags = 1;
+    let evidence = nsec3s(&[apex(), rest]);
+    assert_eq!(evidence.name_error(&name("b.z"), &mut budget()), Ok(Denial::OptOut));
+    assert_eq!(evidence.no_data(&name("b.z"), A, &mut budget()), Ok(Denial::OptOut));
+    assert_eq!(delegation(&evidence, "b.z"), Delegation::OptOut);
+}
+
+#[test]
+fn an_opt_out_flag_on_a_record_that_only_matches_does_not_matter() {
+    let mut apex = matching("z", &[NS, SOA]);
+    apex.flags = 1;
+    assert!(name_error(&nsec3s(&[apex, covering("q.z", &[A])]), "b.z"));
+}
+
+#[test]
+fn an_nsec3_tells_what_is_delegated() {
+    for (types, expected) in [
+        (&[NS][..], Delegation::Unsigned),
+        (&[NS, DS], Delegation::Unproven),
+        (&[NS, SOA], Delegation::Unproven),
+        (&[A], Delegation::NotThere),
+        (&[], Delegation::NotThere),
+    ] {
+        let mut record = matching("b.z", types);
+        record.flags = 1;
+        assert_eq!(delegation(&nsec3s(&[record]), "b.z"), expected, "{types:?}");
+    }
+    let evidence = nsec3s(&[matching("z", &[NS, SOA]), covering("q.z", &[A])]);
+    assert_eq!(delegation(&evidence, "b.z"), Delegation::Nothing);
+}
+
+#[test]
+fn an_nsec3_no_data_for_a_wildcard_needs_the_name_denied_too() {
+    let wildcard = || matching("*.z", &[A]);
+    let apex = || matching("z", &[NS, SOA]);
+    let rest = || covering("q.z", &[A]);
+    assert!(no_data(&nsec3s(&[apex(), wildcard(), rest()]), "b.z", RecordType::TXT));
+    assert!(!no_data(&nsec3s(&[apex(), wildcard(), rest()]), "b.z", A));
+    assert!(!no_data(&nsec3s(&[apex(), wildcard()]), "b.z", RecordType::TXT));
+    assert!(!no_data(&nsec3s(&[wildcard(), rest()]), "b.z", RecordType::TXT));
+    assert!(!no_data(&nsec3s(&[apex(), rest()]), "b.z", RecordType::TXT));
+}
+
+/// A hash that equals the start or the end of a span is that of a name that exists, or collides with one.
+#[test]
+fn a_hash_at_either_end_of_a_span_is_not_in_it() {
+    let apex = || matching("z", &[NS, SOA]);
+    let ends_at = |owner: &'static str| {
+        let next = decode(&hash(&name("b.z"), 0)).iter().map(|byte| format!("{byte:02x}")).collect();
+        Nsec3 { next, ..matching(owner, &[A]) }
+    };
+    // From anywhere up to the hash of b.z: neither of them is covered, wherever the span starts.
+    assert!(!name_error(&nsec3s(&[apex(), ends_at("q.z")]), "b.z"));
+    assert!(!name_error(&nsec3s(&[apex(), covering("q.z", &[A])]), "q.z"));
+    assert_eq!(delegation(&nsec3s(&[apex(), ends_at("q.z")]), "b.z"), Delegation::Unproven);
+}
+
+/// The child's apex knows nothing of its own DS, and the parent's record of the cut nothing of the child's data.
+#[test]
+fn an_nsec3_from_the_other_side_of_a_cut_denies_nothing() {
+    let apex_of_child = || matching("b.z", &[NS, SOA, RecordType::DNSKEY]);
+    assert_eq!(delegation(&nsec3s(&[apex_of_child()]), "b.z"), Delegation::Unproven);
+    assert!(!no_data(&nsec3s(&[apex_of_child()]), "b.z", DS));
+    let cut = || matching("b.z", &[NS]);
+    assert!(!no_data(&nsec3s(&[cut()]), "b.z", A));
+    assert!(no_data(&nsec3s(&[cut()]), "b.z", DS));
+}
+
+/// Two chains of one zone during a change of salt: each proves by itself or not at all.
+#[test]
+fn parts_of_two_chains_make_no_proof() {
+    let apex = || matching("z", &[NS, SOA]);
+    let salted = |mut record: Nsec3<'static>| {
+        record.salt = [1, 2];
+        record
+    };
+    assert!(!name_error(&nsec3s(&[apex(), salted(covering("q.z", &[A]))]), "b.z"));
+    assert!(!name_error(&nsec3s(&[salted(apex()), covering("q.z", &[A])]), "b.z"));
+    assert!(name_error(&nsec3s(&[apex(), covering("q.z", &[A]), salted(covering("q.z", &[A]))]), "b.z"));
+}

@@ -1,0 +1,50 @@
+//! What a validation tells of its way.
+
+use super::*;
+use crate::validator::{ChainStep, ZoneStanding};
+
+fn told(run: &Run) -> Vec<String> {
+    let step = |step: &ChainStep| match step {
+        ChainStep::Zone { name, standing: ZoneStanding::Secure(keys) } => format!("{name} secure {}", keys.len()),
+        ChainStep::Zone { name, standing } => format!("{name} {standing}"),
+        ChainStep::Set { owner, rtype, signer, verified } => format!("{owner} {rtype} by {signer} {verified}"),
+    };
+    run.steps.iter().map(step).collect()
+}
+
+#[test]
+fn every_zone_on_the_way_and_every_set_that_was_verified_is_told_from_the_anchor_down() {
+    let mut world = signed_world(Denies::Nsec);
+    let expected = [
+        ". secure 1",
+        "org. secure 1",
+        "example.org. secure 1",
+        ". DNSKEY by . true",
+        "org. DS by . true",
+        "org. DNSKEY by org. true",
+        "example.org. DS by org. true",
+        "example.org. DNSKEY by example.org. true",
+        "www.example.org. A by example.org. true",
+    ];
+    let mut cold = told(&world.resolve("www.example.org", RecordType::A));
+    cold.sort();
+    let mut sorted = expected;
+    sorted.sort();
+    assert_eq!(cold, sorted);
+    // What is known already is told too; what was verified then is not verified now.
+    let warm = told(&world.resolve("www.example.org", RecordType::A));
+    assert!(warm.contains(&"example.org. secure 1".to_owned()), "{warm:?}");
+    assert_eq!(warm.last().unwrap(), "www.example.org. A by example.org. true");
+    world.break_reply("www.example.org", RecordType::A, |response| response.answer[0].rdatas[0][0] ^= 1);
+    let bogus = told(&world.resolve("www.example.org", RecordType::A));
+    assert!(bogus.contains(&"www.example.org. A by example.org. false".to_owned()), "{bogus:?}");
+}
+
+#[test]
+fn the_reason_of_an_insecure_zone_is_told() {
+    let mut world = signed_world(Denies::Nsec);
+    world.delegate(Zone::new("plain.org", Denies::Unsigned, 15));
+    world.add("www.plain.org", RecordType::A, &ADDRESS);
+    let told = told(&world.resolve("www.plain.org", RecordType::A));
+    assert!(told.contains(&"plain.org. insecure, plain.org. is an unsigned delegation".to_owned()), "{told:?}");
+}

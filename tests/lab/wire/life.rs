@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
 use resolver_tests::lab::{self, LabClient, LabDaemon, PIN_DIR};
+use resolver_user::wire::Message;
 use xtask::lab::facts::{Facts, Question};
 
 /// Whether a program is on the client-side interface of the resolver.
@@ -117,4 +118,26 @@ fn without_checksum_offload_answers_are_right_too() {
     let answered = daemon.counter("answered_") - before;
     set("on");
     assert!(answered > 50, "{answered} by XDP");
+}
+
+#[test]
+fn a_negative_anchor_withdraws_what_xdp_answered_and_its_end_brings_it_back() {
+    let facts = lab::facts();
+    let daemon = LabDaemon::start(&facts, "");
+    let question = address(&facts);
+    let client = LabClient::remote(&facts);
+    let query = lab::query(question, true);
+    let is_authentic = |packet: &[u8]| Message::read(packet).expect("a message").header.flags.authentic_data;
+    daemon.ask_until_xdp_answers(&client, &query, false);
+    assert!(is_authentic(&client.ask(&query, false)));
+    daemon.command(&["anchors", "negative", "add", "test.", "--for", "1h"]);
+    assert!(daemon.published().is_empty(), "everything is withdrawn");
+    let answered = daemon.counter("answered_");
+    for _ in 0..10 {
+        assert!(!is_authentic(&client.ask(&query, false)));
+    }
+    assert_eq!(daemon.counter("answered_"), answered, "what nobody validates is not published");
+    daemon.command(&["anchors", "negative", "remove", "test."]);
+    daemon.ask_until_xdp_answers(&client, &query, false);
+    assert!(is_authentic(&client.ask(&query, false)));
 }

@@ -181,3 +181,26 @@ fn the_longest_reverse_name_can_be_denied_by_nsec3() {
     let qname = format!("{}ip6.arpa", "0.".repeat(32));
     world.resolve(&qname, RecordType::PTR).is_secure();
 }
+
+#[test]
+fn a_set_is_given_up_after_so_many_failed_checks() {
+    for (bad, found) in [(2, true), (3, false)] {
+        let mut world = world();
+        world.policy.limits.failed_checks_per_rrset = 3;
+        world.resolve("org", RecordType::SOA).is_secure();
+        world.break_reply("www.org", RecordType::A, move |response| {
+            let signatures = &mut response.answer[0].signatures;
+            let mut broken = signatures[0].clone();
+            broken.signature[0] ^= 1;
+            for _ in 0..bad {
+                signatures.insert(0, broken.clone());
+            }
+        });
+        let run = world.resolve("www.org", RecordType::A);
+        if found {
+            run.is_secure();
+        } else {
+            run.is_bogus();
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! `resolver chain` and `resolver query` from the outside: exit codes, what they print, and whom they ask.
 
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 
 use resolver_tests::daemon::TestDirectory;
 use resolver_tests::message::a;
@@ -56,6 +56,24 @@ fn the_exit_code_tells_the_verdict_and_the_text_tells_why() {
     let seen = upstream.seen();
     assert!(seen.iter().all(|asked| asked.message.header.flags.checking_disabled), "CD");
     assert!(seen.iter().all(|asked| asked.message.edns.as_ref().is_some_and(|edns| edns.dnssec_ok)), "DO");
+}
+
+#[test]
+fn a_reader_that_goes_away_changes_no_exit_code() {
+    let (_upstream, server, anchor) = tree();
+    let directory = TestDirectory::new();
+    let socket = no_daemon(&directory);
+    for (arguments, code) in [
+        (&["chain", "www.example", &server, &anchor, &socket][..], 0),
+        (&["chain", "forged.example", "--json", &server, &anchor, &socket], 2),
+        (&["query", "www.example", &server, &socket], 0),
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let child = Command::new(RESOLVER.0).args(arguments).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 #[test]

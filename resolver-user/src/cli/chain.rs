@@ -9,7 +9,7 @@ use std::time::Instant;
 use clap::Args;
 use serde::Serialize;
 
-use super::{Asking, EXIT_CONFIG, block_on, daemon_status};
+use super::{Asking, EXIT_CONFIG, block_on, daemon_status, say};
 use crate::chain::{ChainReport, Walk, Walked, report, text};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
@@ -76,12 +76,11 @@ pub(super) fn chain(arguments: &ChainArguments) -> ExitCode {
     if arguments.asking.control.json {
         let printed = Printed { servers: &servers, anchors_from: sources.anchors_from, chain: &chain };
         match serde_json::to_string(&printed) {
-            Ok(json) => println!("{json}"),
+            Ok(json) => say(&format!("{json}\n")),
             Err(error) => return fail(&error.to_string(), EXIT_INDETERMINATE),
         }
     } else {
-        println!("asked {}; anchors: {}", servers.join(", "), sources.anchors_from);
-        print!("{}", text(&chain));
+        say(&format!("asked {}; anchors: {}\n{}", servers.join(", "), sources.anchors_from, text(&chain)));
     }
     ExitCode::from(exit_code(&walked.verdict))
 }

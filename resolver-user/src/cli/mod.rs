@@ -7,7 +7,7 @@ mod chain;
 mod query;
 
 use std::future::Future;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -225,7 +225,7 @@ fn ask(control: &Control, request: Request) -> ExitCode {
     let text = if control.json { reply } else { reply.and_then(|lines| control::print_reply(&request, &lines)) };
     match text {
         Ok(text) => {
-            print!("{text}");
+            say(&text);
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -254,6 +254,11 @@ impl Asking {
 fn daemon_status(control_socket: &Path) -> Result<StatusReport, ClientError> {
     let reply = control::ask(control_socket, Request::Status)?;
     serde_json::from_str(&reply).map_err(|source| ClientError::Reply { source })
+}
+
+/// Prints text. A reader that has seen enough, such as `head`, is no error.
+fn say(text: &str) {
+    let _unheard = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
 }
 
 /// Runs a command that talks to servers.

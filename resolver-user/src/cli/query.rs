@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde::Serialize;
 
-use super::{Asking, EXIT_CONFIG, EXIT_NETWORK, block_on, daemon_status};
+use super::{Asking, EXIT_CONFIG, EXIT_NETWORK, block_on, daemon_status, say};
 use crate::chain::extended_error_name;
 use crate::config::{self, PORT};
 use crate::control::report::StatusReport;
@@ -101,27 +101,30 @@ fn fail(error: &str, code: u8) -> ExitCode {
 }
 
 fn print(report: &AnswerReport, json: bool) -> ExitCode {
-    if json {
-        return match serde_json::to_string(report) {
-            Ok(json) => {
-                println!("{json}");
-                ExitCode::SUCCESS
-            }
-            Err(error) => fail(&error.to_string(), EXIT_NETWORK),
-        };
-    }
-    let AnswerReport { name, rtype, rcode, status, server, answered_by, took_ms, .. } = report;
-    println!(";; {name} {rtype}: {rcode}, {status}");
-    println!(";; {server} answered in {took_ms:.2} ms; from {answered_by}");
-    for error in &report.extended_errors {
-        println!(";; {error}");
-    }
-    for (section, records) in [("answer", &report.answer), ("authority", &report.authority)] {
-        if !records.is_empty() {
-            println!(";; {section}\n{}", records.join("\n"));
-        }
+    let json = json.then(|| serde_json::to_string(report)).transpose();
+    match json {
+        Ok(Some(json)) => say(&format!("{json}\n")),
+        Ok(None) => say(&text(report)),
+        Err(error) => return fail(&error.to_string(), EXIT_NETWORK),
     }
     ExitCode::SUCCESS
+}
+
+fn text(report: &AnswerReport) -> String {
+    let AnswerReport { name, rtype, rcode, status, server, answered_by, took_ms, .. } = report;
+    let mut lines = vec![
+        format!(";; {name} {rtype}: {rcode}, {status}"),
+        format!(";; {server} answered in {took_ms:.2} ms; from {answered_by}"),
+    ];
+    lines.extend(report.extended_errors.iter().map(|error| format!(";; {error}")));
+    for (section, records) in [("answer", &report.answer), ("authority", &report.authority)] {
+        if !records.is_empty() {
+            lines.push(format!(";; {section}"));
+            lines.extend_from_slice(records);
+        }
+    }
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 /// Reads an address as `server=` has it.

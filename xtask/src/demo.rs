@@ -271,11 +271,11 @@ impl Show<'_> {
     }
 }
 
-/// One question of each zone, an address where there is one, with the status that makes the zone worth showing; and of
+/// One question of each zone of the plain tree, an address where there is one, with the status that makes the zone worth showing; and of
 /// the signed zones some that deny.
 fn telling_questions(facts: &Facts) -> Vec<(&ZoneFacts, &Question)> {
     let mut telling = Vec::new();
-    for zone in &facts.zones {
+    for zone in facts.zones.iter().filter(|zone| zone.group == lab::TREE) {
         let status = if zone.defect.is_some() { "bogus" } else { &zone.status };
         let shown: Vec<_> = zone.questions.iter().filter(|question| question.status == status).collect();
         let address = shown.iter().find(|question| question.qtype == "A" && question.answers == 1);

@@ -6,6 +6,7 @@ use resolver_tests::compare::{Normal, extended_error};
 use resolver_tests::lab::{self, LabClient, LabDaemon};
 use resolver_tests::message::TestQuery;
 use resolver_user::wire::{Message, Name, RCode};
+use xtask::lab::TREE;
 use xtask::lab::facts::{Facts, Question};
 
 /// TTLs shorter than this may end while a test runs, in seconds.
@@ -67,7 +68,7 @@ fn questions(facts: &Facts) -> Vec<Question> {
 /// Waits until the answer is published, if it may be; checks that it is not, if it may not. Returns whether it is.
 fn await_publication(daemon: &LabDaemon, question: &Question, dnssec_ok: bool, answer: &[u8]) -> bool {
     let message = Message::read(answer).expect("an answer");
-    let may = message.rcode() != RCode::SERVFAIL
+    let may = matches!(message.rcode(), RCode::NOERROR | RCode::NXDOMAIN)
         && extended_error(&message).is_none()
         && !message.header.flags.truncated
         && answer.len() <= UDP_ANSWER_LEN_MAX;
@@ -123,7 +124,9 @@ fn every_question_of_the_lab_has_its_status_from_both_halves() {
     let facts = lab::facts();
     let daemon = LabDaemon::start(&facts, "");
     let remote = LabClient::remote(&facts);
-    let questions: Vec<&Question> = facts.zones.iter().flat_map(|zone| &zone.questions).collect();
+    // The zoo's verdicts are held against other validators' by the test of agreement.
+    let tree = facts.zones.iter().filter(|zone| zone.group == TREE);
+    let questions: Vec<&Question> = tree.flat_map(|zone| &zone.questions).collect();
     let mut wrong = Vec::new();
     for question in &questions {
         for dnssec_ok in [false, true] {

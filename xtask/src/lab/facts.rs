@@ -104,6 +104,10 @@ pub struct ServerProcess {
 pub struct ZoneFacts {
     /// Fully qualified.
     pub name: String,
+    /// `tree` for the plain tree, `zoo` for zones with one odd trait each, which are many.
+    pub group: String,
+    /// The RFC section that decides the verdicts on a zone of the zoo.
+    pub rule: Option<String>,
     /// Its server among [`Facts::servers`].
     pub server: String,
     /// DNSSEC algorithm, if signed.
@@ -129,9 +133,9 @@ pub struct Question {
     pub qtype: String,
     /// `secure`, `insecure` or `bogus`.
     pub status: String,
-    /// `answer`, `nodata`, `nxdomain`; what the servers say, whether or not it is bogus.
+    /// `answer`, `nodata`, `nxdomain`, `toolong`; what the servers say, whether or not it is bogus.
     pub reply: Reply,
-    /// What a client is told by a validating resolver (CD=0): `NOERROR`, `NXDOMAIN` or `SERVFAIL`.
+    /// What a client is told by a validating resolver (CD=0): `NOERROR`, `NXDOMAIN`, `YXDOMAIN` or `SERVFAIL`.
     pub rcode: String,
     /// How many records of the type asked for are in a sound answer.
     pub answers: usize,
@@ -149,6 +153,8 @@ pub enum Reply {
     NoData,
     /// No such name.
     NxDomain,
+    /// A DNAME makes a name too long to be one.
+    TooLong,
 }
 
 impl Question {
@@ -164,6 +170,7 @@ impl Question {
         let rcode = match (status, reply) {
             (Status::Bogus, _) => "SERVFAIL",
             (_, Reply::NxDomain) => "NXDOMAIN",
+            (_, Reply::TooLong) => "YXDOMAIN",
             _ => "NOERROR",
         };
         let (status, rcode) = (status_name(status).to_owned(), rcode.to_owned());
@@ -208,4 +215,4 @@ pub fn status_name(status: Status) -> &'static str {
 }
 
 /// Number of this layout.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;

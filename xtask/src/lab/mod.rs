@@ -12,12 +12,14 @@
 mod defects;
 pub mod facts;
 mod pass_program;
+pub mod peers;
 mod process;
 mod records;
 mod servers;
 mod signing;
 mod topology;
 mod zones;
+mod zoo;
 
 use std::{path::Path, time::Instant};
 
@@ -176,13 +178,17 @@ fn is_up_as(wanted: &Facts) -> bool {
         && servers::plans().iter().all(|plan| process::is_running(plan.name))
 }
 
-/// Removes pinned programs and maps of our interfaces: without their namespace they are attached to nothing.
+/// Removes what a killed daemon has left pinned: each folder of pins that has a link on one of our interfaces. Without
+/// their namespace the links are attached to nothing.
 fn remove_pins() -> Result<(), Failure> {
     let prefix = format!("{}-", topology::prefix());
-    let pins = std::fs::read_dir(PIN_FOLDER).into_iter().flatten().flatten();
-    for pin in pins.filter(|pin| pin.file_name().to_string_lossy().starts_with(&prefix)) {
-        eprintln!("+ rm -r {}", pin.path().display());
-        remove(&pin.path())?;
+    let entries = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_ours = |link: std::fs::DirEntry| link.file_name().to_string_lossy().starts_with(&prefix);
+    for pins in entries(Path::new(BPF_FILE_SYSTEM)) {
+        if entries(&pins.path().join("links")).any(is_ours) {
+            eprintln!("+ rm -r {}", pins.path().display());
+            remove(&pins.path())?;
+        }
     }
     Ok(())
 }
@@ -211,7 +217,7 @@ fn facts(csum: Switch) -> Facts {
         anchor_record_file: file(&anchor_record),
         anchor_delv_file: file(&anchor_delv),
         root_hints_file: file(&servers::root_hints_file()),
-        zones: ZONES.iter().map(zone_facts).collect(),
+        zones: ZONES.iter().map(zone_facts).chain(zoo::specimens().map(zoo::Specimen::facts)).collect(),
     }
 }
 
@@ -219,6 +225,8 @@ fn facts(csum: Switch) -> Facts {
 fn zone_facts(zone: &zones::Zone) -> ZoneFacts {
     ZoneFacts {
         name: zone.fqdn(),
+        group: TREE.to_owned(),
+        rule: None,
         server: servers::name_of(zone.server).to_owned(),
         algorithm: zone.signing.algorithm().map(zones::Algorithm::number),
         denial: zone.signing.denial().map(ToOwned::to_owned),
@@ -228,6 +236,12 @@ fn zone_facts(zone: &zones::Zone) -> ZoneFacts {
         questions: records::questions(zone),
     }
 }
+
+/// Name of the plain tree in `lab.json`.
+pub const TREE: &str = "tree";
+
+/// Name of the zones with one odd trait each in `lab.json`.
+pub const ZOO: &str = "zoo";
 
 /// Shows what is there.
 fn print_status(facts: &Facts) {
@@ -246,5 +260,5 @@ fn print_status(facts: &Facts) {
     println!("facts            {}", crate::paths::lab_facts().display());
 }
 
-/// Where the daemon pins, one folder per interface.
-const PIN_FOLDER: &str = "/sys/fs/bpf/resolver";
+/// Where daemons pin their programs and maps, each in a folder of its own.
+const BPF_FILE_SYSTEM: &str = "/sys/fs/bpf";

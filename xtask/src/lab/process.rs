@@ -46,6 +46,13 @@ pub fn stop_all(namespaces: &[Namespace]) -> Result<(), Failure> {
     remove(&folder)
 }
 
+/// Stops one noted server.
+pub fn stop_noted(name: &str) {
+    stop(&noted(&pid_file(name)).into_iter().filter(|pid| is_ours(*pid)).collect::<Vec<_>>());
+    // What is left is an empty note.
+    let _ = remove(&pid_file(name));
+}
+
 /// A process in one of the namespaces that is not of this checkout.
 pub fn stranger(namespaces: &[Namespace]) -> Option<(String, i32, String)> {
     namespaces.iter().find_map(|namespace| {

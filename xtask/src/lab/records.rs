@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use super::{
     facts::{Question, Reply},
     topology,
-    zones::{AliasOutcome, Content, Defect, Signing, Status, Zone},
+    zones::{AliasOutcome, Content, Defect, Server, Signing, Status, Zone},
 };
 
 /// The records of one owner and type.
@@ -28,7 +28,7 @@ pub fn zone_file(zone: &Zone, ds: impl Fn(&Zone) -> Option<String>) -> String {
     let mut text = format!("$ORIGIN {}\n", zone.fqdn());
     let serial = 1;
     let _ = writeln!(text, "@ {TTL_S} IN SOA ns1 hostmaster {serial} 3600 600 86400 {TTL_S}");
-    text += &name_servers(zone, "");
+    text += &name_servers(zone.server, "");
     for set in record_sets(zone) {
         for rdata in &set.rdata {
             let _ = writeln!(text, "{} {} IN {} {rdata}", set.owner, set.ttl_s, set.rtype);
@@ -39,7 +39,7 @@ pub fn zone_file(zone: &Zone, ds: impl Fn(&Zone) -> Option<String>) -> String {
     }
     for child in zone.children() {
         let owner = relative(child, zone);
-        text += &name_servers(child, &owner);
+        text += &name_servers(child.server, &owner);
         if let Some(ds) = ds(child) {
             let _ = writeln!(text, "{ds}");
         }
@@ -48,10 +48,10 @@ pub fn zone_file(zone: &Zone, ds: impl Fn(&Zone) -> Option<String>) -> String {
 }
 
 /// NS records of a zone with their addresses, as the zone itself and its parent have them.
-fn name_servers(zone: &Zone, owner: &str) -> String {
+pub fn name_servers(server: Server, owner: &str) -> String {
     let mut text = String::new();
     let apex = if owner.is_empty() { "@" } else { owner };
-    for (index, host) in topology::hosts_of(zone.server).iter().enumerate() {
+    for (index, host) in topology::hosts_of(server).iter().enumerate() {
         let name = format!("ns{}{}{owner}", index + 1, if owner.is_empty() { "" } else { "." });
         let _ = writeln!(text, "{apex} {TTL_S} IN NS {name}");
         let _ = writeln!(text, "{name} {TTL_S} IN A {}", topology::auth_ipv4(*host));
@@ -69,7 +69,7 @@ fn relative(child: &Zone, parent: &Zone) -> String {
 /// Authoritative data of a zone besides its servers, CNAMEs and delegations.
 fn record_sets(zone: &Zone) -> Vec<RecordSet> {
     match zone.content {
-        Content::Delegations => Vec::new(),
+        Content::Delegations | Content::Zoo => Vec::new(),
         Content::Small => SMALL.iter().map(RecordSet::from).collect(),
         Content::Sampler => sampler(zone),
         Content::Hosts(count) => (0..count).flat_map(host).collect(),
@@ -131,7 +131,7 @@ pub fn questions(zone: &Zone) -> Vec<Question> {
     questions.push(asking.denied("@", "TYPE65399", Reply::NoData));
     questions.push(asking.denied("nowhere", "A", Reply::NxDomain));
     questions.push(asking.denied("c.b.a.nowhere", "AAAA", Reply::NxDomain));
-    if zone.content != Content::Delegations && !matches!(zone.content, Content::Hosts(_)) {
+    if matches!(zone.content, Content::Small | Content::Sampler) {
         questions.push(asking.denied("www", "MX", Reply::NoData));
         questions.push(asking.denied("below.www", "A", Reply::NxDomain));
     }

@@ -1,4 +1,4 @@
-//! The server processes: three NSD, one BIND, two Unbound, each on addresses of its own in the servers' namespace.
+//! The server processes: four NSD, two BIND, two Unbound, each on addresses of its own in the servers' namespace.
 //!
 //! In: signed zones. Out: running processes that answer for every zone. The recursive ones are told not to validate:
 //! they stand for the upstream of an edge gateway, which hands DNSSEC records through and vouches for nothing.
@@ -13,6 +13,7 @@ use super::{
     facts::{Namespace, ServerProcess},
     process, signing, topology,
     zones::{Server, ZONES, Zone},
+    zoo,
 };
 use crate::{
     command::{Failure, Tool, make_folder, read, remove, write},
@@ -24,15 +25,16 @@ use crate::{
 pub struct ServerPlan {
     /// Its name in the lab, its folder, and the stem of its files.
     pub name: &'static str,
-    program: &'static str,
+    /// Its program.
+    pub program: &'static str,
     /// Words that keep it in the foreground and lead it to its configuration.
-    words: &'static [&'static str],
+    pub words: &'static [&'static str],
     /// Last numbers of its addresses.
-    hosts: &'static [u8],
-    /// Its zones; none for a recursive server.
-    zones: Vec<&'static Zone>,
+    pub hosts: &'static [u8],
+    /// Its zones with their files; none for a recursive server.
+    pub zones: Vec<(String, PathBuf)>,
     /// Writes its configuration.
-    config: fn(&ServerPlan) -> String,
+    pub config: fn(&ServerPlan) -> String,
 }
 
 /// All servers.
@@ -42,7 +44,7 @@ pub fn plans() -> Vec<ServerPlan> {
         program,
         words,
         hosts: topology::hosts_of(server),
-        zones: ZONES.iter().filter(|zone| zone.server == server).collect(),
+        zones: served_by(server),
         config,
     };
     let recursive = |name, hosts| ServerPlan {
@@ -59,6 +61,8 @@ pub fn plans() -> Vec<ServerPlan> {
         authoritative(name_of(Server::Test), Server::Test, "nsd", &["-d", "-c"], nsd_config),
         authoritative(name_of(Server::Example), Server::Example, "nsd", &["-d", "-c"], nsd_config),
         authoritative(name_of(Server::Bind), Server::Bind, "named", &["-g", "-n", "1", "-c"], bind_config),
+        authoritative(name_of(Server::Zoo), Server::Zoo, "named", &["-g", "-n", "1", "-c"], bind_config),
+        authoritative(name_of(Server::ZooNsd), Server::ZooNsd, "nsd", &["-d", "-c"], nsd_config),
         recursive(first, &topology::UPSTREAM_HOSTS[..1]),
         recursive(second, &topology::UPSTREAM_HOSTS[1..]),
     ]
@@ -71,7 +75,16 @@ pub fn name_of(server: Server) -> &'static str {
         Server::Test => "nsd-test",
         Server::Example => "nsd-example",
         Server::Bind => "bind",
+        Server::Zoo => "bind-zoo",
+        Server::ZooNsd => "nsd-zoo",
     }
+}
+
+/// Zones of a server, with their files.
+fn served_by(server: Server) -> Vec<(String, PathBuf)> {
+    let tree = ZONES.iter().filter(|zone| zone.server == server);
+    let tree = tree.map(|zone| (zone.fqdn(), signing::signed_file(zone)));
+    tree.chain(zoo::served(server)).collect()
 }
 
 /// Names and addresses of the private root's servers.
@@ -111,7 +124,7 @@ impl ServerPlan {
     }
 
     /// Its configuration and whatever it writes.
-    fn folder(&self) -> PathBuf {
+    pub fn folder(&self) -> PathBuf {
         paths::lab().join("servers").join(self.name)
     }
 
@@ -121,11 +134,12 @@ impl ServerPlan {
     }
 
     /// Writes its configuration and starts it in the background.
-    fn start(&self, namespace: &Namespace) -> Result<(), Failure> {
+    pub fn start(&self, namespace: &Namespace) -> Result<(), Failure> {
         let config = self.folder().join("conf");
         remove(&self.folder())?;
         write(&config, (self.config)(self))?;
         let tool = Tool::new("setsid").arg("nsenter").arg(format!("--net={}", namespace.path));
+        let tool = tool.arg(format!("--wd={}", self.folder().display()));
         let tool = tool.arg(unconfined(self.program)).args(self.words).arg(&config);
         process::note(self.name, tool.start_in_background(&self.log_file())?)
     }
@@ -137,7 +151,11 @@ impl ServerPlan {
         let v6 = facts.ipv6.iter().map(ToString::to_string);
         let addresses: Vec<String> = v4.chain(v6).collect();
         // A recursive server has to find its way to every zone, and has then found it for the first client too.
-        let zones: Vec<&Zone> = if self.zones.is_empty() { ZONES.iter().collect() } else { self.zones.clone() };
+        let zones: Vec<String> = if self.zones.is_empty() {
+            ZONES.iter().map(Zone::fqdn).collect()
+        } else {
+            self.zones.iter().map(|(name, _)| name.clone()).collect()
+        };
         for address in addresses {
             while !answers_for(namespace, &address, &zones) {
                 if Instant::now() > deadline || !process::is_running(self.name) {
@@ -163,17 +181,19 @@ impl ServerPlan {
 }
 
 /// Whether a server has the SOA of every zone.
-fn answers_for(namespace: &Namespace, address: &str, zones: &[&Zone]) -> bool {
+fn answers_for(namespace: &Namespace, address: &str, zones: &[String]) -> bool {
     let mut tool = topology::inside(namespace).args(["dig", "+tries=1", "+time=1", "+noall", "+answer"]);
     for zone in zones {
-        tool = tool.arg(format!("@{address}")).args(["SOA", &zone.fqdn()]);
+        tool = tool.arg(format!("@{address}")).args(["SOA", zone]);
     }
-    tool.quiet_output().is_ok_and(|said| said.matches("\tSOA\t").count() == zones.len())
+    // How far the columns stand apart depends on the length of the name.
+    let is_soa = |line: &&str| line.split_whitespace().nth(3) == Some("SOA");
+    tool.quiet_output().is_ok_and(|said| said.lines().filter(is_soa).count() == zones.len())
 }
 
 /// Copies a server's program. Distributions confine some servers by the path of the program (AppArmor), and theirs may
 /// not read a configuration below a home folder.
-fn copy_unconfined(program: &'static str) -> Result<(), Failure> {
+pub fn copy_unconfined(program: &'static str) -> Result<(), Failure> {
     let Some(original) = find_program(program) else {
         return Err(Failure::Incomplete { remedies: vec![format!("install {program}")] });
     };
@@ -199,9 +219,8 @@ fn nsd_config(plan: &ServerPlan) -> String {
          xfrdfile: \"\"\n  zonelistfile: \"{folder}/zone.list\"\n  xfrdir: \"{folder}\"\n  rrl-ratelimit: 0\n\
          remote-control:\n  control-enable: no\n"
     );
-    for zone in &plan.zones {
-        let file = signing::signed_file(zone);
-        let _ = write!(text, "zone:\n  name: \"{}\"\n  zonefile: \"{}\"\n", zone.fqdn(), file.display());
+    for (zone, file) in &plan.zones {
+        let _ = write!(text, "zone:\n  name: \"{zone}\"\n  zonefile: \"{}\"\n", file.display());
     }
     text
 }
@@ -217,9 +236,8 @@ fn bind_config(plan: &ServerPlan) -> String {
          session-keyfile none;\n  lock-file none;\n  check-names primary ignore;\n}};\ncontrols {{ }};\n",
         plan.folder().display()
     );
-    for zone in &plan.zones {
-        let file = signing::signed_file(zone);
-        let _ = writeln!(text, "zone \"{}\" {{ type primary; file \"{}\"; }};", zone.fqdn(), file.display());
+    for (zone, file) in &plan.zones {
+        let _ = writeln!(text, "zone \"{zone}\" {{ type primary; file \"{}\"; }};", file.display());
     }
     text
 }
@@ -253,7 +271,7 @@ fn root_hints() -> String {
 }
 
 /// The end of a log.
-fn last_lines(log: &Path) -> String {
+pub fn last_lines(log: &Path) -> String {
     let text = read(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(20)..].join("\n")

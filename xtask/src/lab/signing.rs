@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     defects, records,
-    zones::{Algorithm, Defect, Signing, ZONES, Zone},
+    zones::{Algorithm, Content, Defect, Signing, ZONES, Zone},
+    zoo,
 };
 use crate::{
     command::{Failure, Tool, make_folder, read, remove, write},
@@ -68,7 +69,14 @@ fn sign_all() -> Result<(), Failure> {
     let ds_records = in_parallel(ZONES, |zone| make_keys(zone).map(|ds| (zone.name, ds)))?;
     let ds_records: HashMap<&str, Option<String>> = ds_records.into_iter().collect();
     let ds_of = |zone: &Zone| ds_records.get(zone.name).cloned().flatten();
-    in_parallel(ZONES, |zone| sign(zone, &records::zone_file(zone, ds_of)))?;
+    let (zoo_keys, zoo_delegations) = zoo::prepare()?;
+    in_parallel(ZONES, |zone| {
+        let animals = if zone.content == Content::Zoo { zoo_delegations.as_str() } else { "" };
+        sign(zone, &(records::zone_file(zone, ds_of) + animals))
+    })?;
+    if let Some(zoo) = ZONES.iter().find(|zone| zone.content == Content::Zoo) {
+        zoo::sign(&zoo_keys, &signed_file(zoo))?;
+    }
     match ZONES.iter().find(|zone| zone.name.is_empty()).and_then(ds_of) {
         Some(root) => write_anchors(&root),
         None => Ok(()),
@@ -158,7 +166,7 @@ fn write_anchors(ds: &str) -> Result<(), Failure> {
 }
 
 /// Does the same with every item, on all cores. The first failure counts.
-fn in_parallel<T: Sync, R: Send>(
+pub fn in_parallel<T: Sync, R: Send>(
     items: &[T],
     work: impl Fn(&T) -> Result<R, Failure> + Sync,
 ) -> Result<Vec<R>, Failure> {
@@ -192,11 +200,12 @@ fn fingerprint() -> u64 {
         records::zone_file(zone, |child| child.signing.algorithm().map(|_| "DS".to_owned())).hash(&mut hasher);
         (zone.signing, zone.defect, zone.server).hash(&mut hasher);
     }
+    zoo::SOURCES.hash(&mut hasher);
     hasher.finish()
 }
 
 /// Seconds since 1970.
-fn now_s() -> u64 {
+pub fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
@@ -211,7 +220,7 @@ fn zones_folder() -> PathBuf {
 }
 
 /// How long signatures are valid, in seconds: 30 days.
-const VALIDITY_S: u64 = 30 * 86_400;
+pub const VALIDITY_S: u64 = 30 * 86_400;
 
 /// How long they must still be valid to be kept, in seconds: one day.
 const RESERVE_S: u64 = 86_400;

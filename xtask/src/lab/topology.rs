@@ -23,11 +23,19 @@ pub const fn hosts_of(server: Server) -> &'static [u8] {
         Server::Test => &[11],
         Server::Example => &[12],
         Server::Bind => &[20, 21],
+        Server::Zoo => &[30],
+        Server::ZooNsd => &[31],
     }
 }
 
 /// Last numbers of the addresses of the two recursive servers. Two, so that fail-over can be tested.
 pub const UPSTREAM_HOSTS: [u8; 2] = [53, 54];
+
+/// Validators that ours is compared with, and the last numbers of their addresses.
+pub const PEERS: [(&str, u8); 3] = [("peer-unbound", 61), ("peer-bind", 62), ("peer-knot", 63)];
+
+/// Last numbers of the addresses of [`PEERS`].
+pub const PEER_HOSTS: [u8; 3] = [PEERS[0].1, PEERS[1].1, PEERS[2].1];
 
 /// IPv4 address of a server.
 pub const fn auth_ipv4(host: u8) -> Ipv4Addr {
@@ -126,8 +134,9 @@ pub fn inside(namespace: &Namespace) -> Tool {
 
 /// Last numbers of all addresses of the servers' namespace.
 fn all_auth_hosts() -> Vec<u8> {
-    let authoritative = [Server::Root, Server::Test, Server::Example, Server::Bind].map(hosts_of).concat();
-    [authoritative, UPSTREAM_HOSTS.to_vec()].concat()
+    let authoritative =
+        [Server::Root, Server::Test, Server::Example, Server::Bind, Server::Zoo, Server::ZooNsd].map(hosts_of).concat();
+    [authoritative, UPSTREAM_HOSTS.to_vec(), PEER_HOSTS.to_vec()].concat()
 }
 
 /// Joins two namespaces by a veth pair and gives each end its addresses.

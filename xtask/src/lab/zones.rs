@@ -31,6 +31,10 @@ pub enum Server {
     Example,
     /// BIND with everything below.
     Bind,
+    /// BIND with the zoo.
+    Zoo,
+    /// NSD with what BIND refuses to load or to serve.
+    ZooNsd,
 }
 
 /// How a zone is signed.
@@ -88,6 +92,8 @@ pub enum Content {
     Small,
     /// One of every kind of record and name that we care about.
     Sampler,
+    /// Delegations to the zoo.
+    Zoo,
     /// This many hosts, `h0000` and on, each with an IPv4 and an IPv6 address.
     Hosts(u16),
 }
@@ -280,6 +286,8 @@ pub const ZONES: &[Zone] = &[
     Zone::new("unsigned.test", Bind, Unsigned, Sampler).with_aliases(FROM_INSECURE),
     Zone::new("alias.test", Bind, Nsec(EcdsaP256), Small).with_aliases(FROM_SECURE),
     Zone::new("hosts.test", Bind, Nsec(EcdsaP256), Hosts(1000)),
+    // Its many zones have a table of their own, see `zoo`.
+    Zone::new("zoo.test", Server::Zoo, Nsec(EcdsaP256), Content::Zoo),
     // Each broken in one way.
     Zone::new("badsig.test", Bind, Nsec(EcdsaP256), Small)
         .with_defect(Defect::WrongSignature { owner: "www", rtype: "A" }),

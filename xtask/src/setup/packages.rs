@@ -16,8 +16,8 @@ struct Need {
     program: &'static str,
     /// Debian's package.
     package: &'static str,
-    /// Service that the package would start, if any.
-    service: Option<&'static str>,
+    /// Services that the package would start.
+    services: &'static [&'static str],
 }
 
 /// Installs the packages of the programs that are missing.
@@ -28,7 +28,7 @@ pub fn ensure(rights: &Rights, remedies: &mut Vec<String>) -> Result<(), Failure
     }
     let mut packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
     packages.dedup();
-    let services: Vec<&str> = missing.iter().filter_map(|need| need.service).collect();
+    let services: Vec<&str> = missing.iter().flat_map(|need| need.services).copied().collect();
     install(rights, remedies, &packages, &services)
 }
 
@@ -106,12 +106,12 @@ const POLICY_MARK: &str = "# Written by `cargo xtask setup`; void when that proc
 
 /// A program without a service.
 const fn need(program: &'static str, package: &'static str) -> Need {
-    Need { program, package, service: None }
+    Need { program, package, services: &[] }
 }
 
 /// A server, which must stay off.
-const fn server(program: &'static str, package: &'static str, service: &'static str) -> Need {
-    Need { program, package, service: Some(service) }
+const fn server(program: &'static str, package: &'static str, services: &'static [&'static str]) -> Need {
+    Need { program, package, services }
 }
 
 /// Everything that is called by the lab, the tests and the demo; programs of one package stand together.
@@ -123,17 +123,22 @@ const NEEDS: &[Need] = &[
     need("nsenter", "util-linux"),
     need("bpftool", "bpftool"),
     // Authoritative servers, and the recursive one that is forwarded to.
-    server("nsd", "nsd", "nsd"),
-    server("named", "bind9", "named"),
-    server("unbound", "unbound", "unbound"),
+    server("nsd", "nsd", &["nsd"]),
+    server("named", "bind9", &["named"]),
+    server("unbound", "unbound", &["unbound"]),
+    // A third opinion on what is Secure.
+    server("kresd", "knot-resolver", &["kresd.target", "kresd@1.service", "kres-cache-gc.service"]),
     // Signing.
     need("dnssec-keygen", "bind9-utils"),
     need("dnssec-signzone", "bind9-utils"),
+    need("openssl", "openssl"),
     // Clients that judge our answers.
     need("dig", "bind9-dnsutils"),
     need("delv", "bind9-dnsutils"),
     need("kdig", "knot-dnsutils"),
+    // The same package signs what BIND refuses to.
     need("drill", "ldnsutils"),
+    need("ldns-signzone", "ldnsutils"),
 ];
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use tracing::{info, warn};
 use crate::answer::Form;
 use crate::cache::{AnswerCache, CachedAnswer, InFlight, Outcome, ResponseCache};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, XdpMode};
+use crate::config::{self, Config, XdpMode};
 use crate::control::report::{
     CachedEntry, FastPathEntry, FlushReport, NegativeAnchorEntry, ServerStatus, StatusReport,
 };
@@ -307,6 +307,7 @@ impl ControlService for Daemon {
             pid: std::process::id(),
             uptime_s: self.started.elapsed().as_secs(),
             dnssec: self.config.dnssec.is_some(),
+            dnssec_options: self.dnssec_options(),
             listening: self.addresses.iter().map(SocketAddr::to_string).collect(),
             servers: servers.collect(),
             cache_entries: self.resolver.cache.len() as u64,
@@ -351,6 +352,14 @@ impl ControlService for Daemon {
 }
 
 impl Daemon {
+    /// The options that make others validate as we do now.
+    fn dnssec_options(&self) -> Vec<String> {
+        let (Some(config), Some(trust)) = (&self.config.dnssec, &self.resolver.trust) else { return Vec::new() };
+        let negative: Vec<Name> =
+            trust.negative_anchors(self.resolver.clock.now()).into_iter().map(|anchor| anchor.name).collect();
+        config::dnssec_options(&config.anchors, &negative, &trust.basis().policy)
+    }
+
     /// Changes the negative anchors, forgets what was concluded before, and lists those that are left.
     fn change_negative(
         &self,

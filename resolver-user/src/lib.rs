@@ -11,11 +11,13 @@
 //! * [`publish`]: puts finished answers where XDP finds them
 //! * [`control`]: lets the operator look in
 //! * [`daemon`]: builds the rooms, joins them, stops them in order
+//! * [`chain`]: the chain of trust for one question, told to people
 //! * [`cli`]: the command line
 //! * [`metrics`], [`clock`], [`wire`]: counters, time, and the vocabulary of every room
 
 pub mod answer;
 pub mod cache;
+pub mod chain;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -401,7 +401,8 @@ async fn fetch(resolver: Arc<Resolver>, question: Question, leader: Leader<Resul
     leader.finish(fetched);
 }
 
-fn fetch_failure(error: &UpstreamError) -> FetchFailure {
+/// What a failed fetch means to a validation.
+pub(crate) fn fetch_failure(error: &UpstreamError) -> FetchFailure {
     match error {
         UpstreamError::Timeout { .. } => FetchFailure::NoAnswer,
         UpstreamError::Network { .. } => FetchFailure::Network,

@@ -3,6 +3,7 @@
 //! Needs no rights, no tools and no network.
 
 mod answers;
+mod chain;
 mod forwarding;
 mod hostile;
 mod operation;

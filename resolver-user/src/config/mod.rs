@@ -2,7 +2,8 @@
 //!
 //! In: config files in dnsmasq's language and the same words as flags. Out: a [`Config`], or every [`ConfigError`] of the
 //! whole set at once, each with file, line, option, value and legal range. Rooms: `syntax` cuts lines into options,
-//! `options` is the one table of them for files and flags, `anchors` reads trust anchors, `limits` limits of validation, `load` follows files.
+//! `options` is the one table of them for files and flags, `anchors` reads trust anchors, `limits` limits of validation, `load` follows files,
+//! `written` writes options of validation back.
 //! Refuses: sockets, tasks, and options that dnsmasq has but that have no place here; none is silently ignored.
 
 mod anchors;
@@ -10,6 +11,7 @@ mod limits;
 mod load;
 mod options;
 mod syntax;
+mod written;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -20,6 +22,7 @@ use crate::wire::Name;
 
 pub use load::load;
 pub use options::{OPTIONS, OptionSpec, Takes};
+pub use written::dnssec_options;
 
 /// Port that is listened on, and asked at servers, unless told otherwise.
 pub const PORT: u16 = 53;

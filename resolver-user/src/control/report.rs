@@ -50,6 +50,9 @@ pub struct StatusReport {
     pub uptime_s: u64,
     /// Whether answers are validated.
     pub dnssec: bool,
+    /// What decides about validation, as options without dashes: anchors, negative anchors, policy.
+    #[serde(default)]
+    pub dnssec_options: Vec<String>,
     /// Addresses and port that are listened on.
     pub listening: Vec<String>,
     /// Servers that are forwarded to.

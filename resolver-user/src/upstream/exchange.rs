@@ -19,8 +19,11 @@ const UDP_REPLY_LEN_MAX: usize = 4096;
 const MISMATCHES_MAX: u32 = 64;
 
 /// Asks `server` by UDP, and again by TCP if the reply is truncated. A new socket for each query gives it a random port:
-/// the kernel draws it from the local port range when it is bound to port 0.
-pub(super) async fn exchange(
+/// the kernel draws it from the local port range when it is bound to port 0. Nothing is dropped from the reply.
+///
+/// # Errors
+/// No reply within `patience`, or none that is a DNS message.
+pub async fn exchange(
     server: SocketAddr,
     query: QueryWriter<'_>,
     patience: Duration,
@@ -113,6 +116,7 @@ mod tests {
         let query = QueryWriter {
             question: &question,
             recursion_desired: true,
+            authentic_wanted: false,
             checking_disabled: true,
             dnssec_ok: true,
             udp_payload_len: 1232,

@@ -114,6 +114,7 @@ impl Forwarder {
             let query = QueryWriter {
                 question: &question,
                 recursion_desired: true,
+                authentic_wanted: false,
                 checking_disabled,
                 dnssec_ok: true,
                 udp_payload_len: UDP_PAYLOAD_LEN,

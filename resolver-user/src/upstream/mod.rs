@@ -20,6 +20,7 @@ use thiserror::Error;
 
 use crate::wire::{RCode, WireError};
 
+pub use exchange::exchange;
 pub use forward::Forwarder;
 pub use servers::ServerReport;
 

@@ -150,6 +150,13 @@ impl<'a> RsaKey<'a> {
     }
 }
 
+/// Size of the modulus of an RSA key, in bits; none if the key is malformed.
+pub(super) fn rsa_modulus_bits(public_key: &[u8]) -> Option<usize> {
+    let key = RsaKey::read(public_key)?;
+    let unused = key.modulus.first().map_or(0, |first| first.leading_zeros());
+    key.modulus.len().saturating_mul(8).checked_sub(usize::try_from(unused).ok()?)
+}
+
 fn without_leading_zeros(number: &[u8]) -> &[u8] {
     let start = number.iter().position(|&byte| byte != 0).unwrap_or(number.len());
     number.get(start..).unwrap_or(&[])

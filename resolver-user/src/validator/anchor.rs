@@ -108,7 +108,7 @@ impl TrustAnchors {
     }
 
     /// The anchors of `zone`.
-    pub(super) fn of_zone(&self, zone: &Name) -> impl Iterator<Item = &DsAnchor> {
+    pub fn of_zone(&self, zone: &Name) -> impl Iterator<Item = &DsAnchor> {
         self.anchors.iter().filter(move |anchor| anchor.zone == *zone)
     }
 }

@@ -6,7 +6,8 @@
 //! [`Verdict`]. Only this room builds a [`Validated`], and only a `Validated` can carry AD or be published.
 //! The way through the room: `validation` reads the path of a response with `alias` and has each claim on it judged by
 //! `judge`, which gets the keys from `chain` (with `key`, `anchor`, and `zones` as its memory), verifies with
-//! `signature` (`canonical`, `algorithm`), and has denials proven by `denial`.
+//! `signature` (`canonical`, `algorithm`), and has denials proven by `denial`. `describe` tells people what a validation
+//! saw, with the same functions.
 //!
 //! Refuses: sockets, clocks, tasks, logs, and any opinion on RCODEs and extended errors, which `answer` has.
 
@@ -28,6 +29,7 @@ mod budget;
 mod canonical;
 mod chain;
 mod denial;
+mod describe;
 mod judge;
 mod key;
 mod policy;
@@ -39,11 +41,12 @@ mod work;
 mod zones;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use anchor::{AnchorError, DsAnchor, TrustAnchors};
 pub use budget::{BudgetItem, WorkBudget, WorkLimits};
-pub use denial::DenialCache;
+pub use denial::{DenialCache, DenialFacts, Nsec3Facts, Relation, Role};
+pub use describe::{DsFacts, DsOutcome, KeyFacts, SignatureOutcome, check_signature, describe_denial};
 pub use policy::Policy;
 pub use status::{
     BogusReason, FetchFailure, IndeterminateReason, InsecureReason, ProvenStatus, Step, Validated, Verdict,

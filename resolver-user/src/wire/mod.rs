@@ -11,6 +11,7 @@ mod rdata;
 mod record;
 mod response;
 mod rrset;
+mod text;
 mod types;
 mod writer;
 
@@ -20,6 +21,7 @@ pub use rdata::{RdataField, rdata_layout};
 pub use record::{Record, Rrsig, Soa};
 pub use response::Response;
 pub use rrset::{Question, RrSet, group};
+pub use text::{base32hex, bitmap_types, rdata_text, salt_text, time_text};
 pub use types::{CLASS_IN, RCode, RecordType};
 pub use writer::QueryWriter;
 

@@ -2,13 +2,15 @@
 
 use super::{CLASS_IN, Question};
 
-/// A query to an upstream server: RD, CD and DO set, EDNS of version 0.
+/// A query with EDNS of version 0.
 #[derive(Clone, Copy, Debug)]
 pub struct QueryWriter<'a> {
     /// What to ask.
     pub question: &'a Question,
     /// Whether the upstream is to recurse.
     pub recursion_desired: bool,
+    /// AD: the server is to say whether the answer is secure (RFC 6840 §5.7).
+    pub authentic_wanted: bool,
     /// CD: the upstream is to leave validation to us (RFC 6840 §5.9).
     pub checking_disabled: bool,
     /// DO: DNSSEC records are wanted.
@@ -23,7 +25,7 @@ impl QueryWriter<'_> {
         let mut out = Vec::with_capacity(12 + self.question.qname.wire().len() + 4 + 11);
         out.extend(id.to_be_bytes());
         out.push(u8::from(self.recursion_desired));
-        out.push(u8::from(self.checking_disabled) << 4);
+        out.push(u8::from(self.authentic_wanted) << 5 | u8::from(self.checking_disabled) << 4);
         out.extend([0, 1, 0, 0, 0, 0, 0, 1]);
         out.extend(self.question.qname.wire());
         out.extend(self.question.qtype.0.to_be_bytes());
@@ -46,13 +48,18 @@ mod tests {
         let writer = QueryWriter {
             question: &question,
             recursion_desired: true,
+            authentic_wanted: true,
             checking_disabled: true,
             dnssec_ok: true,
             udp_payload_len: 1232,
         };
         let message = Message::read(&writer.write(0xbeef)).unwrap();
         assert_eq!(message.header.id, 0xbeef);
-        assert!(message.header.flags.recursion_desired && message.header.flags.checking_disabled);
+        assert!(
+            message.header.flags.recursion_desired
+                && message.header.flags.checking_disabled
+                && message.header.flags.authentic_data
+        );
         assert!(!message.header.flags.response);
         assert_eq!(message.question.unwrap().0.to_string(), "www.Example. AAAA");
         let edns = message.edns.unwrap();

@@ -16,6 +16,8 @@ const ROOM_IMPORTS: &[(&str, &[&str])] = &[
     ("validator", &[]),
     ("trust", &["validator"]),
     ("answer", &["validator"]),
+    // It tells what a validation met, and which extended error `answer` makes of the verdict.
+    ("chain", &["answer", "validator"]),
     ("publish", &["answer"]),
     // It shows what the publisher reports.
     ("control", &["config", "publish"]),
@@ -92,7 +94,9 @@ struct Rule {
 /// All rules about words.
 const RULES: &[Rule] = &[
     Rule {
-        applies: |place| place.in_user(&["validator", "answer", "wire"]) || place.in_kernel(&["wire", "serve", "abi"]),
+        applies: |place| {
+            place.in_user(&["validator", "answer", "chain", "wire"]) || place.in_kernel(&["wire", "serve", "abi"])
+        },
         words: &[
             "tokio",
             "nix",
@@ -130,7 +134,8 @@ const RULES: &[Rule] = &[
     },
     Rule {
         applies: |place| {
-            place.in_user(&["wire", "validator", "upstream", "listener"]) || place.in_kernel(&["wire", "serve"])
+            place.in_user(&["wire", "validator", "chain", "upstream", "listener"])
+                || place.in_kernel(&["wire", "serve"])
         },
         words: &[".unwrap()", ".expect(", "panic!", "unreachable!"],
         says: "hostile input: this room does not panic",

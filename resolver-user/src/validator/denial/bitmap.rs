@@ -38,6 +38,11 @@ impl TypeBitmap {
         false
     }
 
+    /// Its bytes.
+    pub(in crate::validator) fn wire(&self) -> &[u8] {
+        &self.wire
+    }
+
     /// Whether no type is listed.
     pub(in crate::validator) fn is_empty(&self) -> bool {
         self.wire.is_empty()

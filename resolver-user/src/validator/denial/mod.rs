@@ -6,6 +6,7 @@
 
 mod bitmap;
 mod cache;
+mod describe;
 mod nsec;
 mod nsec3;
 
@@ -14,6 +15,8 @@ use crate::wire::{Name, RecordType, RrSet};
 
 pub(super) use bitmap::TypeBitmap;
 pub use cache::DenialCache;
+pub(super) use describe::describe;
+pub use describe::{DenialFacts, Nsec3Facts, Relation, Role};
 use nsec::Nsec;
 use nsec3::{Chain as Nsec3Chain, Nsec3};
 

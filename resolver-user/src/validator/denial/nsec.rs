@@ -10,10 +10,10 @@ use crate::wire::{Name, RecordType, RrSet};
 /// One NSEC record.
 #[derive(Clone, Debug)]
 pub(super) struct Nsec {
-    owner: Name,
+    pub(super) owner: Name,
     /// The next name of the zone in canonical order; the apex, if there is none.
-    next: Name,
-    types: TypeBitmap,
+    pub(super) next: Name,
+    pub(super) types: TypeBitmap,
     /// Whether `next` is the apex: the record covers everything after its owner.
     is_last: bool,
 }
@@ -32,7 +32,7 @@ impl Nsec {
 
     /// Whether `name` lies between owner and next name, in a part of the tree for which the zone speaks. That says that
     /// there are no records at `name`; there may still be names below it.
-    fn covers(&self, name: &Name) -> bool {
+    pub(super) fn covers(&self, name: &Name) -> bool {
         let between = self.owner < *name && (self.is_last || *name < self.next);
         between && !(name.is_below(&self.owner) && ends_authority(&self.types))
     }
@@ -43,7 +43,7 @@ impl Nsec {
     }
 
     /// Given that this covers `name`: the longest ancestor of `name` that exists.
-    fn closest_encloser(&self, name: &Name) -> Name {
+    pub(super) fn closest_encloser(&self, name: &Name) -> Name {
         let by_owner = name.common_ancestor(&self.owner);
         let by_next = name.common_ancestor(&self.next);
         if by_owner.label_count() >= by_next.label_count() { by_owner } else { by_next }

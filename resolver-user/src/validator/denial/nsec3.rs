@@ -23,11 +23,11 @@ pub(super) type Hash = [u8; HASH_LEN];
 #[derive(Clone, Debug)]
 pub(super) struct Nsec3 {
     pub(super) owner: Hash,
-    next: Hash,
+    pub(super) next: Hash,
     pub(super) iterations: u16,
     pub(super) salt: Box<[u8]>,
-    opt_out: bool,
-    types: TypeBitmap,
+    pub(super) opt_out: bool,
+    pub(super) types: TypeBitmap,
 }
 
 impl Nsec3 {
@@ -56,7 +56,7 @@ impl Nsec3 {
         })
     }
 
-    fn covers(&self, hash: &Hash) -> bool {
+    pub(super) fn covers(&self, hash: &Hash) -> bool {
         if self.owner < self.next {
             self.owner < *hash && *hash < self.next
         } else {
@@ -163,7 +163,7 @@ impl<'a> Chain<'a> {
         Ok(None)
     }
 
-    fn matching(&mut self, name: &Name) -> Result<Option<&'a Nsec3>, BudgetItem> {
+    pub(super) fn matching(&mut self, name: &Name) -> Result<Option<&'a Nsec3>, BudgetItem> {
         let hash = self.hash(name)?;
         Ok(self.records.iter().copied().find(|record| record.owner == hash))
     }
@@ -173,7 +173,7 @@ impl<'a> Chain<'a> {
         Ok(self.records.iter().copied().find(|record| record.covers(&hash)))
     }
 
-    fn hash(&mut self, name: &Name) -> Result<Hash, BudgetItem> {
+    pub(super) fn hash(&mut self, name: &Name) -> Result<Hash, BudgetItem> {
         if let Some((_, hash)) = self.hashes.iter().find(|(known, _)| known == name) {
             return Ok(*hash);
         }

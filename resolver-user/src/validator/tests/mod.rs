@@ -4,12 +4,12 @@ mod aggressive;
 mod answers;
 mod changes;
 mod evidence;
-mod keys;
+pub mod keys;
 mod limits;
 mod steps;
 mod vectors;
-mod world;
-mod zone;
+pub mod world;
+pub mod zone;
 
 mod rfc4034_6;
 mod rfc4035_5_2;

@@ -1,17 +1,24 @@
 //! The command line: verbs, flags, and the exit code of whatever they start.
 //!
-//! In: the arguments of the process. Out: text for people, and dnsmasq's exit codes: 1 configuration, 2 network, 5 other.
-//! Decides nothing but how to print.
+//! In: the arguments of the process. Out: text for people, and dnsmasq's exit codes: 1 configuration, 2 network, 5 other;
+//! `chain` has its own. Decides nothing but how to print.
 
-use std::path::PathBuf;
+mod chain;
+mod query;
+
+use std::future::Future;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use tracing::error;
 
 use crate::config::{self, Config, OPTIONS, Takes};
-use crate::control::{self, Request};
+use crate::control::report::StatusReport;
+use crate::control::{self, ClientError, Request};
 use crate::daemon::{self, DaemonError};
+use crate::wire::{Name, Question, RecordType};
 
 /// A validating DNS resolver that lets XDP answer what is cached.
 #[derive(Parser)]
@@ -31,6 +38,10 @@ enum Command {
     TestConfig(Options),
     /// Show the state of the running daemon
     Status(Control),
+    /// Walk the chain of trust to NAME and tell what is met; exit code 0: secure or proven insecure, 2: bogus, 3: neither
+    Chain(chain::ChainArguments),
+    /// Ask the running daemon, and tell who answered and whether it is proven
+    Query(query::QueryArguments),
     /// The daemon's own cache
     Cache {
         #[command(subcommand)]
@@ -113,6 +124,16 @@ struct Control {
     json: bool,
 }
 
+/// What to ask, and whom.
+#[derive(Args)]
+struct Asking {
+    /// Name, type (A unless given), server (the daemon's unless given)
+    #[arg(value_names = ["NAME", "TYPE", "@SERVER[#PORT]"], num_args = 1..=3, required = true)]
+    words: Vec<String>,
+    #[command(flatten)]
+    control: Control,
+}
+
 /// A wrong configuration, as dnsmasq has it.
 const EXIT_CONFIG: u8 = 1;
 /// No socket, or no daemon on the other end, as dnsmasq has it.
@@ -122,10 +143,20 @@ const EXIT_OTHER: u8 = 5;
 
 /// The program: reads the arguments and does what they say.
 pub fn main() -> ExitCode {
-    match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nothing can be done where nobody listens. Help and version are no errors.
+            let _unheard = error.print();
+            return ExitCode::from(if error.use_stderr() { EXIT_CONFIG } else { 0 });
+        }
+    };
+    match cli.command {
         Command::Run(options) => run(&options.options),
         Command::TestConfig(options) => test_config(&options.options),
         Command::Status(control) => ask(&control, Request::Status),
+        Command::Chain(arguments) => chain::chain(&arguments),
+        Command::Query(arguments) => query::query(&arguments),
         Command::Cache { command: CacheCommand::Dump(control) } => ask(&control, Request::CacheDump),
         Command::Anchors { command: AnchorsCommand::Negative { command } } => negative(command),
         Command::Fastpath { command: FastpathCommand::Dump(control) } => ask(&control, Request::FastpathDump),
@@ -194,7 +225,7 @@ fn ask(control: &Control, request: Request) -> ExitCode {
     let text = if control.json { reply } else { reply.and_then(|lines| control::print_reply(&request, &lines)) };
     match text {
         Ok(text) => {
-            print!("{text}");
+            say(&text);
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -202,6 +233,37 @@ fn ask(control: &Control, request: Request) -> ExitCode {
             ExitCode::from(EXIT_NETWORK)
         }
     }
+}
+
+impl Asking {
+    /// The question, and the server if one is named.
+    fn read(&self) -> Result<(Question, Option<String>), String> {
+        let (servers, words): (Vec<&String>, Vec<&String>) = self.words.iter().partition(|word| word.starts_with('@'));
+        let (name, rtype) = match (words.as_slice(), servers.len()) {
+            ([name], 0..=1) => (name, RecordType::A),
+            ([name, rtype], 0..=1) => (name, rtype.parse().map_err(|error| format!("type \"{rtype}\": {error}"))?),
+            _ => return Err("one name, at most one type and one @server are wanted".to_owned()),
+        };
+        let qname: Name = name.parse().map_err(|error| format!("name \"{name}\": {error}"))?;
+        let server = servers.first().and_then(|server| server.strip_prefix('@')).map(str::to_owned);
+        Ok((Question::new(qname, rtype), server))
+    }
+}
+
+/// The state of the running daemon.
+fn daemon_status(control_socket: &Path) -> Result<StatusReport, ClientError> {
+    let reply = control::ask(control_socket, Request::Status)?;
+    serde_json::from_str(&reply).map_err(|source| ClientError::Reply { source })
+}
+
+/// Prints text. A reader that has seen enough, such as `head`, is no error.
+fn say(text: &str) {
+    let _unheard = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
+}
+
+/// Runs a command that talks to servers.
+fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future))
 }
 
 /// The option table as help text.

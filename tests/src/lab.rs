@@ -19,8 +19,10 @@ use crate::netns;
 
 /// Longest wait for the daemon to start, stop or publish.
 pub const PATIENCE: Duration = Duration::from_secs(10);
-/// Where the tests' daemon pins its maps.
-pub const PIN_DIR: &str = "/sys/fs/bpf/resolver-test";
+/// Where the tests' daemon pins its maps: a folder for each lab.
+pub fn pin_dir(facts: &Facts) -> PathBuf {
+    PathBuf::from(format!("/sys/fs/bpf/resolver-{}", facts.prefix))
+}
 
 /// One daemon at a time: they share addresses and interfaces.
 static TURN: Mutex<()> = Mutex::new(());
@@ -283,7 +285,7 @@ fn config_text(facts: &Facts, socket: &Path, lines: &str) -> String {
         text += &format!("server={}#{}\n", upstream.ipv4, upstream.port);
     }
     text += &format!("listen-address={},{}\n", at.ipv4, at.ipv6);
-    text += &format!("xdp-interface={}\nxdp-pin-dir={PIN_DIR}\n", at.name);
+    text += &format!("xdp-interface={}\nxdp-pin-dir={}\n", at.name, pin_dir(facts).display());
     text += &format!("trust-anchors-file={}\n", facts.trust_anchors_file);
     text += &format!("control-socket={}\n{lines}\n", socket.display());
     text

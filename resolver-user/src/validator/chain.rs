@@ -10,7 +10,6 @@
 
 use std::sync::Arc;
 
-use super::algorithm::Algorithm;
 use super::anchor::AnchoredAt;
 use super::denial::Delegation;
 use super::judge::{Judged, Section, SetId};
@@ -321,16 +320,9 @@ impl Chain {
         match self.verify(id, set, zone, &vouched, work)? {
             Err(failure) => Err(failure.reason(set).into()),
             Ok(signed) => {
-                let data_keys: Vec<ZoneKey> =
-                    keys.iter().filter(|key| key.looks_like_zsk() && !vouched.contains(key)).cloned().collect();
-                let what = match unusable(zone, &data_keys, work.policy) {
-                    Some(reason) => ZoneFact::Insecure(reason),
-                    // Keys without the zone bit verify nothing; they are kept to say why.
-                    None => {
-                        let kept = keys.into_iter().filter(|key| key.may_sign_zone() || !key.has_zone_flag());
-                        ZoneFact::Secure(kept.collect())
-                    }
-                };
+                // Keys without the zone bit verify nothing; they are kept to say why.
+                let kept = keys.into_iter().filter(|key| key.may_sign_zone() || !key.has_zone_flag());
+                let what = ZoneFact::Secure(kept.collect());
                 Ok(Fact::new(zone, what, ds_ttl_s.min(signed.ttl_s), work.now))
             }
         }
@@ -367,16 +359,15 @@ fn accepted_ds<'a>(ds_set: &'a [Ds], policy: &'a Policy) -> impl Iterator<Item =
 
 /// Why nothing can be verified with any of these keys, if so; no keys are no reason.
 ///
-/// Choice: asked of the keys that the DS names and, once their set is verified, of those that look like zone signing keys.
-/// What an unusable key signed cannot be told from a forgery, so the zone counts as unsigned rather than bogus. Nobody but
-/// the zone can bring that about, as its key set must verify first.
+/// Choice: asked of the keys that the DS names and of no others. Were it asked of the zone signing keys too, a stand-by key
+/// that we cannot use would switch validation off for a zone whose other key signs everything; so data that only an
+/// unusable key signs, below a usable one, is bogus.
 fn unusable(zone: &Name, keys: &[ZoneKey], policy: &Policy) -> Option<InsecureReason> {
     if keys.iter().any(|key| key.usable_algorithm(policy).is_some()) {
         return None;
     }
-    // A key of an algorithm that we do not accept excuses nothing: the zone must be signed with each algorithm of its DS
-    // set, of which we accept at least one (RFC 4035 §2.2, RFC 6840 §5.11).
-    let key = keys.iter().find(|key| Algorithm::accepted(key.algorithm, policy).is_some())?;
+    // Their algorithm is accepted, or the DS would not have been (RFC 4035 §5.2).
+    let key = keys.first()?;
     Some(InsecureReason::KeySize { zone: zone.clone(), algorithm: key.algorithm, key_tag: key.tag })
 }
 

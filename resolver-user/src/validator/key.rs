@@ -11,8 +11,6 @@ use crate::wire::Name;
 
 /// Zone key flag: the key may sign sets of its zone (RFC 4034 §2.1.1).
 const FLAG_ZONE: u16 = 0x0100;
-/// Secure entry point flag: a hint that the key signs keys (RFC 4034 §2.1.1).
-const FLAG_SECURE_ENTRY_POINT: u16 = 0x0001;
 /// Revoke flag (RFC 5011 §2.1).
 const FLAG_REVOKE: u16 = 0x0080;
 /// The only valid protocol number (RFC 4034 §2.1.2).
@@ -57,11 +55,6 @@ impl ZoneKey {
     /// Whether sets of the zone may be signed with it: a zone key of protocol 3 that is not revoked.
     pub(super) fn may_sign_zone(&self) -> bool {
         self.has_zone_flag() && self.protocol == PROTOCOL && self.flags & FLAG_REVOKE == 0
-    }
-
-    /// Whether it looks like one that signs the zone's data and not only its keys.
-    pub(super) fn looks_like_zsk(&self) -> bool {
-        self.may_sign_zone() && self.flags & FLAG_SECURE_ENTRY_POINT == 0
     }
 
     /// The algorithm, if policy accepts it and we can verify with it and with this key.

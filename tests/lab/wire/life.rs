@@ -1,10 +1,9 @@
 //! The daemon's life: what it leaves on the machine, and what it finds there.
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
-use resolver_tests::lab::{self, LabClient, LabDaemon, PIN_DIR};
+use resolver_tests::lab::{self, LabClient, LabDaemon};
 use resolver_user::wire::Message;
 use xtask::lab::facts::{Facts, Question};
 
@@ -32,12 +31,12 @@ fn a_stopped_daemon_leaves_neither_program_nor_pin() {
         let mut daemon = LabDaemon::start(&facts, "");
         assert!(is_attached(&facts));
         for map in ["BUCKETS", "ANSWERS", "SETTINGS", "COUNTERS"] {
-            assert!(Path::new(PIN_DIR).join("maps").join(map).exists(), "{map} is pinned");
+            assert!(lab::pin_dir(&facts).join("maps").join(map).exists(), "{map} is pinned");
         }
         daemon.signal(signal);
         assert!(daemon.wait().success(), "{}", daemon.log());
         assert!(!is_attached(&facts));
-        assert!(!Path::new(PIN_DIR).exists());
+        assert!(!lab::pin_dir(&facts).exists());
         assert!(!daemon.socket.exists());
     }
 }

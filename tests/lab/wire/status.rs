@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use resolver_tests::lab::{self, LabClient, LabDaemon, PIN_DIR};
+use resolver_tests::lab::{self, LabClient, LabDaemon};
 use resolver_tests::message::TestQuery;
 use xtask::lab::facts::{Facts, Question};
 
@@ -24,7 +24,7 @@ fn bpftool_names_the_fields_of_every_map() {
         ("CLOCK", ["jiffies", "boot_ns"]),
     ];
     for (map, fields) in fields {
-        let pin = format!("{PIN_DIR}/maps/{map}");
+        let pin = format!("{}/maps/{map}", lab::pin_dir(&facts).display());
         let output = Command::new("bpftool").args(["map", "dump", "pinned", &pin]).output().expect("bpftool");
         let text = String::from_utf8_lossy(&output.stdout);
         for field in fields {

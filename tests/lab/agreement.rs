@@ -35,6 +35,8 @@ struct Explanation {
     question: String,
     who: String,
     verdict: String,
+    /// Whether it depends on the order in which signatures or questions happen to come.
+    by_chance: bool,
 }
 
 #[test]
@@ -84,7 +86,10 @@ fn every_verdict_is_the_rfcs_and_every_disagreement_is_explained() {
         }
     }
     for (index, explanation) in explanations.iter().enumerate().filter(|(index, _)| !used.contains(index)) {
-        let Explanation { zone, question, who, verdict } = explanation;
+        let Explanation { zone, question, who, verdict, by_chance } = explanation;
+        if *by_chance {
+            continue;
+        }
         wrong.push(format!("explanation {}: {zone} {question}: {who} does not say {verdict}", index + 1));
     }
     println!("{table}\n{rows} questions in {:.1} s", started.elapsed().as_secs_f32());
@@ -223,8 +228,9 @@ fn explanations() -> Vec<Explanation> {
         explanations.extend(who.split(", ").map(|who| Explanation {
             zone: zone.to_owned(),
             question: question.to_owned(),
-            who: who.to_owned(),
+            who: who.trim_end_matches('?').to_owned(),
             verdict: verdict.to_owned(),
+            by_chance: who.ends_with('?'),
         }));
     }
     explanations

@@ -285,7 +285,7 @@ pub const ZONES: &[Zone] = &[
     Zone::new("unsigned.example", Bind, Unsigned, Small),
     Zone::new("unsigned.test", Bind, Unsigned, Sampler).with_aliases(FROM_INSECURE),
     Zone::new("alias.test", Bind, Nsec(EcdsaP256), Small).with_aliases(FROM_SECURE),
-    Zone::new("hosts.test", Bind, Nsec(EcdsaP256), Hosts(1000)),
+    Zone::new("hosts.test", Bind, Nsec(EcdsaP256), Hosts(5000)),
     // Its many zones have a table of their own, see `zoo`.
     Zone::new("zoo.test", Server::Zoo, Nsec(EcdsaP256), Content::Zoo),
     // Each broken in one way.

@@ -5,31 +5,26 @@
 
 use std::{
     io::{BufRead, BufReader},
-    path::{Path, PathBuf},
     process::Stdio,
 };
 
 use clap::Args;
 
-use super::report::{Figure, Machine, Measured, Report};
+use super::{
+    Common,
+    report::{Figure, Machine, Measured, Report},
+};
 use crate::{
     build::{self, Built},
-    command::{self, Failure, Tool, read, write},
+    command::{self, Failure, Tool},
     paths, setup,
 };
 
 /// Words of the verb.
 #[derive(Args)]
 pub struct Options {
-    /// Write the figures, with the machine they were taken on
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Hold the figures against those of an earlier run
-    #[arg(long, value_name = "FILE")]
-    compare: Option<PathBuf>,
-    /// Counted runs of each case, and as many of its baseline
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    runs: u16,
+    #[command(flatten)]
+    common: Common,
     /// Names of cases, or how they begin; all without any
     #[arg(value_name = "CASE")]
     cases: Vec<String>,
@@ -40,7 +35,7 @@ pub struct Options {
 /// # Errors
 /// Something could not be built, run or written, or a case could not be measured.
 pub fn run(options: &Options) -> Result<(), Failure> {
-    let then = options.compare.as_deref().map(read_report).transpose()?;
+    let then = options.common.earlier()?;
     let built = build::run()?;
     build_rig(&built)?;
     let machine = Machine::of_veth(LOAD_TOOL)?;
@@ -52,19 +47,13 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     });
     let results = measured.iter().filter_map(|case| case.figure(RIG)).collect();
     let report = Report { machine, results };
-    println!("\n{} runs each; {}; {}; veth, native XDP", options.runs, report.machine.cpu, report.machine.kernel);
-    if let Some(path) = &options.json {
-        let text = serde_json::to_string_pretty(&report).map_err(|error| unreadable(error.to_string()))?;
-        write(path, text + "\n")?;
-    }
-    if let Some(then) = then {
-        println!();
-        report.compared_with(&then).iter().for_each(|line| println!("{line}"));
-    }
+    println!(
+        "\n{} runs each; {}; {}; veth, native XDP",
+        options.common.runs, report.machine.cpu, report.machine.kernel
+    );
+    options.common.finish(&report, then.as_ref())?;
     ended?;
-    let given_up: Vec<_> =
-        measured.iter().filter(|case| case.given_up.is_some()).map(|case| case.case.clone()).collect();
-    if given_up.is_empty() { Ok(()) } else { Err(Failure::CasesVoid { cases: given_up }) }
+    super::given_up(&measured)
 }
 
 /// Builds the rig, with the object named as for the daemon, lest cargo build the daemon's library anew each time.
@@ -79,7 +68,7 @@ fn measure(options: &Options, mut take: impl FnMut(Measured)) -> Result<(), Fail
     let rig = paths::target().join("release").join(RIG_BINARY);
     let verb = || Failure::NotRoot { verb: "cargo xtask bench fastpath".to_owned() };
     let tool = setup::Rights::found().tool(&rig.to_string_lossy()).ok_or_else(verb)?;
-    let (line, mut command) = tool.arg(options.runs.to_string()).args(&options.cases).announced();
+    let (line, mut command) = tool.arg(options.common.runs.to_string()).args(&options.cases).announced();
     let failed = |source| Failure::Start { command: line.clone(), source };
     let mut child = command.stdout(Stdio::piped()).spawn().map_err(failed)?;
     let mut odd = None;
@@ -95,12 +84,7 @@ fn measure(options: &Options, mut take: impl FnMut(Measured)) -> Result<(), Fail
     odd.map_or(Ok(()), |text| Err(unreadable(text)))
 }
 
-/// Reads the figures of an earlier run.
-fn read_report(path: &Path) -> Result<Report, Failure> {
-    serde_json::from_str(&read(path)?).map_err(|error| unreadable(format!("{}: {error}", path.display())))
-}
-
-/// What the rig or an earlier run says is not what we know.
+/// What the rig says is not what we know.
 fn unreadable(said: String) -> Failure {
     Failure::Unreadable { tool: RIG_BINARY, said }
 }

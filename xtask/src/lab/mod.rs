@@ -30,6 +30,8 @@ use crate::{
     setup::{self, require_root},
 };
 use facts::{Facts, Upstream, ZoneFacts};
+pub use servers::{last_lines, unconfined};
+pub use topology::inside as inside_namespace;
 use zones::ZONES;
 
 /// What to do with the lab.

@@ -205,7 +205,7 @@ pub fn copy_unconfined(program: &'static str) -> Result<(), Failure> {
 }
 
 /// Where the copy of a server's program is.
-fn unconfined(program: &'static str) -> PathBuf {
+pub fn unconfined(program: &str) -> PathBuf {
     paths::lab().join("bin").join(program)
 }
 

@@ -114,7 +114,7 @@ const fn server(program: &'static str, package: &'static str, services: &'static
     Need { program, package, services }
 }
 
-/// Everything that is called by the lab, the tests and the demo; programs of one package stand together.
+/// Everything that is called by the lab, the tests, the demo and the benchmarks; programs of one package stand together.
 const NEEDS: &[Need] = &[
     // Namespaces, interfaces, maps.
     need("ip", "iproute2"),
@@ -139,6 +139,8 @@ const NEEDS: &[Need] = &[
     // The same package signs what BIND refuses to.
     need("drill", "ldnsutils"),
     need("ldns-signzone", "ldnsutils"),
+    // Load of the benchmarks against peers.
+    need("dnsperf", "dnsperf"),
 ];
 
 #[cfg(test)]

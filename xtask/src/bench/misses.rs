@@ -1,0 +1,412 @@
+//! Rig 3: validated answers per second, and CPU per miss, of a forwarder with a cold cache, against unbound doing the same.
+//!
+//! In: nothing but a machine with two CPUs. Out: a table, line by line as runs end. The program under test has the second CPU
+//! for itself; the load, the upstream and everything behind it share the first. Cold: each run is a fresh process.
+//! Refuses to count a run in which anything but NOERROR came, or whose program does not validate.
+
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::{Pid, SysconfVar, sysconf},
+};
+
+use super::{
+    Common,
+    report::{Figure, Machine, Measured, Report},
+};
+use crate::{
+    build,
+    command::{Failure, Tool, make_folder, read, write},
+    lab::{
+        self,
+        facts::{Facts, Namespace},
+    },
+    paths, setup,
+};
+
+/// Words of the verb.
+#[derive(Args)]
+pub struct Options {
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// Something could not be built, raised or written, or nothing but void runs came.
+pub fn run(options: &Options) -> Result<(), Failure> {
+    setup::require_root("cargo xtask bench misses")?;
+    let then = options.common.earlier()?;
+    build::run()?;
+    let lab = lab::Guard::up(lab::Switch::On)?;
+    let rig = Rig::new(&lab.facts)?;
+    let machine = Machine { xdp_mode: "off".to_owned(), ..Machine::of_veth(&tools())? };
+    let mut rates = [Vec::new(), Vec::new()];
+    let mut void_runs = 0;
+    let mut why = None;
+    println!("\n{HEAD}");
+    'runs: for turn in 0..options.common.runs {
+        for (peer, rates) in PEERS.iter().zip(&mut rates) {
+            match rig.counted(peer, &mut void_runs)? {
+                Ok(rate) => {
+                    println!("{:<17} {:>4} {:>10.0} {:>11.1}", peer.case, turn + 1, rate.per_s, rate.cpu_us());
+                    rates.push(rate);
+                }
+                Err(last) => {
+                    why = Some(last);
+                    break 'runs;
+                }
+            }
+        }
+    }
+    lab.down()?;
+    let measured = measured(&rates, void_runs, why);
+    let results: Vec<Figure> = measured.iter().filter_map(|case| case.figure(RIG)).collect();
+    summary(&results, void_runs);
+    let report = Report { machine, results };
+    println!("\n{} runs each; {}; {}", options.common.runs, report.machine.cpu, report.machine.tools.join(", "));
+    options.common.finish(&report, then.as_ref())?;
+    super::given_up(&measured)
+}
+
+/// What a counted run gave.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Rate {
+    /// Answers per second of the clock.
+    per_s: f64,
+    /// Answers per second of the program's CPU time, user and system.
+    per_cpu_s: f64,
+}
+
+impl Rate {
+    /// CPU time of one answer, in microseconds.
+    fn cpu_us(self) -> f64 {
+        1e6 / self.per_cpu_s
+    }
+}
+
+/// A program under test.
+struct Peer {
+    /// Stable name of its case.
+    case: &'static str,
+    /// Where it listens.
+    port: u16,
+    /// Its program and words.
+    command: fn(&Rig) -> Result<Vec<String>, Failure>,
+}
+
+/// Ours first: each of its runs makes a pair with unbound's run after it.
+const PEERS: [Peer; 2] = [
+    Peer { case: "ours-forward", port: 5455, command: ours },
+    Peer { case: "unbound-forward", port: 5456, command: unbound },
+];
+
+/// Where runs take place.
+struct Rig<'a> {
+    facts: &'a Facts,
+    folder: PathBuf,
+    /// Questions in dnsperf's form.
+    questions: PathBuf,
+    /// How many.
+    count: usize,
+}
+
+impl<'a> Rig<'a> {
+    /// Writes the questions, and moves the lab's servers to the CPU of the load.
+    fn new(facts: &'a Facts) -> Result<Self, Failure> {
+        let folder = paths::target().join(RIG);
+        make_folder(&folder)?;
+        let (name, hosts) = facts
+            .zones
+            .iter()
+            .find(|zone| zone.name == ZONE)
+            .map_or((ZONE, 0), |zone| (&zone.name, zone.generated_hosts));
+        let mut text = String::new();
+        for number in 0..hosts {
+            // A `String` takes everything.
+            let _ = write!(text, "h{number:04}.{name} A\nh{number:04}.{name} AAAA\n");
+        }
+        let questions = folder.join("questions");
+        write(&questions, &text)?;
+        // All of the namespace, since a server may be several processes.
+        let servers = Tool::new("ip").args(["netns", "pids", &facts.auth.name]).quiet_output()?;
+        for pid in servers.split_whitespace() {
+            Tool::new("taskset").args(["-a", "-p", "-c", LOAD_CPU, pid]).output()?;
+        }
+        Ok(Self { facts, folder, questions, count: usize::from(hosts) * 2 })
+    }
+
+    /// Runs until a run counts. In the inner error, what the last of too many void runs saw.
+    fn counted(&self, peer: &Peer, void_runs: &mut usize) -> Result<Result<Rate, String>, Failure> {
+        let mut last = String::new();
+        for _ in 0..VOID_IN_A_ROW {
+            match self.measure(peer)? {
+                Ok(rate) => return Ok(Ok(rate)),
+                Err(why) => last = why,
+            }
+            println!("{:<17} void {last}", peer.case);
+            *void_runs += 1;
+        }
+        Ok(Err(last))
+    }
+
+    /// One run of a fresh process. In the inner error, why it is void.
+    fn measure(&self, peer: &Peer) -> Result<Result<Rate, String>, Failure> {
+        // Again before each, since what the upstream has kept since the last may have run out.
+        let (upstream, at) = (&self.facts.upstreams[0], &self.facts.resolver.interfaces[0].ipv4.to_string());
+        self.load(&self.facts.resolver, &upstream.ipv4.to_string(), upstream.port, &["-D"])?;
+        let running = Running::start(self, peer)?;
+        running.wait_until_it_answers(&self.facts.client, at, peer.port)?;
+        let before_s = running.cpu_s()?;
+        let said = self.load(&self.facts.client, at, peer.port, &[])?;
+        let cpu_s = running.cpu_s()? - before_s;
+        let count = Count::read(&said).ok_or_else(|| Failure::Unreadable { tool: "dnsperf", said: said.clone() })?;
+        if count.noerror != self.count || count.sent != self.count {
+            return Ok(Err(format!("sent {}, NOERROR {} ({})", count.sent, count.noerror, count.codes)));
+        }
+        let port = peer.port.to_string();
+        let words = ["dig", "+tries=1", "+time=2", "+adflag", &format!("@{at}"), "-p", &port, "A", PROBE];
+        if !lab::inside_namespace(&self.facts.client).args(words).quiet_output()?.contains(" ad;") {
+            return Ok(Err(format!("{PROBE} came without AD")));
+        }
+        Ok(Ok(Rate { per_s: count.per_s, per_cpu_s: count.answers() / cpu_s }))
+    }
+
+    /// All questions once, from a namespace to a server. Returns what dnsperf said.
+    fn load(&self, from: &Namespace, server: &str, port: u16, more: &[&str]) -> Result<String, Failure> {
+        let tool = lab::inside_namespace(from).args(["taskset", "-c", LOAD_CPU, "dnsperf", "-s", server]);
+        let tool = tool.args(["-p", &port.to_string(), "-c", "1", "-q", OUTSTANDING, "-n", "1"]).args(more);
+        tool.arg("-d").arg(&self.questions).quiet_output()
+    }
+
+    /// Our upstream, as both forward to it.
+    fn upstream(&self, separator: char) -> String {
+        let upstream = &self.facts.upstreams[0];
+        format!("{}{separator}{}", upstream.ipv4, upstream.port)
+    }
+}
+
+/// A process under test. Dropping it stops it.
+struct Running {
+    child: Child,
+    line: String,
+    log: PathBuf,
+}
+
+impl Running {
+    /// Starts a process on the CPU of its own.
+    fn start(rig: &Rig, peer: &Peer) -> Result<Self, Failure> {
+        let tool = lab::inside_namespace(&rig.facts.resolver).args(["taskset", "-c", TESTED_CPU]);
+        let (line, mut command) = tool.args((peer.command)(rig)?).announced();
+        let log = rig.folder.join(format!("{}.log", peer.case));
+        let file = |source| Failure::File { path: log.clone(), source };
+        let output = std::fs::File::create(&log).map_err(file)?;
+        let errors = output.try_clone().map_err(file)?;
+        let child = command.stdin(Stdio::null()).stdout(output).stderr(errors).spawn();
+        let child = child.map_err(|source| Failure::Start { command: line.clone(), source })?;
+        Ok(Self { child, line, log })
+    }
+
+    /// Waits for a reply to a question that leaves nothing in a cache.
+    fn wait_until_it_answers(&self, from: &Namespace, server: &str, port: u16) -> Result<(), Failure> {
+        let (deadline, port) = (Instant::now() + START_LIMIT, port.to_string());
+        let words = ["dig", "+tries=1", "+time=1", &format!("@{server}"), "-p", &port, "CH", "TXT", "version.bind."];
+        while lab::inside_namespace(from).args(words).quiet_output().is_err() {
+            if Instant::now() > deadline {
+                let (server, waited_s) = (self.line.clone(), START_LIMIT.as_secs());
+                return Err(Failure::ServerSilent { server, waited_s, log: lab::last_lines(&self.log) });
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// CPU time of all its threads so far, user and system.
+    fn cpu_s(&self) -> Result<f64, Failure> {
+        let text = read(Path::new(&format!("/proc/{}/stat", self.child.id())))?;
+        let ticks_per_s = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100);
+        let ticks = ticks(&text).ok_or(Failure::Unreadable { tool: "/proc/PID/stat", said: text })?;
+        Ok(f64::from(ticks) / f64::from(u32::try_from(ticks_per_s).unwrap_or(100)))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It is our own child and not waited for yet, so the number is still its own.
+        let asked = i32::try_from(self.child.id()).map(|pid| kill(Pid::from_raw(pid), Signal::SIGTERM));
+        if !matches!(asked, Ok(Ok(()))) {
+            let _ = self.child.kill();
+        }
+        let _ = self.child.wait();
+    }
+}
+
+/// User and system time in a line of `/proc/PID/stat`. The name, in parentheses, may hold anything.
+fn ticks(stat: &str) -> Option<u32> {
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let mut fields = rest.split_whitespace().skip(11);
+    let (user, system): (u32, u32) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    user.checked_add(system)
+}
+
+/// Our daemon as a validating forwarder without its kernel half.
+fn ours(rig: &Rig) -> Result<Vec<String>, Failure> {
+    let at = &rig.facts.resolver.interfaces[0];
+    Ok(vec![
+        paths::resolver().display().to_string(),
+        "run".to_owned(),
+        "--no-resolv".to_owned(),
+        format!("--server={}", rig.upstream('#')),
+        format!("--listen-address={}", at.ipv4),
+        format!("--port={}", PEERS[0].port),
+        "--dnssec".to_owned(),
+        "--xdp=off".to_owned(),
+        "--threads=1".to_owned(),
+        format!("--trust-anchors-file={}", rig.facts.trust_anchors_file),
+        format!("--control-socket={}", rig.folder.join("control.sock").display()),
+    ])
+}
+
+/// Unbound as a validating forwarder that answers no question by another's proof.
+fn unbound(rig: &Rig) -> Result<Vec<String>, Failure> {
+    let config = rig.folder.join("unbound.conf");
+    let text = format!(
+        "server:\n  interface: {}\n  port: {}\n  access-control: 0.0.0.0/0 allow\n  num-threads: 1\n  \
+         outgoing-range: 4096\n  num-queries-per-thread: 2048\n  username: \"\"\n  chroot: \"\"\n  directory: \"{}\"\n  \
+         pidfile: \"\"\n  use-syslog: no\n  logfile: \"\"\n  module-config: \"validator iterator\"\n  \
+         trust-anchor-file: \"{}\"\n  local-zone: \"test.\" nodefault\n  do-not-query-localhost: no\n  \
+         aggressive-nsec: no\nremote-control:\n  control-enable: no\nforward-zone:\n  name: \".\"\n  forward-addr: {}\n",
+        rig.facts.resolver.interfaces[0].ipv4,
+        PEERS[1].port,
+        rig.folder.display(),
+        rig.facts.anchor_record_file,
+        rig.upstream('@'),
+    );
+    write(&config, text)?;
+    let program = lab::unconfined("unbound").display().to_string();
+    Ok([program.as_str(), "-d", "-p", "-c", &config.display().to_string()].map(ToOwned::to_owned).to_vec())
+}
+
+/// What dnsperf counted.
+#[derive(Debug, PartialEq)]
+struct Count {
+    sent: usize,
+    noerror: usize,
+    /// All codes, as dnsperf says it.
+    codes: String,
+    per_s: f64,
+}
+
+impl Count {
+    /// `None` if a line is missing. Without any answer there is no line of codes.
+    fn read(said: &str) -> Option<Self> {
+        let value = |label: &str| said.lines().find_map(|line| Some(line.trim().strip_prefix(label)?.trim()));
+        let codes = value("Response codes:").unwrap_or_default().to_owned();
+        let noerror = codes.split(", ").find_map(|code| code.strip_prefix("NOERROR ")?.split(' ').next()?.parse().ok());
+        let per_s = value("Queries per second:")?.parse().ok()?;
+        Some(Self { sent: value("Queries sent:")?.parse().ok()?, noerror: noerror.unwrap_or(0), codes, per_s })
+    }
+
+    /// NOERROR answers, for dividing.
+    fn answers(&self) -> f64 {
+        u32::try_from(self.noerror).map_or(f64::NAN, f64::from)
+    }
+}
+
+/// Both figures: by the clock and by CPU time.
+fn measured([ours, unbound]: &[Vec<Rate>; 2], void_runs: usize, given_up: Option<String>) -> [Measured; 2] {
+    let case = |case: &str, metric: &str, of: fn(&Rate) -> f64| Measured {
+        case: case.to_owned(),
+        metric: metric.to_owned(),
+        ours_per_s: ours.iter().map(of).collect(),
+        baseline_name: PEERS[1].case.to_owned(),
+        baseline_per_s: unbound.iter().map(of).collect(),
+        void_runs,
+        given_up: given_up.clone(),
+    };
+    [
+        case(PEERS[0].case, "answers_per_s", |rate| rate.per_s),
+        // Choice: not time per answer, so that more is better in every figure.
+        case("ours-forward-cpu", "answers_per_cpu_s", |rate| rate.per_cpu_s),
+    ]
+}
+
+/// Prints the medians.
+fn summary(figures: &[Figure], void_runs: usize) {
+    let [by_clock, by_cpu] = figures else { return };
+    println!("\ncase                answers/s       min       max  CPU µs/miss");
+    println!(
+        "{:<17} {:>11} {:>9} {:>9} {:>12.1}",
+        by_clock.case,
+        by_clock.median,
+        by_clock.min,
+        by_clock.max,
+        1e6 / by_cpu.median
+    );
+    let (clock, cpu) = (&by_clock.baseline, &by_cpu.baseline);
+    println!("{:<17} {:>11} {:>9} {:>9} {:>12.1}", clock.name, clock.median, "", "", 1e6 / cpu.median);
+    for (what, figure) in [("answers/s", by_clock), ("answers/CPU s", by_cpu)] {
+        let Figure { ratio, ratio_min, ratio_max, .. } = figure;
+        println!("ours/unbound, {what:<13} {ratio:.3} ({ratio_min:.3} to {ratio_max:.3})");
+    }
+    println!("void runs: {void_runs}");
+}
+
+/// What the load comes from, and what we are held against.
+fn tools() -> String {
+    let first_with = |program: &str, word: &str, mark: &str| {
+        let said = Tool::new(program).arg(word).quiet_output().unwrap_or_default();
+        said.lines().find_map(|line| Some(line.split_once(mark)?.1.trim().to_owned())).unwrap_or_default()
+    };
+    let (dnsperf, unbound) = (first_with("dnsperf", "-h", "Version "), first_with("unbound", "-V", "Version "));
+    format!("dnsperf {dnsperf}, {OUTSTANDING} outstanding, against unbound {unbound}")
+}
+
+/// Over the lines of the runs.
+const HEAD: &str = "case               run  answers/s CPU µs/miss";
+const RIG: &str = "misses";
+/// Signed by ECDSA P-256, and the largest.
+const ZONE: &str = "hosts.test.";
+/// Is asked after each run: its answer has to come with AD.
+const PROBE: &str = "h0000.hosts.test.";
+/// How many questions wait for their answers at once.
+const OUTSTANDING: &str = "100";
+/// CPU of the load, the upstream and all other servers.
+const LOAD_CPU: &str = "0";
+/// CPU of the program under test.
+const TESTED_CPU: &str = "1";
+/// After so many void runs in a row no more are taken.
+const VOID_IN_A_ROW: usize = 5;
+/// How long a program may take to answer its first question.
+const START_LIMIT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_counted_by_their_code() {
+        let said = "Statistics:\n\n  Queries sent:         10000\n  Queries completed:    9999 (99.99%)\n  \
+                    Queries lost:         1 (0.01%)\n\n  \
+                    Response codes:       NOERROR 9998 (99.99%), SERVFAIL 1 (0.01%)\n  \
+                    Average packet size:  request 34, response 50\n  Run time (s):         2.0\n  \
+                    Queries per second:   4999.500000\n";
+        let codes = "NOERROR 9998 (99.99%), SERVFAIL 1 (0.01%)".to_owned();
+        assert_eq!(Count::read(said), Some(Count { sent: 10000, noerror: 9998, codes, per_s: 4999.5 }));
+        assert_eq!(Count::read("Queries sent: none"), None);
+    }
+
+    #[test]
+    fn cpu_time_is_found_behind_a_name_with_spaces() {
+        let stat = "42 (a) b (c) S 1 42 42 0 -1 4194560 100 0 0 0 170 30 0 0 20 0 1 0 100 0 0";
+        assert_eq!(ticks(stat), Some(200));
+    }
+}

@@ -5,6 +5,7 @@
 pub mod client;
 pub mod compare;
 pub mod daemon;
+pub mod fuzz;
 #[cfg(feature = "lab")]
 pub mod kernel;
 #[cfg(feature = "lab")]

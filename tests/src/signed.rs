@@ -16,7 +16,7 @@ const ED25519: u8 = 15;
 const DAY_S: u32 = 86_400;
 
 /// A zone with its one key.
-struct SignedZone {
+pub(crate) struct SignedZone {
     apex: Name,
     key: Ed25519KeyPair,
     /// RDATA of its DNSKEY.
@@ -31,7 +31,7 @@ pub struct SignedTree {
 }
 
 impl SignedZone {
-    fn new(apex: &str, seed: u8) -> Self {
+    pub(crate) fn new(apex: &str, seed: u8) -> Self {
         let key = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).expect("any seed is a key");
         let mut dnskey = vec![1, 1, 3, ED25519];
         dnskey.extend(key.public_key().as_ref());
@@ -39,7 +39,7 @@ impl SignedZone {
     }
 
     /// RFC 4034 appendix B.
-    fn key_tag(&self) -> u16 {
+    pub(crate) fn key_tag(&self) -> u16 {
         let words =
             self.dnskey.chunks(2).map(|pair| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |&low| low.into()));
         let sum: u32 = words.sum();
@@ -47,22 +47,33 @@ impl SignedZone {
     }
 
     /// RDATA of the DS that leads here.
-    fn ds(&self) -> Vec<u8> {
+    pub(crate) fn ds(&self) -> Vec<u8> {
         let digest = digest(&SHA256, &[&self.apex.canonical_wire(), &self.dnskey[..]].concat());
         [&self.key_tag().to_be_bytes(), &[ED25519, 2][..], digest.as_ref()].concat()
     }
 
-    /// The records of one set with their signature, valid from yesterday to `end_s` seconds from now.
+    /// Its DNSKEY.
+    pub(crate) fn dnskey_record(&self) -> TestRecord {
+        TestRecord { owner: self.apex.clone(), rtype: RecordType::DNSKEY, ttl_s: TTL_S, rdata: self.dnskey.clone() }
+    }
+
+    /// The records of one set with their signature, valid since a month and until `end_s` seconds from now.
     fn signed(&self, records: Vec<TestRecord>, end_s: i64) -> Vec<TestRecord> {
-        let first = records.first().expect("a set has records");
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
         let now = u32::try_from(now).expect("before 2106");
+        let expiration = now.saturating_add_signed(i32::try_from(end_s).expect("small"));
+        self.signed_between(records, now - 30 * DAY_S, expiration)
+    }
+
+    /// The records of one set with their signature, valid between two times in seconds since 1970.
+    pub(crate) fn signed_between(&self, records: Vec<TestRecord>, inception: u32, expiration: u32) -> Vec<TestRecord> {
+        let first = records.first().expect("a set has records");
         let mut rdata = first.rtype.0.to_be_bytes().to_vec();
         rdata.push(ED25519);
         rdata.push(u8::try_from(first.owner.label_count()).expect("few labels"));
         rdata.extend(first.ttl_s.to_be_bytes());
-        rdata.extend(now.saturating_add_signed(i32::try_from(end_s).expect("small")).to_be_bytes());
-        rdata.extend((now - 30 * DAY_S).to_be_bytes());
+        rdata.extend(expiration.to_be_bytes());
+        rdata.extend(inception.to_be_bytes());
         rdata.extend(self.key_tag().to_be_bytes());
         rdata.extend(self.apex.canonical_wire());
         let mut sorted = records.clone();
@@ -106,12 +117,8 @@ impl SignedTree {
         let question = &asked.question;
         let owner = question.qname.to_string();
         match (owner.to_ascii_lowercase().as_str(), question.qtype) {
-            (".", RecordType::DNSKEY) => {
-                Reply::answer(self.root.sign(record(".", RecordType::DNSKEY, TTL_S, &self.root.dnskey)))
-            }
-            ("example.", RecordType::DNSKEY) => {
-                Reply::answer(self.example.sign(record("example.", RecordType::DNSKEY, TTL_S, &self.example.dnskey)))
-            }
+            (".", RecordType::DNSKEY) => Reply::answer(self.root.sign(self.root.dnskey_record())),
+            ("example.", RecordType::DNSKEY) => Reply::answer(self.example.sign(self.example.dnskey_record())),
             ("example.", RecordType::DS) => {
                 Reply::answer(self.root.sign(record("example.", RecordType::DS, TTL_S, &self.example.ds())))
             }
@@ -145,7 +152,7 @@ impl SignedTree {
 }
 
 /// An NSEC record with these types, all below 256 and ascending.
-fn nsec(owner: &str, next: &str, types: &[u8]) -> TestRecord {
+pub(crate) fn nsec(owner: &str, next: &str, types: &[u8]) -> TestRecord {
     let length = types.iter().max().map_or(0, |&last| usize::from(last) / 8 + 1);
     let mut bitmap = vec![0u8; length];
     for &rtype in types {

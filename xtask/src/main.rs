@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{bench, build, demo, lab, lint, setup, test};
+use xtask::{bench, build, demo, fuzz, lab, lint, setup, test};
 
 /// Command line of `cargo xtask`.
 #[derive(Parser)]
@@ -30,6 +30,8 @@ enum Verb {
     Bench(bench::Rig),
     /// Check formatting, lints, documentation and the architecture rules
     Lint,
+    /// Feed a claim with made-up bytes for a while, guided by coverage
+    Fuzz(fuzz::Options),
     /// Run every tier of tests, or one
     Test(test::Options),
 }
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Verb::Demo(options) => demo::run(&options),
         Verb::Bench(rig) => bench::run(&rig),
         Verb::Lint => lint::run(),
+        Verb::Fuzz(options) => fuzz::run(&options),
         Verb::Test(options) => test::run(&options),
     };
     match outcome {

@@ -105,11 +105,12 @@ impl Table {
         }
         let odd = ClientOpt {
             other_flags: 0x7fff,
-            options: [0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0xff, 0xfe, 0, 0].into(),
+            options: [0xff, 0xfe, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8].into(),
             ..ClientOpt::new(4096, false)
         };
-        self.answered("edns with unknown options and flags", &ClientQuery { opt: Some(odd), ..base.clone() }, 300);
-        let padded = ClientOpt { options: [0; 400].into(), ..ClientOpt::new(1232, false) };
+        self.answered("edns with an unknown option and flags", &ClientQuery { opt: Some(odd), ..base.clone() }, 300);
+        let padding = [&[0, 12, 1, 140][..], &[0; 396]].concat();
+        let padded = ClientOpt { options: padding, ..ClientOpt::new(1232, false) };
         self.answered("answer shorter than the query", &ClientQuery { opt: Some(padded), ..base }, 300);
     }
 
@@ -228,6 +229,15 @@ impl Table {
         let mut options = edns.clone();
         options.opt = Some(ClientOpt { options: [0; 5].into(), ..ClientOpt::new(1232, false) });
         self.passed("options before the end", with(&options, opt_at + 10, 4), Outcome::PassEdns);
+        for (name, bytes) in [
+            ("two options", &[0, 10, 0, 0, 0xff, 0xfe, 0, 0][..]),
+            ("an option over the end", &[0, 10, 0, 9, 1, 2, 3, 4, 5, 6, 7, 8]),
+            ("bytes behind an option", &[0, 10, 0, 1, 1, 2]),
+            ("less than an option", &[0, 10, 0]),
+        ] {
+            options.opt = Some(ClientOpt { options: bytes.into(), ..ClientOpt::new(1232, false) });
+            self.passed(name, options.frame(), Outcome::PassEdns);
+        }
         for (name, mode, abi_version, outcome) in [
             ("off", MODE_OFF, ABI_VERSION, Outcome::PassOff),
             ("dry run", MODE_DRY_RUN, ABI_VERSION, Outcome::PassDryRun),

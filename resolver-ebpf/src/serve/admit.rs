@@ -155,15 +155,25 @@ struct Edns {
 fn read_opt<I: Family, F: Frame>(frame: &F, at: usize, dns_len: usize) -> Result<Edns, Outcome> {
     let options_at = at.wrapping_add(OPT_LEN);
     let opt = frame.view_far::<Opt>(I::DNS_AT.wrapping_add(at)).ok_or(Outcome::PassEdns)?;
-    if !opt.is_version_0() || options_at.wrapping_add(usize::from(opt.options_len.get())) != dns_len {
+    let options_len = usize::from(opt.options_len.get());
+    if !opt.is_version_0() || options_at.wrapping_add(options_len) != dns_len {
         return Err(Outcome::PassEdns);
     }
     let asked = opt.payload_len_max.get();
-    Ok(Edns {
-        payload_len_max: asked.clamp(PAYLOAD_LEN_PLAIN, low_len(UDP_PAYLOAD_LEN_MAX)),
-        dnssec_ok: opt.dnssec_ok(),
-    })
+    let payload_len_max = asked.clamp(PAYLOAD_LEN_PLAIN, low_len(UDP_PAYLOAD_LEN_MAX));
+    let edns = Edns { payload_len_max, dnssec_ok: opt.dnssec_ok() };
+    if options_len == 0 {
+        return Ok(edns);
+    }
+    // Options are ignored, but malformed ones are an error that the daemon tells (RFC 6891 §6.1.2, §7).
+    // Choice: one option, such as dig's COOKIE, is looked at; a query with more is left to the daemon.
+    let [_, _, high, low] = *frame.view_far::<[u8; 4]>(I::DNS_AT.wrapping_add(options_at)).ok_or(Outcome::PassEdns)?;
+    let option_len = usize::from(u16::from_be_bytes([high, low])).wrapping_add(OPTION_HEAD_LEN);
+    if option_len == options_len { Ok(edns) } else { Err(Outcome::PassEdns) }
 }
 
 /// Shortest message with a question: its name is the root.
 const MESSAGE_LEN_MIN: usize = DNS_HEADER_LEN + 1 + QUESTION_END_LEN;
+
+/// Code and length of an EDNS option, in bytes (RFC 6891 §6.1.2).
+const OPTION_HEAD_LEN: usize = 4;

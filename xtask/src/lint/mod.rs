@@ -21,6 +21,7 @@ use source::Source;
 /// A tool found something, or a rule is broken.
 pub fn run() -> Result<(), Failure> {
     Tool::cargo().args(["fmt", "--all", "--check"]).run()?;
+    Tool::cargo().args(["fmt", "--manifest-path", "tests/fuzz/Cargo.toml", "--", "--check"]).run()?;
     scan()?;
     let clippy = ["clippy", "--workspace", "--all-targets", "--quiet"];
     Tool::cargo().args(clippy).args(["--", "-D", "warnings"]).run()?;

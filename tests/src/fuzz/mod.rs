@@ -1,0 +1,25 @@
+//! Claims that hold for any bytes: one function each, which panics when its claim does not hold.
+//!
+//! In: bytes that a fuzzer made up (`cargo xtask fuzz`), or that it once found or was given to start from (`tests/fuzz/corpus`
+//! and `regressions`, replayed by `cargo test`). Out: nothing, or a panic that says what was broken.
+//! Refuses clocks, sockets and randomness: the same bytes do the same on every machine.
+
+mod fast_path;
+mod message;
+mod name;
+mod slot;
+mod source;
+mod validation;
+
+pub use fast_path::fast_path;
+pub use message::message;
+pub use name::name;
+pub use slot::slot;
+pub use validation::validation;
+
+/// A claim about any bytes.
+pub type Claim = fn(&[u8]);
+
+/// All claims by the name of their program in `tests/fuzz/fuzz_targets`.
+pub const CLAIMS: &[(&str, Claim)] =
+    &[("message", message), ("name", name), ("fast_path", fast_path), ("slot", slot), ("validation", validation)];

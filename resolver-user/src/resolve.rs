@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use arc_swap::{ArcSwap, Guard};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
@@ -47,8 +48,8 @@ pub struct Resolver {
     pub fetches: Arc<InFlight<Result<Arc<Response>, FetchFailure>>>,
     /// Replies to them.
     pub responses: ResponseCache,
-    /// Where replies come from.
-    pub upstream: Forwarder,
+    /// What the configuration decides about answers.
+    pub rules: ArcSwap<Rules>,
     /// What validation needs; none if `dnssec` is off.
     pub trust: Option<Trust>,
     /// Where answers go to be served by XDP, if they do.
@@ -59,6 +60,13 @@ pub struct Resolver {
     pub metrics: Arc<Metrics>,
     /// Owns the task of every search.
     pub tracker: TaskTracker,
+}
+
+/// What the configuration decides about answers. A reload replaces it as a whole.
+#[derive(Debug)]
+pub struct Rules {
+    /// Where replies come from.
+    pub upstream: Forwarder,
     /// Whether each answer is logged.
     pub log_queries: bool,
     /// Whether the chain of each validation is logged.
@@ -141,6 +149,11 @@ impl QueryService for Resolver {
 }
 
 impl Resolver {
+    /// The rules that hold now.
+    pub fn rules(&self) -> Guard<Arc<Rules>> {
+        self.rules.load()
+    }
+
     /// Finds the answer to a question, or waits for whoever is already looking for it. The search is a task of its own:
     /// a client that goes away ends nobody's wait. None: the daemon is stopping, or the task failed.
     async fn find(self: &Arc<Self>, question: Question) -> (Option<Arc<CachedAnswer>>, Source) {
@@ -187,7 +200,7 @@ impl Resolver {
             let ttl_s = known.ttl_s();
             return (Outcome::Proven(known), ttl_s);
         }
-        let response = match self.upstream.fetch(question).await {
+        let response = match self.rules.load_full().upstream.fetch(question).await {
             Ok(response) => Arc::new(response),
             Err(error) => {
                 let failure = fetch_failure(&error);
@@ -269,7 +282,11 @@ impl Resolver {
         let asked = &query.asked;
         let failure = match &answer.outcome {
             // With CD=1 the client judges for itself (RFC 4035 §3.2.2).
-            Outcome::Bogus(..) | Outcome::Failed(_, Some(_)) if asked.checking_disabled || self.dnssec_debug => None,
+            Outcome::Bogus(..) | Outcome::Failed(_, Some(_))
+                if asked.checking_disabled || self.rules().dnssec_debug =>
+            {
+                None
+            }
             Outcome::Bogus(reason, _) => Some(Failure::Bogus(reason)),
             Outcome::Failed(reason, _) => Some(Failure::Indeterminate(reason)),
             Outcome::Proven(_) | Outcome::Unchecked(_) => None,
@@ -313,7 +330,7 @@ impl Resolver {
 
     /// Logs the chain of a validation step by step, if that is wanted.
     fn log_chain(&self, question: &Question, validation: &Validation, verdict: &Verdict) {
-        if !self.log_dnssec {
+        if !self.rules().log_dnssec {
             return;
         }
         for step in validation.steps() {
@@ -336,7 +353,7 @@ impl Resolver {
     }
 
     fn log(&self, query: &ClientQuery<'_>, outcome: &Outcome, sent: Sent, source: Source, took: Duration) {
-        if !self.log_queries {
+        if !self.rules().log_queries {
             return;
         }
         let qname = Name::from_wire(query.qname_wire).unwrap_or_else(|_| Name::root());
@@ -382,7 +399,7 @@ async fn search(resolver: Arc<Resolver>, question: Question, leader: Leader<Arc<
         (Outcome::Failed(reason, None), FAILURE_TTL_S)
     });
     resolver.count_outcome(&outcome);
-    if let (Outcome::Bogus(reason, _), true) = (&outcome, resolver.dnssec_debug) {
+    if let (Outcome::Bogus(reason, _), true) = (&outcome, resolver.rules().dnssec_debug) {
         warn!(%question, %reason, "bogus, but given to clients: dnssec-debug");
     }
     let now_boot_ns = resolver.clock.now().boot_ns;
@@ -393,7 +410,7 @@ async fn search(resolver: Arc<Resolver>, question: Question, leader: Leader<Arc<
 
 /// The task of one fetch for validations.
 async fn fetch(resolver: Arc<Resolver>, question: Question, leader: Leader<Result<Arc<Response>, FetchFailure>>) {
-    let fetched = resolver.upstream.fetch(&question).await;
+    let fetched = resolver.rules.load_full().upstream.fetch(&question).await;
     let fetched = fetched.map(Arc::new).map_err(|error| fetch_failure(&error));
     if let Ok(response) = &fetched {
         resolver.responses.insert(Arc::clone(response), resolver.clock.now().boot_ns);

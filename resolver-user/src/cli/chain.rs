@@ -129,15 +129,12 @@ fn sources(arguments: &ChainArguments, server: Option<&str>) -> Result<Sources, 
             "the running daemon's"
         }
     };
-    let Config { servers, dnssec, .. } = config::load(&options).map_err(|errors| {
+    let Config { upstream, dnssec, .. } = config::load(&options).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         (lines.join("\n"), EXIT_CONFIG)
     })?;
-    let (anchors, policy) = match dnssec {
-        Some(dnssec) => (TrustAnchors::new(dnssec.anchors, dnssec.negative_anchors), dnssec.policy),
-        None => (TrustAnchors::default(), Policy::DEFAULT),
-    };
-    Ok(Sources { servers, anchors: Arc::new(anchors), policy, anchors_from })
+    let anchors = Arc::new(TrustAnchors::new(dnssec.anchors, dnssec.negative_anchors));
+    Ok(Sources { servers: upstream.servers, anchors, policy: dnssec.policy, anchors_from })
 }
 
 /// An address with a port as `server=` wants it.

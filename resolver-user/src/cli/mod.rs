@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use tracing::error;
 
-use crate::config::{self, Config, OPTIONS, Takes};
+use crate::config::{self, Config, TOPICS, Takes, Topic};
 use crate::control::report::StatusReport;
 use crate::control::{self, ClientError, Request};
 use crate::daemon::{self, DaemonError};
@@ -268,7 +268,12 @@ fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {
 
 /// The option table as help text.
 fn options_help() -> String {
-    let lines = OPTIONS.iter().map(|spec| {
+    let topics: String = TOPICS.iter().map(topic_help).collect();
+    format!("Config options (in a file without the dashes):{topics}")
+}
+
+fn topic_help(topic: &Topic) -> String {
+    let lines = topic.options.iter().map(|spec| {
         let letter = spec.letter.map_or("    ".to_owned(), |letter| format!("-{letter}, "));
         let value = match spec.takes {
             Takes::Nothing => "",
@@ -278,5 +283,5 @@ fn options_help() -> String {
         let name = format!("{letter}--{}{value}", spec.name);
         format!("  {name:28} {} [{}]\n", spec.help, spec.legal)
     });
-    format!("Config options (in a file without the dashes):\n{}", lines.collect::<String>())
+    format!("\n{}:\n{}", topic.title, lines.collect::<String>())
 }

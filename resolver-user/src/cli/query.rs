@@ -134,7 +134,7 @@ fn read_server(server: &str) -> Result<SocketAddr, String> {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         lines.join("\n")
     })?;
-    config.servers.first().copied().ok_or_else(|| format!("no server in \"{server}\""))
+    config.upstream.servers.first().copied().ok_or_else(|| format!("no server in \"{server}\""))
 }
 
 /// An address that the daemon listens on; where there is none to be had, that of a resolver on this machine.

@@ -47,7 +47,7 @@ pub(super) fn read_four(value: &str, limits: &mut WorkLimits) -> Result<(), Stri
     }
     let mut numbers = [0; 4];
     for ((field, number), max) in fields.iter().zip(&mut numbers).zip([100, 1000, 1000, ITERATIONS_MAX]) {
-        *number = super::options::number(field, 0, max).map_err(|what| format!("\"{field}\": {what}"))?;
+        *number = super::option::number(field, 0, max).map_err(|what| format!("\"{field}\": {what}"))?;
     }
     let [failed, checks, sub_queries, iterations] = numbers;
     for (number, limit) in [
@@ -69,7 +69,7 @@ pub(super) fn read_four(value: &str, limits: &mut WorkLimits) -> Result<(), Stri
 pub(super) fn read_named(value: &str, limits: &mut WorkLimits) -> Result<(), String> {
     let (name, number) = value.split_once(':').ok_or("neither a name, nor a colon and a number")?;
     let named = NAMED.iter().find(|limit| limit.name == name.trim()).ok_or_else(|| format!("no limit \"{name}\""))?;
-    let number = super::options::number(number.trim(), named.min, named.max)?;
+    let number = super::option::number(number.trim(), named.min, named.max)?;
     (named.set)(limits, number);
     Ok(())
 }

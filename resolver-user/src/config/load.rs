@@ -1,16 +1,11 @@
-//! Reads flags and files into a draft, collects everything that is wrong, and checks the whole.
+//! Reads flags and files into a configuration, collects everything that is wrong, and checks the whole.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use super::options::{Draft, Effect, NOT_SUPPORTED, OptionSpec, PendingFile, find, find_letter};
+use super::option::{Effect, FileKind, NOT_SUPPORTED, OptionSpec, find, find_letter, path};
 use super::syntax::{self, RawOption, reveal};
-use super::{
-    CACHE_SIZE, CONTROL_SOCKET, Config, ConfigError, DnssecConfig, Origin, PORT, Problem, RESOLV_CONF, Takes,
-    XDP_CACHE_SIZE, XDP_PIN_DIR, XdpMode, anchors,
-};
-use crate::wire::Name;
+use super::{Config, ConfigError, Origin, Problem, Takes, XdpMode, anchors};
 
 /// How deep `conf-file` may nest.
 const NESTING_MAX: usize = 16;
@@ -27,7 +22,7 @@ pub fn load(arguments: &[String]) -> Result<Config, Vec<ConfigError>> {
 
 #[derive(Default)]
 struct Loader {
-    draft: Draft,
+    config: Config,
     errors: Vec<ConfigError>,
     /// Files being read, outermost first.
     open_files: Vec<PathBuf>,
@@ -81,7 +76,7 @@ impl Loader {
         for (line, number) in text.lines().zip(1..) {
             match anchors::read_file_line(line) {
                 Ok(None) => {}
-                Ok(Some(anchor)) => self.draft.take_anchor(anchor),
+                Ok(Some(anchor)) => self.config.dnssec.take_anchor(anchor),
                 Err(what) => {
                     let origin = Origin::File { path: path.to_owned(), line: number };
                     let problem = Problem::BadValue { what, legal: anchors::LEGAL };
@@ -102,7 +97,7 @@ impl Loader {
         }
     }
 
-    /// Takes one option into the draft, and reads the file that it may name.
+    /// Takes one option into the configuration, or reads the file that it names.
     fn apply(&mut self, origin: Origin, raw: RawOption) {
         let shown = raw.value.as_deref().map(reveal);
         let Some(spec) = find(&raw.name) else {
@@ -110,28 +105,24 @@ impl Loader {
             self.error(origin, &raw.name, shown, problem);
             return;
         };
-        match (spec.effect, raw.value.as_deref()) {
-            (Effect::Flag(set), None | Some("")) => set(&mut self.draft),
-            (Effect::Flag(_), Some(_)) => self.error(origin, spec.name, shown, Problem::ValueUnwanted),
-            (Effect::Perhaps(apply), value) => {
-                if let Err(what) = apply(&mut self.draft, value) {
-                    self.error(origin, spec.name, shown, Problem::BadValue { what, legal: spec.legal });
-                }
+        let applied = match (spec.effect, raw.value.as_deref()) {
+            (Effect::Flag(set), None | Some("")) => {
+                set(&mut self.config);
+                Ok(())
             }
-            (Effect::Value(_), None | Some("")) => {
-                self.error(origin, spec.name, None, Problem::ValueMissing { legal: spec.legal });
+            (Effect::Flag(_), Some(_)) => return self.error(origin, spec.name, shown, Problem::ValueUnwanted),
+            (Effect::Perhaps(apply), value) => apply(&mut self.config, value),
+            (Effect::Value(_) | Effect::File(_), None | Some("")) => {
+                return self.error(origin, spec.name, None, Problem::ValueMissing { legal: spec.legal });
             }
-            (Effect::Value(apply), Some(value)) => {
-                if let Err(what) = apply(&mut self.draft, value) {
-                    self.error(origin, spec.name, shown, Problem::BadValue { what, legal: spec.legal });
-                    return;
-                }
-                match self.draft.pending_file.take() {
-                    None => {}
-                    Some(PendingFile::Options(path)) => self.read_options_file(&origin, &path),
-                    Some(PendingFile::Anchors(path)) => self.read_anchors_file(&origin, &path),
-                }
-            }
+            (Effect::Value(apply), Some(value)) => apply(&mut self.config, value),
+            (Effect::File(kind), Some(value)) => path(value).map(|path| match kind {
+                FileKind::Options => self.read_options_file(&origin, &path),
+                FileKind::Anchors => self.read_anchors_file(&origin, &path),
+            }),
+        };
+        if let Err(what) = applied {
+            self.error(origin, spec.name, shown, Problem::BadValue { what, legal: spec.legal });
         }
     }
 
@@ -139,90 +130,19 @@ impl Loader {
         self.errors.push(ConfigError { origin, option: option.to_owned(), value, problem });
     }
 
-    /// Checks what only the whole can show, and fills in the defaults.
+    /// Checks what only the whole can show.
     fn finish(mut self) -> Result<Config, Vec<ConfigError>> {
-        let mut warnings = Vec::new();
-        let mut draft = std::mem::take(&mut self.draft);
-        if draft.servers.is_empty() && !draft.no_resolv {
-            draft.servers = resolv_conf_servers();
+        let mut config = self.config;
+        self.errors.extend(config.upstream.complete().err());
+        config.dnssec.complete(&mut config.warnings);
+        if !config.dnssec.enabled && config.xdp.mode != XdpMode::Off {
+            let mode = config.xdp.mode;
+            config
+                .warnings
+                .push(format!("dnssec is off: nothing is proven, so nothing is published to XDP (xdp={mode})"));
         }
-        if draft.servers.is_empty() {
-            let what = "no server to forward to; give server=<address>[#<port>], or without no-resolv a nameserver in \
-                        /etc/resolv.conf";
-            self.error(Origin::Whole, "server", None, Problem::Together { what });
-        }
-        let dnssec = dnssec(&mut draft, &mut warnings);
-        let xdp = draft.xdp.unwrap_or(XdpMode::Auto);
-        if !draft.dnssec && xdp != XdpMode::Off {
-            warnings.push(format!("dnssec is off: nothing is proven, so nothing is published to XDP (xdp={xdp})"));
-        }
-        if !self.errors.is_empty() {
-            return Err(self.errors);
-        }
-        Ok(Config {
-            servers: draft.servers,
-            listen_addresses: draft.listen_addresses,
-            interfaces: draft.interfaces,
-            port: draft.port.unwrap_or(PORT),
-            cache_size: draft.cache_size.unwrap_or(CACHE_SIZE),
-            dnssec,
-            log_queries: draft.log_queries,
-            xdp,
-            xdp_interfaces: draft.xdp_interfaces,
-            xdp_cache_size: draft.xdp_cache_size.unwrap_or(XDP_CACHE_SIZE),
-            xdp_log: draft.xdp_log,
-            xdp_pin_dir: draft.xdp_pin_dir.unwrap_or_else(|| XDP_PIN_DIR.into()),
-            threads: draft.threads.unwrap_or_else(cpus),
-            control_socket: draft.control_socket.unwrap_or_else(|| CONTROL_SOCKET.into()),
-            pid_file: draft.pid_file,
-            warnings,
-        })
+        if self.errors.is_empty() { Ok(config) } else { Err(self.errors) }
     }
-}
-
-/// What the draft says about validation; none if it is off. Warns of what is probably not meant.
-fn dnssec(draft: &mut Draft, warnings: &mut Vec<String>) -> Option<DnssecConfig> {
-    let dnssec = DnssecConfig {
-        anchors: std::mem::take(&mut draft.anchors),
-        negative_anchors: std::mem::take(&mut draft.negative_anchors),
-        policy: draft.policy,
-        timestamp: draft.dnssec_timestamp.take(),
-        debug: draft.dnssec_debug,
-        log: draft.log_dnssec,
-    };
-    if !draft.dnssec {
-        if !dnssec.anchors.is_empty() || !dnssec.negative_anchors.is_empty() {
-            warnings.push("trust anchors are configured, but dnssec is off: nothing is validated".to_owned());
-        }
-        return None;
-    }
-    Some(with_root(dnssec, warnings))
-}
-
-/// Adds the built-in anchors of the root unless there is one for it, of either kind.
-fn with_root(mut dnssec: DnssecConfig, warnings: &mut Vec<String>) -> DnssecConfig {
-    let root_tags: Vec<u16> =
-        dnssec.anchors.iter().filter(|anchor| anchor.zone.is_root()).map(|anchor| anchor.key_tag).collect();
-    if root_tags.is_empty() && !dnssec.negative_anchors.iter().any(Name::is_root) {
-        dnssec.anchors.extend(anchors::built_in());
-    }
-    if !root_tags.is_empty() && root_tags.iter().all(|&tag| tag == anchors::RETIRED_ROOT_TAG) {
-        warnings.push(format!(
-            "the only root trust anchor is {}, which has signed nothing since 11 October 2026: every signed name will \
-             fail; add 38696, or remove the anchor to use the built-in ones",
-            anchors::RETIRED_ROOT_TAG
-        ));
-    }
-    if dnssec.debug {
-        warnings.push("dnssec-debug: clients get bogus data, without AD".to_owned());
-    }
-    if !dnssec.policy.unsigned_checked {
-        warnings.push("dnssec-check-unsigned=no: whoever removes signatures on the way is not noticed".to_owned());
-    }
-    if !dnssec.policy.times_checked {
-        warnings.push("dnssec-no-timecheck: old signatures are believed for as long as this daemon runs".to_owned());
-    }
-    dnssec
 }
 
 /// Reads `-l`, `-lvalue`.
@@ -241,23 +161,10 @@ fn not_supported(name: &str) -> Option<&'static str> {
     NOT_SUPPORTED.iter().find(|(pattern, _)| named(pattern)).map(|(_, reason)| *reason)
 }
 
-/// The `nameserver` lines of resolv.conf; none if it cannot be read.
-fn resolv_conf_servers() -> Vec<SocketAddr> {
-    let text = fs::read_to_string(RESOLV_CONF).unwrap_or_default();
-    let addresses = text.lines().filter_map(|line| {
-        let mut words = line.split_whitespace();
-        (words.next() == Some("nameserver")).then(|| words.next()?.parse().ok()).flatten()
-    });
-    addresses.map(|address: std::net::IpAddr| (address, PORT).into()).collect()
-}
-
-fn cpus() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from).min(super::THREADS_MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{CACHE_SIZE, CONTROL_SOCKET};
     use crate::validator::Policy;
 
     fn arguments(words: &[&str]) -> Vec<String> {
@@ -274,10 +181,10 @@ mod tests {
         let words =
             ["--no-resolv", "--server=127.0.0.1#5300", "-S", "::1", "-p5353", "--dnssec", "--xdp", "off", "-i", "lo"];
         let config = load(&arguments(&words)).unwrap();
-        assert_eq!(config.servers, ["127.0.0.1:5300".parse().unwrap(), "[::1]:53".parse().unwrap()]);
-        assert_eq!((config.port, config.cache_size, config.xdp), (5353, CACHE_SIZE, XdpMode::Off));
-        assert_eq!(config.dnssec.map(|dnssec| dnssec.anchors.len()), Some(2));
-        assert_eq!(config.control_socket, PathBuf::from(CONTROL_SOCKET));
+        assert_eq!(config.upstream.servers, ["127.0.0.1:5300".parse().unwrap(), "[::1]:53".parse().unwrap()]);
+        assert_eq!((config.listening.port, config.cache.size, config.xdp.mode), (5353, CACHE_SIZE, XdpMode::Off));
+        assert_eq!(config.dnssec.anchors.len(), 2);
+        assert_eq!(config.process.control_socket, PathBuf::from(CONTROL_SOCKET));
         assert!(config.warnings.is_empty(), "{:?}", config.warnings);
     }
 
@@ -320,7 +227,7 @@ mod tests {
             [(&[][..], 2, 0), (&[island], 3, 0), (&["--trust-anchor=lan"], 2, 1), (&["--trust-anchor=.", island], 1, 1)]
         {
             let words = [&["--server=::1", "--xdp=off", "--dnssec"], more].concat();
-            let dnssec = load(&arguments(&words)).unwrap().dnssec.unwrap();
+            let dnssec = load(&arguments(&words)).unwrap().dnssec;
             assert_eq!((dnssec.anchors.len(), dnssec.negative_anchors.len()), (anchors, negative), "{more:?}");
         }
     }
@@ -329,7 +236,7 @@ mod tests {
     fn validation_checks_everything_unless_told_otherwise() {
         let policy = |more: &[&str]| {
             let words = [&["--server=::1", "--xdp=off", "--dnssec"], more].concat();
-            load(&arguments(&words)).unwrap().dnssec.unwrap().policy
+            load(&arguments(&words)).unwrap().dnssec.policy
         };
         assert_eq!(policy(&["--dnssec-check-unsigned"]), Policy::DEFAULT);
         assert_eq!(policy(&["--dnssec-check-unsigned=no"]), Policy { unsigned_checked: false, ..Policy::DEFAULT });

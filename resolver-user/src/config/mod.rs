@@ -2,124 +2,65 @@
 //!
 //! In: config files in dnsmasq's language and the same words as flags. Out: a [`Config`], or every [`ConfigError`] of the
 //! whole set at once, each with file, line, option, value and legal range. Rooms: `syntax` cuts lines into options,
-//! `options` is the one table of them for files and flags, `anchors` reads trust anchors, `limits` limits of validation, `load` follows files,
-//! `written` writes options of validation back.
+//! `load` follows files and applies them, `option` is what one is and the table of all. Each topic (`listening`, `upstream`,
+//! `cache`, `dnssec`, `xdp`, `logging`, `process`, `files`) has a part of the [`Config`] with its defaults, the options that fill
+//! it, and the check of the whole part. `anchors` reads trust anchors, `limits` limits of validation, `written` writes options
+//! of validation back.
 //! Refuses: sockets, tasks, and options that dnsmasq has but that have no place here; none is silently ignored.
 
 mod anchors;
+mod cache;
+mod dnssec;
+mod files;
 mod limits;
+mod listening;
 mod load;
-mod options;
+mod logging;
+mod option;
+mod process;
 mod syntax;
+mod upstream;
 mod written;
+mod xdp;
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use crate::validator::{DsAnchor, Policy};
-use crate::wire::Name;
-
+pub use cache::{CACHE_SIZE, CacheConfig};
+pub use dnssec::DnssecConfig;
+pub use listening::ListeningConfig;
 pub use load::load;
-pub use options::{OPTIONS, OptionSpec, Takes};
+pub use logging::LoggingConfig;
+pub use option::{OptionSpec, TOPICS, Takes, Topic};
+pub use process::{CONTROL_SOCKET, ProcessConfig};
+pub use upstream::UpstreamConfig;
 pub use written::dnssec_options;
+pub use xdp::{XDP_CACHE_SIZE, XDP_PIN_DIR, XdpConfig, XdpMode};
 
 /// Port that is listened on, and asked at servers, unless told otherwise.
 pub const PORT: u16 = 53;
-/// Answers kept by the daemon unless told otherwise.
-/// Differs: dnsmasq keeps 150; its manual calls 10 000 a sane ceiling, and an entry costs about 1 kB.
-pub const CACHE_SIZE: usize = 10_000;
-/// Most answers that may be asked to be kept.
-pub const CACHE_SIZE_MAX: usize = 10_000_000;
-/// Answers kept in the kernel map unless told otherwise.
-pub const XDP_CACHE_SIZE: u32 = 100_000;
-/// Most answers that the kernel map may be asked to keep: about 8 GiB of locked memory.
-pub const XDP_CACHE_SIZE_MAX: u32 = 16_000_000;
-/// Most listener threads that may be asked for.
-pub const THREADS_MAX: usize = 256;
-/// Where `resolver status` and its like reach the daemon unless told otherwise.
-pub const CONTROL_SOCKET: &str = "/run/resolver/control.sock";
-/// Where maps and link are pinned unless told otherwise.
-pub const XDP_PIN_DIR: &str = "/sys/fs/bpf/resolver";
 /// Where nameservers are read from without `no-resolv` and `server`.
 pub const RESOLV_CONF: &str = "/etc/resolv.conf";
 
-/// How the XDP program is attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum XdpMode {
-    /// Native, else generic, else not at all with a warning.
-    Auto,
-    /// In the driver, or not at all: failing that stops the start.
-    Native,
-    /// In the stack (slower, works everywhere), or not at all: failing that stops the start.
-    Generic,
-    /// Not.
-    Off,
-}
-
-impl fmt::Display for XdpMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Auto => "auto",
-            Self::Native => "native",
-            Self::Generic => "generic",
-            Self::Off => "off",
-        })
-    }
-}
-
-/// Everything the operator decides, checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Everything the operator decides, checked. Its default is what holds where nothing is said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
-    /// `server`: recursive servers to forward to, in order; at least one.
-    pub servers: Vec<SocketAddr>,
-    /// `listen-address`.
-    pub listen_addresses: Vec<IpAddr>,
-    /// `interface`.
-    pub interfaces: Vec<String>,
-    /// `port`: 1..=65 535.
-    pub port: u16,
-    /// `cache-size`, in answers: 0..=10 000 000; 0 keeps none.
-    pub cache_size: usize,
-    /// Everything about validation; none if `dnssec` is off.
-    pub dnssec: Option<DnssecConfig>,
-    /// `log-queries`.
-    pub log_queries: bool,
-    /// `xdp`.
-    pub xdp: XdpMode,
-    /// `xdp-interface`; empty: those of `interface`, else those that carry the listening addresses.
-    pub xdp_interfaces: Vec<String>,
-    /// `xdp-cache-size`, in answers: 0..=16 000 000.
-    pub xdp_cache_size: u32,
-    /// `xdp-log`.
-    pub xdp_log: bool,
-    /// `xdp-pin-dir`.
-    pub xdp_pin_dir: PathBuf,
-    /// `threads`: 1..=256.
-    pub threads: usize,
-    /// `control-socket`.
-    pub control_socket: PathBuf,
-    /// `pid-file`.
-    pub pid_file: Option<PathBuf>,
+    /// Where clients are listened to.
+    pub listening: ListeningConfig,
+    /// Who is asked.
+    pub upstream: UpstreamConfig,
+    /// What the daemon keeps, and for how long.
+    pub cache: CacheConfig,
+    /// What is validated.
+    pub dnssec: DnssecConfig,
+    /// How the kernel half is used.
+    pub xdp: XdpConfig,
+    /// What is logged.
+    pub logging: LoggingConfig,
+    /// The process itself.
+    pub process: ProcessConfig,
     /// What is legal but probably not meant; logged at start.
     pub warnings: Vec<String>,
-}
-
-/// What the operator decides about validation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DnssecConfig {
-    /// `trust-anchor` with a key: where validation starts; those built in, if there is none for the root.
-    pub anchors: Vec<DsAnchor>,
-    /// `trust-anchor` without a key: names at and below which nothing is validated.
-    pub negative_anchors: Vec<Name>,
-    /// `dnssec-limits`, `dnssec-limit`, `dnssec-allow-sha1`, `dnssec-no-timecheck`, `dnssec-check-unsigned`.
-    pub policy: Policy,
-    /// `dnssec-timestamp`: a file whose time of change is the earliest that the clock may show.
-    pub timestamp: Option<PathBuf>,
-    /// `dnssec-debug`: bogus data are given to clients, without AD.
-    pub debug: bool,
-    /// `log-dnssec`: the chain of each validation is logged.
-    pub log: bool,
 }
 
 /// Where an option stands.
@@ -226,3 +167,10 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+impl ConfigError {
+    /// Something that only the options together show.
+    fn of_the_whole(option: &str, what: &'static str) -> Self {
+        Self { origin: Origin::Whole, option: option.to_owned(), value: None, problem: Problem::Together { what } }
+    }
+}

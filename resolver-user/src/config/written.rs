@@ -38,7 +38,7 @@ mod tests {
         let read = |options: &[String]| {
             let dashed = options.iter().map(|option| format!("--{option}"));
             let others = ["--no-resolv", "--server=::1", "--xdp=off", "--dnssec"].map(str::to_owned);
-            load(&others.into_iter().chain(dashed).collect::<Vec<_>>()).unwrap().dnssec.unwrap()
+            load(&others.into_iter().chain(dashed).collect::<Vec<_>>()).unwrap().dnssec
         };
         let anchor = "trust-anchor=.,38696,8,2,683D2D0ACB8C9B712A1948B27F741219298D0A450D612C483AF444A4C0FB2B16";
         for extra in [&[][..], &["trust-anchor=corp.example."], &["dnssec-allow-sha1", "dnssec-check-unsigned=no"]] {

@@ -1,0 +1,193 @@
+//! What an option is, and the one table of them, for files, flags, help and manual alike.
+//!
+//! Each topic of the configuration declares its own options beside the part of [`Config`] that they fill.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::syntax::reveal;
+use super::{Config, cache, dnssec, files, listening, logging, process, upstream, xdp};
+
+/// Whether an option takes a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// No.
+    Nothing,
+    /// Yes.
+    Value,
+    /// It may; on the command line only after `=`.
+    Perhaps,
+}
+
+/// One option.
+#[derive(Clone, Copy, Debug)]
+pub struct OptionSpec {
+    /// Its name, without dashes.
+    pub name: &'static str,
+    /// Its letter on the command line, if it has one; dnsmasq's.
+    pub letter: Option<char>,
+    /// Whether it takes a value.
+    pub takes: Takes,
+    /// What the value may be.
+    pub legal: &'static str,
+    /// What it does, in one line.
+    pub help: &'static str,
+    /// What it does to the configuration.
+    pub(super) effect: Effect,
+}
+
+/// What an option does to the configuration.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Effect {
+    /// Without a value.
+    Flag(fn(&mut Config)),
+    /// With a value; says what is wrong with it.
+    Value(fn(&mut Config, &str) -> Result<(), String>),
+    /// With or without a value; says what is wrong with it.
+    Perhaps(fn(&mut Config, Option<&str>) -> Result<(), String>),
+    /// Names a file that is to be read here and now.
+    File(FileKind),
+}
+
+/// What a file that is read here and now holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FileKind {
+    /// Options, one a line.
+    Options,
+    /// Trust anchors, one a line.
+    Anchors,
+}
+
+/// Options of one topic.
+#[derive(Clone, Copy, Debug)]
+pub struct Topic {
+    /// What they are about, as a heading.
+    pub title: &'static str,
+    /// The options.
+    pub options: &'static [OptionSpec],
+}
+
+/// Every option, by topic.
+pub const TOPICS: &[Topic] = &[
+    Topic { title: "Files", options: files::OPTIONS },
+    Topic { title: "Listening", options: listening::OPTIONS },
+    Topic { title: "Servers", options: upstream::OPTIONS },
+    Topic { title: "Cache", options: cache::OPTIONS },
+    Topic { title: "DNSSEC", options: dnssec::OPTIONS },
+    Topic { title: "XDP", options: xdp::OPTIONS },
+    Topic { title: "Logging", options: logging::OPTIONS },
+    Topic { title: "Process", options: process::OPTIONS },
+];
+
+/// Every option.
+pub fn options() -> impl Iterator<Item = &'static OptionSpec> {
+    TOPICS.iter().flat_map(|topic| topic.options)
+}
+
+/// The option of this name.
+pub(super) fn find(name: &str) -> Option<&'static OptionSpec> {
+    options().find(|spec| spec.name == name)
+}
+
+/// The option of this letter.
+pub(super) fn find_letter(letter: char) -> Option<&'static OptionSpec> {
+    options().find(|spec| spec.letter == Some(letter))
+}
+
+/// An option with a value.
+pub(super) const fn value(
+    name: &'static str,
+    legal: &'static str,
+    help: &'static str,
+    apply: fn(&mut Config, &str) -> Result<(), String>,
+) -> OptionSpec {
+    OptionSpec { name, letter: None, takes: Takes::Value, legal, help, effect: Effect::Value(apply) }
+}
+
+/// An option without one.
+pub(super) const fn flag(name: &'static str, help: &'static str, set: fn(&mut Config)) -> OptionSpec {
+    OptionSpec { name, letter: None, takes: Takes::Nothing, legal: "no value", help, effect: Effect::Flag(set) }
+}
+
+/// An option that may have one.
+pub(super) const fn perhaps(
+    name: &'static str,
+    legal: &'static str,
+    help: &'static str,
+    apply: fn(&mut Config, Option<&str>) -> Result<(), String>,
+) -> OptionSpec {
+    OptionSpec { name, letter: None, takes: Takes::Perhaps, legal, help, effect: Effect::Perhaps(apply) }
+}
+
+/// An option that names a file.
+pub(super) const fn file(name: &'static str, help: &'static str, kind: FileKind) -> OptionSpec {
+    OptionSpec { name, letter: None, takes: Takes::Value, legal: PATH, help, effect: Effect::File(kind) }
+}
+
+impl OptionSpec {
+    /// The same option with a letter.
+    pub(super) const fn letter(mut self, letter: char) -> Self {
+        self.letter = Some(letter);
+        self
+    }
+}
+
+/// What a path may be.
+pub(super) const PATH: &str = "a path";
+/// What a list of interfaces may be.
+pub(super) const INTERFACES: &str = "names of network interfaces, separated by commas";
+
+/// Reads a number within bounds.
+pub(super) fn number<N: FromStr + PartialOrd>(value: &str, min: N, max: N) -> Result<N, String> {
+    let number: N = value.parse().map_err(|_| "not a number, or out of range".to_owned())?;
+    if number < min || number > max { Err("out of range".to_owned()) } else { Ok(number) }
+}
+
+/// Reads a path.
+pub(super) fn path(value: &str) -> Result<PathBuf, String> {
+    match reveal(value) {
+        empty if empty.is_empty() => Err("empty path".to_owned()),
+        path => Ok(path.into()),
+    }
+}
+
+/// Reads an address.
+pub(super) fn address(value: &str) -> Result<IpAddr, String> {
+    let address = reveal(value.trim());
+    address.parse().map_err(|_| format!("\"{address}\" is no IP address"))
+}
+
+/// Reads names of interfaces into a list.
+pub(super) fn interfaces(value: &str, list: &mut Vec<String>) -> Result<(), String> {
+    for name in value.split(',') {
+        let name = reveal(name.trim());
+        // The kernel's limit (IFNAMSIZ less the final zero).
+        if name.is_empty() || name.len() > 15 || name.contains(['/', ' ']) {
+            return Err(format!("\"{name}\" is no name of an interface"));
+        }
+        list.push(name);
+    }
+    Ok(())
+}
+
+/// dnsmasq's options that have no place here, by name or, with a final `*`, by its beginning.
+pub(super) const NOT_SUPPORTED: &[(&str, &str)] = &[
+    ("dhcp-*", DHCP),
+    ("no-dhcp-*", DHCP),
+    ("read-ethers", DHCP),
+    ("bootp-dynamic", DHCP),
+    ("enable-ra", "router advertisements are not this program's business"),
+    ("ra-param", "router advertisements are not this program's business"),
+    ("enable-tftp", TFTP),
+    ("tftp-*", TFTP),
+    ("pxe-*", "network boot is not this program's business"),
+    ("proxy-dnssec", "an upstream's AD is not passed on: only what is validated here, with dnssec, carries AD"),
+    ("auth-*", "this is a resolver; zones are served by an authoritative server"),
+    ("ubus", "there is no ubus here; use the control socket"),
+    ("enable-ubus", "there is no ubus here; use the control socket"),
+    ("enable-dbus", "there is no D-Bus here; use the control socket"),
+];
+
+const DHCP: &str = "DHCP is not this program's business; run dnsmasq with port=0 for it";
+const TFTP: &str = "TFTP is not this program's business";

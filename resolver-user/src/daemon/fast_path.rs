@@ -1,0 +1,66 @@
+//! Starts the kernel half as the configuration wants it, or says why it cannot be had.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tracing::warn;
+
+use super::DaemonError;
+use crate::clock::SystemClock;
+use crate::config::{Config, XdpConfig, XdpMode};
+use crate::listener::{Listen, xdp_interfaces};
+use crate::publish::{AttachMode, FastPath, FastPathConfig};
+
+/// The XDP program that was built with us, as an ELF object; none in a plain `cargo build`.
+pub const BPF_OBJECT: Option<&[u8]> = include!(concat!(env!("OUT_DIR"), "/bpf_object.rs"));
+
+/// Loads the XDP program and attaches it, as far as the configuration asks and the build allows.
+pub(super) fn start_fast_path(
+    config: &Config,
+    listen: &Listen,
+    addresses: &[SocketAddr],
+) -> Result<Option<FastPath>, DaemonError> {
+    let XdpConfig { mode, .. } = config.xdp;
+    let demanded = matches!(mode, XdpMode::Native | XdpMode::Generic);
+    if mode == XdpMode::Off || config.xdp.cache_size == 0 {
+        return Ok(None);
+    }
+    let Some(object) = BPF_OBJECT else {
+        if demanded {
+            return Err(DaemonError::NoBpfObject { mode });
+        }
+        warn!("this build holds no XDP program: every query is answered by the daemon; build with `cargo xtask build`");
+        return Ok(None);
+    };
+    let interfaces = match &config.xdp.interfaces {
+        named if named.is_empty() => xdp_interfaces(listen, addresses)?,
+        named => named.clone(),
+    };
+    if interfaces.is_empty() {
+        if demanded {
+            return Err(DaemonError::NoXdpInterface { mode });
+        }
+        warn!("no interface but loopback carries a listening address: XDP is off; name one with xdp-interface");
+        return Ok(None);
+    }
+    let fast_path = FastPathConfig {
+        mode: match mode {
+            XdpMode::Native => AttachMode::Native,
+            XdpMode::Generic => AttachMode::Generic,
+            XdpMode::Auto | XdpMode::Off => AttachMode::Auto,
+        },
+        interfaces,
+        cache_size: config.xdp.cache_size,
+        listen: addresses.to_vec(),
+        pin_dir: config.xdp.pin_dir.clone(),
+        log: config.xdp.log,
+    };
+    match FastPath::start(object, &fast_path, Arc::new(SystemClock)) {
+        Ok(started) => Ok(Some(started)),
+        Err(error) if demanded => Err(error.into()),
+        Err(error) => {
+            warn!(%error, "XDP is off: every query is answered by the daemon");
+            Ok(None)
+        }
+    }
+}

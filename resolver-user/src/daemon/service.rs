@@ -1,0 +1,130 @@
+//! What the control socket gets to see and to change.
+
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+
+use tracing::info;
+
+use super::Daemon;
+use crate::answer::Form;
+use crate::cache::{CachedAnswer, Outcome};
+use crate::config;
+use crate::control::ControlService;
+use crate::control::report::{
+    CachedEntry, FastPathEntry, FlushReport, NegativeAnchorEntry, ServerStatus, StatusReport,
+};
+use crate::publish::Publisher;
+use crate::trust::{NegativeAnchor, NegativeAnchorError, Trust};
+use crate::validator::ProvenStatus;
+use crate::wire::Name;
+
+impl ControlService for Daemon {
+    fn status(&self) -> StatusReport {
+        let servers = self.resolver.rules().upstream.reports().into_iter().map(|server| ServerStatus {
+            address: server.address.to_string(),
+            sent: server.sent,
+            failed: server.failed,
+            srtt_ms: server.srtt_us.map(|srtt_us| f64::from(srtt_us) / 1e3),
+        });
+        StatusReport {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_s: self.started.elapsed().as_secs(),
+            dnssec: self.config.dnssec.enabled,
+            dnssec_options: self.dnssec_options(),
+            listening: self.addresses.iter().map(SocketAddr::to_string).collect(),
+            servers: servers.collect(),
+            cache_entries: self.resolver.cache.len() as u64,
+            cache_entries_max: self.config.cache.size as u64,
+            searches: self.resolver.searches.len() as u64,
+            counters: self.resolver.metrics.snapshot(),
+            fast_path: self.ask_publisher(Publisher::status),
+        }
+    }
+
+    fn cache_dump(&self) -> Vec<CachedEntry> {
+        let now_boot_ns = self.resolver.clock.now().boot_ns;
+        let mut entries: Vec<_> = self.resolver.cache.dump(now_boot_ns);
+        entries.sort_by(|a, b| (&a.question.qname, a.question.qtype).cmp(&(&b.question.qname, b.question.qtype)));
+        entries.iter().map(|entry| cached_entry(entry, now_boot_ns)).collect()
+    }
+
+    fn fastpath_dump(&self) -> Option<Vec<FastPathEntry>> {
+        self.ask_publisher(Publisher::dump)
+    }
+
+    fn negative_anchors(&self) -> Result<Vec<NegativeAnchorEntry>, String> {
+        let trust = self.resolver.trust.as_ref().ok_or("dnssec is off")?;
+        let anchors = trust.negative_anchors(self.resolver.clock.now()).into_iter();
+        let entry =
+            |anchor: NegativeAnchor| NegativeAnchorEntry { name: anchor.name.to_string(), left_s: anchor.left_s };
+        Ok(anchors.map(entry).collect())
+    }
+
+    fn add_negative_anchor(&self, name: &str, for_s: u64) -> Result<Vec<NegativeAnchorEntry>, String> {
+        let now = self.resolver.clock.now();
+        self.change_negative(name, |trust, name| trust.add_negative(name, for_s, now))
+    }
+
+    fn remove_negative_anchor(&self, name: &str) -> Result<Vec<NegativeAnchorEntry>, String> {
+        self.change_negative(name, |trust, name| trust.remove_negative(&name))
+    }
+
+    fn fastpath_flush(&self) -> Option<FlushReport> {
+        self.ask_publisher(Publisher::flush).map(|removed| FlushReport { removed: removed as u64 })
+    }
+}
+
+impl Daemon {
+    /// The options that make others validate as we do now.
+    fn dnssec_options(&self) -> Vec<String> {
+        let Some(trust) = &self.resolver.trust else { return Vec::new() };
+        let negative: Vec<Name> =
+            trust.negative_anchors(self.resolver.clock.now()).into_iter().map(|anchor| anchor.name).collect();
+        config::dnssec_options(&self.config.dnssec.anchors, &negative, &trust.basis().policy)
+    }
+
+    /// Changes the negative anchors, forgets what was concluded before, and lists those that are left.
+    fn change_negative(
+        &self,
+        name: &str,
+        change: impl FnOnce(&Trust, Name) -> Result<(), NegativeAnchorError>,
+    ) -> Result<Vec<NegativeAnchorEntry>, String> {
+        let trust = self.resolver.trust.as_ref().ok_or("dnssec is off")?;
+        let name: Name = name.parse().map_err(|error| format!("domain \"{name}\": {error}"))?;
+        change(trust, name.clone()).map_err(|error| error.to_string())?;
+        tokio::task::block_in_place(|| self.resolver.forget_conclusions());
+        info!(%name, "negative anchors changed");
+        self.negative_anchors()
+    }
+
+    /// Asks the publishing thread and waits for it, while other tasks go on elsewhere.
+    fn ask_publisher<T>(&self, question: impl FnOnce(&Publisher) -> Option<T>) -> Option<T> {
+        let publisher = self.resolver.publisher.as_ref()?;
+        tokio::task::block_in_place(|| question(publisher))
+    }
+}
+
+fn cached_entry(entry: &CachedAnswer, now_boot_ns: u64) -> CachedEntry {
+    let (status, rcode) = match &entry.outcome {
+        Outcome::Proven(validated) if validated.status() == ProvenStatus::Secure => {
+            ("secure", validated.response().rcode.to_string())
+        }
+        Outcome::Proven(validated) => ("insecure", validated.response().rcode.to_string()),
+        Outcome::Unchecked(response) => ("unchecked", response.rcode.to_string()),
+        Outcome::Bogus(..) => ("bogus", "SERVFAIL".to_owned()),
+        Outcome::Failed(..) => ("failed", "SERVFAIL".to_owned()),
+    };
+    let published = [(Form::Plain, "plain"), (Form::Dnssec, "dnssec")]
+        .into_iter()
+        .filter(|(form, _)| entry.slot(*form).published.load(Ordering::Relaxed));
+    CachedEntry {
+        name: entry.question.qname.to_string(),
+        rtype: entry.question.qtype.to_string(),
+        status: status.to_owned(),
+        rcode,
+        ttl_s: entry.ttl_left_s(now_boot_ns),
+        size: entry.rendered_len() as u64,
+        published: published.map(|(_, name)| name.to_owned()).collect(),
+    }
+}

@@ -66,7 +66,7 @@ pub(super) fn prepare(config: &Config) -> Result<Prepared, DaemonError> {
         Some(identity) if config.xdp.mode != XdpMode::Off => hand_over_pins(&config.xdp.pin_dir, identity)?,
         _ => (config.xdp.pin_dir.clone(), None),
     };
-    let chroot = process.chroot.as_deref().filter(|_| !process.no_daemon).map(LateChroot::prepare).transpose();
+    let chroot = process.chroot.as_deref().filter(|_| !process.no_daemon).map(new_root).transpose();
     let chroot = chroot.map_err(|source| chroot_error(config, source))?;
     let kept: Vec<Capability> = kept_capabilities(config);
     match &identity {
@@ -95,6 +95,20 @@ impl Prepared {
         Ok(())
     }
 }
+
+/// Gets ready to change the root. Counters of the kernel half are read one CPU at a time, for which the list of CPUs is looked
+/// up each time; so it is copied to where it will be looked for.
+fn new_root(root: &Path) -> io::Result<LateChroot> {
+    let copy = root.join(POSSIBLE_CPUS.trim_start_matches('/'));
+    if let Some(directory) = copy.parent().filter(|_| !copy.exists()) {
+        fs::create_dir_all(directory)?;
+        fs::write(&copy, fs::read(POSSIBLE_CPUS)?)?;
+    }
+    LateChroot::prepare(root)
+}
+
+/// The CPUs that may ever be there.
+const POSSIBLE_CPUS: &str = "/sys/devices/system/cpu/possible";
 
 fn kept_capabilities(config: &Config) -> Vec<Capability> {
     let xdp = if config.xdp.mode == XdpMode::Off { &[] } else { XDP };

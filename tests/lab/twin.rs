@@ -25,6 +25,7 @@ fn the_kernel_answers_every_vector_as_the_host_does() {
     for vector in vectors::vectors() {
         store.settings.mode = vector.mode;
         store.settings.abi_version = vector.abi_version;
+        store.settings.clients = vector.clients;
         kernel.set(&store.settings);
         let mut frame = PlainFrame::new(&vector.frame, HEAD_ROOM, TAIL_ROOM).expect("fits a page");
         let outcome = serve(&mut frame, &store.view());
@@ -120,15 +121,19 @@ fn a_passed_query_is_logged_with_its_reason_and_an_answered_one_is_not() {
 
 #[test]
 fn map_dumps_name_the_fields() {
-    let kernel = Kernel::load(2, 1);
+    let kernel = Kernel::with_store(&records::store());
     for (name, field) in [
         ("SETTINGS", "boot_offset_ns"),
         ("BUCKETS", "place"),
         ("ANSWERS", "expires_at_boot_ns"),
+        ("CLIENTS_V4", "generation"),
+        ("CLIENTS_V6", "allowed"),
         ("COUNTERS", "answered_secure"),
         ("CLOCK", "jiffies"),
     ] {
-        let Some(Map::Array(map) | Map::PerCpuArray(map)) = kernel.ebpf.map(name) else { panic!("no map {name}") };
+        let Some(Map::Array(map) | Map::PerCpuArray(map) | Map::LpmTrie(map)) = kernel.ebpf.map(name) else {
+            panic!("no map {name}")
+        };
         let id = map.info().expect("map info").id().to_string();
         let dump = Command::new("bpftool").args(["map", "dump", "id", &id]).output().expect("run bpftool");
         let text = String::from_utf8_lossy(&dump.stdout);
@@ -150,5 +155,5 @@ fn the_programs_fit_the_verifier_with_room_to_spare() {
         assert!(verified < 250_000, "{name}: {verified} of 1 000 000 instructions");
     }
     assert_eq!(Outcome::ALL.len(), resolver_ebpf::abi::OUTCOMES);
-    assert_eq!(ABI_VERSION, 1);
+    assert_eq!(ABI_VERSION, 2);
 }

@@ -13,8 +13,10 @@
 //! * [`daemon`]: builds the rooms, joins them, stops them in order
 //! * [`chain`]: the chain of trust for one question, told to people
 //! * [`cli`]: the command line
+//! * [`access`]: who may ask; for the listeners and the kernel half
 //! * [`metrics`], [`clock`], [`wire`]: counters, time, and the vocabulary of every room
 
+pub mod access;
 pub mod answer;
 pub mod cache;
 pub mod chain;

@@ -34,4 +34,6 @@ pub mod map_name {
     pub const COUNTERS: &str = "COUNTERS";
     /// PERCPU_ARRAY of one [`super::ClockSample`], written by the `clock` program.
     pub const CLOCK: &str = "CLOCK";
+    /// All of them.
+    pub const ALL: [&str; 7] = [BUCKETS, ANSWERS, SETTINGS, CLIENTS_V4, CLIENTS_V6, COUNTERS, CLOCK];
 }

@@ -1,6 +1,7 @@
 //! Builds the rooms, joins them, and stops them in order. Decides nothing about queries.
 
 mod fast_path;
+mod listening;
 mod service;
 
 use std::fs;
@@ -23,13 +24,14 @@ use crate::cache::{AnswerCache, InFlight, ResponseCache};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, XdpMode};
 use crate::control::{ControlError, bind_control, serve_control};
-use crate::listener::{Listen, ListenError, Shared, bind_tcp, bind_udp, listen_addresses, serve_tcp, serve_udp};
+use crate::listener::{ListenError, Shared};
 use crate::metrics::Metrics;
 use crate::publish::{FastPathError, Publisher};
 use crate::resolve::{Resolver, Rules};
 use crate::trust::{Timestamp, TimestampError, Trust, TrustChange};
 use crate::upstream::Forwarder;
 use fast_path::start_fast_path;
+use listening::{Bound, Listening};
 
 pub use fast_path::BPF_OBJECT;
 
@@ -88,7 +90,7 @@ pub enum DaemonError {
 /// The running daemon, as the control socket sees it.
 struct Daemon {
     config: Config,
-    addresses: Vec<SocketAddr>,
+    listening: Arc<Listening>,
     resolver: Arc<Resolver>,
     started: Instant,
 }
@@ -110,34 +112,22 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
     raise_open_files_limit();
     // Before anything is taken, so that a signal during the start is not lost.
     let stop_signal = StopSignal::new().map_err(|source| DaemonError::Runtime { source })?;
-    let listen = Listen {
-        addresses: config.listening.addresses.clone(),
-        interfaces: config.listening.interfaces.clone(),
-        port: config.listening.port,
-    };
-    let addresses = listen_addresses(&listen)?;
     let control = bind_control(&config.process.control_socket)?;
     let _pid_file = PidFile::write(config.process.pid_file.clone())?;
-    // TCP first: it fails where another daemon listens, whose UDP clients we would share (SO_REUSEPORT) without an error.
-    let tcp = addresses.iter().map(|&address| bind_tcp(address)).collect::<Result<Vec<_>, _>>()?;
-    let each_thread = addresses.iter().flat_map(|&address| std::iter::repeat_n(address, config.process.threads));
-    let udp = each_thread.map(bind_udp).collect::<Result<Vec<_>, _>>()?;
+    let bound = Bound::new(&config)?;
     let trust = trust(&config)?;
-    let fast_path = start_fast_path(&config, &listen, &addresses)?;
+    let fast_path = start_fast_path(&config, &bound)?;
     let publisher = fast_path.as_ref().map(|fast_path| Arc::new(fast_path.publisher()));
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
     let metrics = Arc::new(Metrics::default());
-    let resolver = Arc::new(resolver(&config, trust, publisher, Arc::clone(&metrics), tracker.clone()));
-    let shared = Arc::new(Shared::new(Arc::clone(&resolver), metrics, tracker.clone(), stop.clone()));
-    for socket in udp {
-        tracker.spawn(serve_udp(socket, Arc::clone(&shared)));
-    }
-    for socket in tcp {
-        tracker.spawn(serve_tcp(socket, Arc::clone(&shared)));
-    }
-    log_start(&config, &addresses);
+    let resolver = Arc::new(resolver(&config, trust, publisher.clone(), Arc::clone(&metrics), tracker.clone()));
+    let access = bound.access.clone();
+    let shared = Arc::new(Shared::new(Arc::clone(&resolver), metrics, access, tracker.clone(), stop.clone()));
+    let listening = Arc::new(Listening::start(bound, config.clone(), shared, publisher));
+    log_start(&config, &listening.addresses());
+    tracker.spawn(Arc::clone(&listening).follow());
     tracker.spawn(keep_trust(Arc::clone(&resolver), stop.clone()));
-    let daemon = Arc::new(Daemon { config, addresses, resolver, started: Instant::now() });
+    let daemon = Arc::new(Daemon { config, listening, resolver, started: Instant::now() });
     tracker.spawn(serve_control(control, daemon, tracker.clone(), stop.clone()));
     let signal = stop_signal.wait().await;
     info!(signal, "stopping");

@@ -1,7 +1,9 @@
 //! What holds on real packets, between a client and the daemon in the lab that `cargo xtask test` raises.
 
+mod access;
 mod clients;
 mod equality;
 mod frames;
 mod life;
+mod listening;
 mod status;

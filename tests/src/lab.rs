@@ -327,9 +327,11 @@ impl Asker {
         self.next_id.set(id.wrapping_add(1));
         let deadline = Instant::now() + wait;
         // An ICMP error that an earlier query caused is told here; the query is sent by the next try.
-        let sent = (0..2).any(|_| self.socket.send(&query.clone().id(id).wire()).is_ok());
+        if !(0..2).any(|_| self.socket.send(&query.clone().id(id).wire()).is_ok()) {
+            return None;
+        }
         let mut reply = vec![0; 65_535];
-        while sent {
+        loop {
             let left = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
             self.socket.set_read_timeout(Some(left)).expect("a read time-out");
             match self.socket.recv(&mut reply) {
@@ -342,7 +344,6 @@ impl Asker {
                 _ => {}
             }
         }
-        None
     }
 }
 

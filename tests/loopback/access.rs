@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
+use nix::sys::signal::Signal;
 use resolver_tests::client::{PATIENCE, ask, ask_tcp, receive};
 use resolver_tests::compare::extended_error;
 use resolver_tests::daemon::{Daemon, TestDirectory};
@@ -108,4 +109,22 @@ fn addresses_of_loopback_that_no_interface_lists_are_listened_on() {
     let other = SocketAddr::from(([127, 0, 0, 53], daemon.address.port()));
     assert!(!is_prohibited(&ask(other, &query())));
     assert_eq!(daemon.status().listening, [daemon.address.to_string(), other.to_string()]);
+}
+
+#[test]
+fn a_reload_changes_who_may_ask_and_where_is_listened() {
+    let directory = TestDirectory::new();
+    let file = directory.file("r.conf", "");
+    let (_upstream, daemon) = start(&["--conf-file", &file]);
+    let other = SocketAddr::from(([127, 0, 0, 53], daemon.address.port()));
+    assert!(!is_prohibited(&ask(daemon.address, &query())));
+    for (reloads, lines) in [(1, "deny-client=127.0.0.1\nlisten-address=127.0.0.53\n"), (2, "")] {
+        directory.file("r.conf", lines);
+        daemon.signal(Signal::SIGHUP);
+        daemon.wait_for_counter("reloads", reloads);
+        assert_eq!(is_prohibited(&ask(daemon.address, &query())), reloads == 1);
+        let expected = if reloads == 1 { vec![daemon.address, other] } else { vec![daemon.address] };
+        assert_eq!(daemon.status().listening, expected.iter().map(ToString::to_string).collect::<Vec<_>>());
+    }
+    assert_eq!(daemon.counter("cache_hits"), 1, "the cache stays");
 }

@@ -1,5 +1,6 @@
 //! Starts the kernel half as the configuration wants it, or says why it cannot be had.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use tracing::warn;
@@ -14,7 +15,7 @@ use crate::publish::{AttachMode, FastPath, FastPathConfig};
 pub const BPF_OBJECT: Option<&[u8]> = include!(concat!(env!("OUT_DIR"), "/bpf_object.rs"));
 
 /// Loads the XDP program and attaches it, as far as the configuration asks and the build allows.
-pub(super) fn start_fast_path(config: &Config, bound: &Bound) -> Result<Option<FastPath>, DaemonError> {
+pub(super) fn start_fast_path(config: &Config, pin_dir: &Path, bound: &Bound) -> Result<Option<FastPath>, DaemonError> {
     let XdpConfig { mode, .. } = config.xdp;
     let demanded = matches!(mode, XdpMode::Native | XdpMode::Generic);
     if mode == XdpMode::Off || config.xdp.cache_size == 0 {
@@ -48,7 +49,7 @@ pub(super) fn start_fast_path(config: &Config, bound: &Bound) -> Result<Option<F
         cache_size: config.xdp.cache_size,
         listen: bound.endpoints(),
         access: bound.access.clone(),
-        pin_dir: config.xdp.pin_dir.clone(),
+        pin_dir: pin_dir.to_owned(),
         log: config.xdp.log,
     };
     match FastPath::start(object, &fast_path, Arc::new(SystemClock)) {

@@ -8,9 +8,11 @@
 //! 3. XDP's endpoints: those that go first, then those that come ([`crate::publish`]); never an address that nobody carries;
 //! 4. sockets of addresses that went: after XDP passes nothing to them any more. What they hold is still answered.
 //!
-//! With `bind-interfaces` steps 2 and 4 are left out, but for a new configuration.
+//! With `bind-interfaces` steps 2 and 4 are left out, but for a new configuration. Sockets that the service manager gave us
+//! stay until the end: nobody else can open them again.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,12 +23,14 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use super::DaemonError;
 use crate::access::AccessList;
 use crate::config::{Config, LocalService};
 use crate::listener::{
-    AddressChanges, Listen, ListenError, Machine, Shared, TcpSocket, UdpSocket, bind_tcp, bind_udp, serve_tcp,
-    serve_udp,
+    AddressChanges, Listen, ListenError, Machine, Shared, TcpSocket, UdpSocket, adopt_tcp, adopt_udp, bind_tcp,
+    bind_udp, serve_tcp, serve_udp,
 };
+use crate::process::Inherited;
 use crate::publish::Publisher;
 use crate::resolve::Resolver;
 
@@ -42,6 +46,8 @@ pub(super) struct Bound {
     /// Who may ask.
     pub access: AccessList,
     sockets: BTreeMap<SocketAddr, Sockets>,
+    /// Those that the service manager gave us, sorted.
+    given: Vec<SocketAddr>,
     complaints: Complaints,
 }
 
@@ -65,6 +71,8 @@ pub(super) struct Listening {
 struct State {
     config: Config,
     listeners: BTreeMap<SocketAddr, Listener>,
+    /// Addresses of sockets that the service manager gave us, sorted.
+    given: Vec<SocketAddr>,
     /// XDP's endpoints.
     endpoints: Vec<SocketAddr>,
     /// Whether XDP has the endpoints and the access list that it should have.
@@ -87,26 +95,32 @@ impl Bound {
     /// Binds what the configuration wants and the machine has.
     ///
     /// # Errors
-    /// A socket cannot be had; with `bind-interfaces` also if an address or interface is missing, which else is waited for.
-    pub fn new(config: &Config) -> Result<Self, ListenError> {
+    /// A socket cannot be had, or one of the service manager's has no address of its own; with `bind-interfaces` also if an
+    /// address or interface is missing, which else is waited for.
+    pub fn new(config: &Config, inherited: &Inherited) -> Result<Self, DaemonError> {
+        let given = inherited.addresses();
+        if let Some(address) = given.iter().find(|address| address.ip().is_unspecified()) {
+            let what = format!("the socket for {address} has no address of its own; name addresses in the socket unit");
+            return Err(DaemonError::Inherited { source: io::Error::new(io::ErrorKind::AddrNotAvailable, what) });
+        }
         let machine = Machine::look()?;
         let listen = listen(config);
         if config.listening.bind_interfaces {
             listen.demand(&machine)?;
         }
         let (mut sockets, mut complaints) = (BTreeMap::new(), Complaints::default());
-        for address in listen.wanted(&machine) {
-            match Sockets::bind(address, config.process.threads) {
+        for address in wanted(&listen, &machine, &given) {
+            match Sockets::open(address, config.process.threads, inherited) {
                 Ok(bound) => drop(sockets.insert(address, bound)),
                 Err(error) if error.is_no_address_yet() && !config.listening.bind_interfaces => {
                     complaints.add(format!("{address} is not there yet; it is waited for"));
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
         }
         complaints.add_missing(&listen, &machine);
         let access = AccessList::new(config, &machine.networks());
-        Ok(Self { listen, machine, access, sockets, complaints })
+        Ok(Self { listen, machine, access, sockets, given, complaints })
     }
 
     /// The addresses that are bound.
@@ -116,15 +130,18 @@ impl Bound {
 
     /// The endpoints that XDP may answer for.
     pub fn endpoints(&self) -> Vec<SocketAddr> {
-        endpoints(self.sockets.keys(), &self.listen, &self.machine)
+        endpoints(self.sockets.keys(), &wanted(&self.listen, &self.machine, &self.given), &self.machine)
     }
 }
 
 impl Sockets {
-    fn bind(address: SocketAddr, threads: usize) -> Result<Self, ListenError> {
+    /// Takes the service manager's, or binds new ones.
+    fn open(address: SocketAddr, threads: usize, inherited: &Inherited) -> Result<Self, ListenError> {
         // TCP first: it fails where another daemon listens, whose UDP clients we would share (SO_REUSEPORT) without an error.
-        let tcp = bind_tcp(address)?;
-        let udp = std::iter::repeat_with(|| bind_udp(address)).take(threads).collect::<Result<_, _>>()?;
+        let tcp = inherited.take_tcp(address).map_or_else(|| bind_tcp(address), adopt_tcp)?;
+        let given = inherited.take_udp(address);
+        let udp = || given.as_ref().map_or_else(|| bind_udp(address), adopt_udp);
+        let udp = std::iter::repeat_with(udp).take(threads).collect::<Result<_, _>>()?;
         Ok(Self { tcp, udp })
     }
 
@@ -148,7 +165,14 @@ impl Listening {
     ) -> Self {
         let (addresses, endpoints) = (bound.addresses(), bound.endpoints());
         let listeners = bound.sockets.into_iter().map(|(address, sockets)| (address, sockets.serve(&shared))).collect();
-        let state = State { config, listeners, endpoints, kernel_is_right: true, complaints: bound.complaints };
+        let state = State {
+            config,
+            listeners,
+            given: bound.given,
+            endpoints,
+            kernel_is_right: true,
+            complaints: bound.complaints,
+        };
         Self { shared, publisher, addresses: ArcSwap::from_pointee(addresses), state: Mutex::new(state) }
     }
 
@@ -183,7 +207,6 @@ impl Listening {
 
     /// Puts a new configuration in force: where to listen and who may ask. When this returns, nobody is answered any more
     /// who is not allowed.
-    #[cfg_attr(not(test), expect(dead_code, reason = "SIGHUP does not reload yet"))]
     pub async fn reload(&self, config: Config) {
         let mut state = self.state.lock().await;
         state.config = config;
@@ -207,11 +230,11 @@ impl Listening {
             }
         };
         let listen = listen(&state.config);
-        let wanted = listen.wanted(&machine);
+        let wanted = wanted(&listen, &machine, &state.given);
         let is_access_right =
             self.set_access(AccessList::new(&state.config, &machine.networks()), state.kernel_is_right);
         let is_all_there = !sockets_too || self.open(state, &listen, &machine, &wanted);
-        let endpoints = endpoints(state.listeners.keys(), &listen, &machine);
+        let endpoints = endpoints(state.listeners.keys(), &wanted, &machine);
         let mut are_endpoints_right = true;
         if endpoints != state.endpoints || !state.kernel_is_right {
             are_endpoints_right = self.order(|publisher| publisher.set_endpoints(&endpoints));
@@ -242,7 +265,7 @@ impl Listening {
             if state.listeners.contains_key(&address) {
                 continue;
             }
-            match Sockets::bind(address, state.config.process.threads) {
+            match Sockets::open(address, state.config.process.threads, &Inherited::default()) {
                 Ok(sockets) => {
                     state.listeners.insert(address, sockets.serve(&self.shared));
                     info!(%address, "listening");
@@ -312,9 +335,23 @@ fn listen(config: &Config) -> Listen {
     }
 }
 
+/// What is to be listened on. If the service manager gave us sockets and the configuration names no address and no interface,
+/// these are all; otherwise they come on top.
+fn wanted(listen: &Listen, machine: &Machine, given: &[SocketAddr]) -> Vec<SocketAddr> {
+    let is_told_where = !(listen.addresses.is_empty() && listen.interfaces.is_empty());
+    let mut wanted = if given.is_empty() || is_told_where { listen.wanted(machine) } else { Vec::new() };
+    wanted.extend(given);
+    wanted.sort_unstable();
+    wanted.dedup();
+    wanted
+}
+
 /// What XDP may answer for: bound, wanted, and carried by an interface at this moment.
-fn endpoints<'a>(bound: impl Iterator<Item = &'a SocketAddr>, listen: &Listen, machine: &Machine) -> Vec<SocketAddr> {
-    let wanted = listen.wanted(machine);
+fn endpoints<'a>(
+    bound: impl Iterator<Item = &'a SocketAddr>,
+    wanted: &[SocketAddr],
+    machine: &Machine,
+) -> Vec<SocketAddr> {
     let is_ours = |address: &&SocketAddr| machine.carries(address.ip()) && wanted.binary_search(address).is_ok();
     bound.filter(is_ours).copied().collect()
 }
@@ -343,7 +380,7 @@ mod tests {
         let metrics = Arc::new(Metrics::default());
         let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
         let resolver = Arc::new(super::super::resolver(config, None, None, Arc::clone(&metrics), tracker.clone()));
-        let bound = Bound::new(config).unwrap();
+        let bound = Bound::new(config, &Inherited::default()).unwrap();
         let shared = Arc::new(Shared::new(resolver, metrics, bound.access.clone(), tracker, stop));
         Arc::new(Listening::start(bound, config.clone(), shared, None))
     }

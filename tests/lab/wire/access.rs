@@ -1,6 +1,8 @@
 //! Who may ask is the same for both halves: XDP answers nobody whom the daemon would not answer.
 
+use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr};
+use std::process::Command;
 use std::time::Duration;
 
 use resolver_tests::compare::extended_error;
@@ -98,6 +100,50 @@ fn assert_ignored(daemon: &LabDaemon, stranger: &Asker, query: &TestQuery) {
     }
     assert_eq!((daemon.counter("answered_"), daemon.counter("pass_client")), (answered, passed + 5));
     assert_eq!(daemon.user_counter("dropped_client"), dropped + 5);
+}
+
+/// The rules of the packaged example in the resolver's namespace, which none of the lab's clients may pass.
+struct Firewall<'f>(&'f Facts);
+
+impl<'f> Firewall<'f> {
+    fn new(facts: &'f Facts) -> Self {
+        let example = xtask::paths::workspace().join("resolver-user/packaging/nftables.example");
+        assert!(nft(facts, &["-f".as_ref(), example.as_os_str()]), "nft takes the example");
+        Self(facts)
+    }
+}
+
+impl Drop for Firewall<'_> {
+    fn drop(&mut self) {
+        let is_gone = nft(self.0, &["delete", "table", "inet", "resolver"].map(OsStr::new));
+        assert!(is_gone || std::thread::panicking(), "the rules stay");
+    }
+}
+
+fn nft(facts: &Facts, words: &[&OsStr]) -> bool {
+    let inside = format!("--net={}", facts.resolver.path);
+    Command::new("nsenter").arg(inside).arg("nft").args(words).status().is_ok_and(|status| status.success())
+}
+
+#[test]
+fn a_firewall_does_not_see_what_xdp_answers_and_stops_what_it_passes() {
+    let facts = lab::facts();
+    let daemon = LabDaemon::start(&facts, "");
+    let query = lab::query(address(&facts), false);
+    let (client_at, resolver_at) = (&facts.client.interfaces[0], &facts.resolver.interfaces[0]);
+    let ends: [(IpAddr, IpAddr); 2] =
+        [(client_at.ipv4.into(), resolver_at.ipv4.into()), (client_at.ipv6.into(), resolver_at.ipv6.into())];
+    for (client, server) in ends {
+        let client = Asker::new(&facts.client.path, client, server);
+        ask_until_xdp_answers(&daemon, &client, &query);
+        let _firewall = Firewall::new(&facts);
+        let answered = daemon.counter("answered_");
+        assert!((0..20).all(|_| client.ask(&query, PATIENCE).is_some()), "XDP comes before netfilter");
+        assert_eq!(daemon.counter("answered_"), answered + 20);
+        // Without recursion desired XDP passes, and the daemon would answer from its cache.
+        let passed = TestQuery { recursion_desired: false, ..query.clone() };
+        assert_eq!(client.ask(&passed, SILENCE), None, "what XDP passes meets the firewall");
+    }
 }
 
 #[test]

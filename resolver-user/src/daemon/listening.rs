@@ -3,12 +3,13 @@
 //! Whenever an address or an interface comes or goes, or the configuration changes, one look puts everything right, in an
 //! order in which no query is lost and none is answered for an address that is not ours:
 //!
-//! 1. who may ask, in the daemon and then in the kernel half: a new network is known before it can ask;
-//! 2. sockets of new addresses: before XDP passes queries to them;
-//! 3. XDP's endpoints: those that go first, then those that come ([`crate::publish`]); never an address that nobody carries;
-//! 4. sockets of addresses that went: after XDP passes nothing to them any more. What they hold is still answered.
+//! 1. XDP's endpoints that went: it answers for no address that nobody carries. Their sockets are still there;
+//! 2. who may ask, in the daemon and then in the kernel half: a new network is known before it can ask;
+//! 3. sockets of new addresses: before XDP passes queries to them;
+//! 4. XDP's endpoints that came;
+//! 5. sockets of addresses that went. What they hold is still answered.
 //!
-//! With `bind-interfaces` steps 2 and 4 are left out, but for a new configuration. Sockets that the service manager gave us
+//! With `bind-interfaces` steps 3 and 5 are left out, but for a new configuration. Sockets that the service manager gave us
 //! stay until the end: nobody else can open them again.
 
 use std::collections::BTreeMap;
@@ -118,7 +119,7 @@ impl Bound {
                 Err(error) => return Err(error.into()),
             }
         }
-        complaints.add_missing(&listen, &machine);
+        complaints.add_missing(&listen, &machine, config);
         let access = AccessList::new(config, &machine.networks());
         Ok(Self { listen, machine, access, sockets, given, complaints })
     }
@@ -231,21 +232,28 @@ impl Listening {
         };
         let listen = listen(&state.config);
         let wanted = wanted(&listen, &machine, &state.given);
+        let stays = |address: &&SocketAddr| machine.carries(address.ip()) && wanted.binary_search(address).is_ok();
+        let staying: Vec<SocketAddr> = state.endpoints.iter().filter(stays).copied().collect();
+        state.kernel_is_right &= self.set_endpoints(state, staying);
         let is_access_right =
             self.set_access(AccessList::new(&state.config, &machine.networks()), state.kernel_is_right);
         let is_all_there = !sockets_too || self.open(state, &listen, &machine, &wanted);
         let endpoints = endpoints(state.listeners.keys(), &wanted, &machine);
-        let mut are_endpoints_right = true;
-        if endpoints != state.endpoints || !state.kernel_is_right {
-            are_endpoints_right = self.order(|publisher| publisher.set_endpoints(&endpoints));
-            state.endpoints = endpoints;
-        }
-        state.kernel_is_right = is_access_right && are_endpoints_right;
+        state.kernel_is_right = self.set_endpoints(state, endpoints) && is_access_right;
         if sockets_too {
             close(state, &wanted).await;
         }
         self.addresses.store(Arc::new(state.listeners.keys().copied().collect()));
         is_all_there && state.kernel_is_right
+    }
+
+    /// Changes XDP's endpoints. False if the kernel half does not have them.
+    fn set_endpoints(&self, state: &mut State, endpoints: Vec<SocketAddr>) -> bool {
+        if endpoints == state.endpoints && state.kernel_is_right {
+            return true;
+        }
+        state.endpoints = endpoints;
+        self.order(|publisher| publisher.set_endpoints(&state.endpoints))
     }
 
     /// Replaces the list of who may ask. False if the kernel half does not have it.
@@ -276,7 +284,7 @@ impl Listening {
                 }
             }
         }
-        state.complaints.add_missing(listen, machine);
+        state.complaints.add_missing(listen, machine, &state.config);
         is_all_there
     }
 
@@ -301,9 +309,11 @@ impl Complaints {
     }
 
     /// Tells which interfaces have no address.
-    fn add_missing(&mut self, listen: &Listen, machine: &Machine) {
+    fn add_missing(&mut self, listen: &Listen, machine: &Machine, config: &Config) {
+        let what_then =
+            if config.listening.bind_interfaces { "bind-interfaces waits for nothing" } else { "it is waited for" };
         for interface in listen.missing(machine) {
-            self.add(format!("interface {interface} does not exist or has no address yet; it is waited for"));
+            self.add(format!("interface {interface} does not exist or has no address yet; {what_then}"));
         }
     }
 }

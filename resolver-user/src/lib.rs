@@ -15,8 +15,10 @@
 //! * [`process`]: what makes the process a good service: identity, capabilities, the service manager, inherited sockets
 //! * [`logging`]: where log lines go
 //! * [`cli`]: the command line
+//! * [`access`]: who may ask; for the listeners and the kernel half
 //! * [`metrics`], [`clock`], [`wire`]: counters, time, and the vocabulary of every room
 
+pub mod access;
 pub mod answer;
 pub mod cache;
 pub mod chain;

@@ -51,6 +51,10 @@ metrics! {
     dropped_not_a_query,
     /// UDP answers that the kernel did not take.
     dropped_send_failed,
+    /// Ignored: UDP queries and TCP connections of clients that are not local, with `local-service`.
+    dropped_client,
+    /// Refused: the client is not allowed.
+    refused_client,
     /// Refused: malformed (FORMERR).
     refused_malformed,
     /// Refused: an opcode other than QUERY (NOTIMP).

@@ -1,5 +1,6 @@
 //! The twin rule: every vector of the fast path runs on the host and in the kernel, and both frames must be equal.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::Command;
 
 use aya::maps::{Map, RingBuf};
@@ -9,6 +10,8 @@ use resolver_ebpf::host::message::ClientQuery;
 use resolver_ebpf::host::{records, vectors};
 use resolver_ebpf::serve::serve;
 use resolver_tests::kernel::{Kernel, program};
+use resolver_user::access::{Access, AccessList, Network};
+use resolver_user::config::Config;
 
 const XDP_PASS: u32 = 2;
 const XDP_TX: u32 = 3;
@@ -25,6 +28,7 @@ fn the_kernel_answers_every_vector_as_the_host_does() {
     for vector in vectors::vectors() {
         store.settings.mode = vector.mode;
         store.settings.abi_version = vector.abi_version;
+        store.settings.clients = vector.clients;
         kernel.set(&store.settings);
         let mut frame = PlainFrame::new(&vector.frame, HEAD_ROOM, TAIL_ROOM).expect("fits a page");
         let outcome = serve(&mut frame, &store.view());
@@ -37,6 +41,91 @@ fn the_kernel_answers_every_vector_as_the_host_does() {
         assert_eq!(kernel.counters(), expected, "{}", vector.name);
     }
     assert!(expected.answered() > 1000, "{expected:?}");
+}
+
+/// A made-up access list: networks in networks, around some hubs, so that many nest.
+fn access_list(random: &mut impl FnMut(usize) -> usize, is_only: bool) -> AccessList {
+    let mut config = Config::default();
+    let hubs_v4 = [[10, 0, 0, 0], [192, 168, 128, 77], [203, 0, 113, 255], [128, 0, 0, 0]];
+    let hubs_v6 = ["2001:db8::", "fe80::ffff:1", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", "8000::"];
+    let mut seen = std::collections::HashSet::new();
+    for _ in 0..60 {
+        let (address, len): (IpAddr, u8) = if random(2) == 0 {
+            (hubs_v4[random(4)].into(), random(33) as u8)
+        } else {
+            (hubs_v6[random(4)].parse().expect("an address"), random(129) as u8)
+        };
+        let network = Network::of(address, len).expect("a legal length");
+        if seen.insert(network) {
+            let list = if random(2) == 0 { &mut config.access.allowed } else { &mut config.access.denied };
+            list.push(network);
+        }
+    }
+    if !is_only {
+        config.access.allowed.clear();
+    }
+    AccessList::new(&config, &[])
+}
+
+/// The clients at both edges of a network, and those just outside.
+fn edge_clients(network: Network) -> Vec<IpAddr> {
+    let (address, len) = (network.address(), u32::from(network.prefix_len()));
+    match address {
+        IpAddr::V4(first) => {
+            let last = first.to_bits() | u32::MAX.checked_shr(len).unwrap_or(0);
+            let around = [first.to_bits().wrapping_sub(1), first.to_bits(), last, last.wrapping_add(1)];
+            around.map(|bits| Ipv4Addr::from_bits(bits).into()).to_vec()
+        }
+        IpAddr::V6(first) => {
+            let last = first.to_bits() | u128::MAX.checked_shr(len).unwrap_or(0);
+            let around = [first.to_bits().wrapping_sub(1), first.to_bits(), last, last.wrapping_add(1)];
+            around.map(|bits| Ipv6Addr::from_bits(bits).into()).to_vec()
+        }
+    }
+}
+
+#[test]
+fn daemon_host_and_kernel_agree_on_every_client_at_the_edges_of_every_network() {
+    let mut state = 0x2545_f491_4f6c_dd1du64;
+    let mut random = |limit: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 16) as usize % limit
+    };
+    let (mut answered, mut passed) = (0u32, 0u32);
+    for generation in 1..=12 {
+        let list = access_list(&mut random, generation % 3 != 0);
+        let mut store = records::store();
+        (store.clients_v4, store.clients_v6, store.settings.clients) = (Vec::new(), Vec::new(), generation);
+        for (network, access) in list.networks() {
+            let (len, allowed) = (network.prefix_len().into(), access == Access::Answer);
+            match network.address() {
+                IpAddr::V4(v4) => store.add_client_v4(generation, v4.octets(), len, allowed),
+                IpAddr::V6(v6) => store.add_client_v6(generation, v6.octets(), len, allowed),
+            }
+        }
+        let mut kernel = Kernel::with_store(&store);
+        for client in list.networks().flat_map(|(network, _)| edge_clients(network)) {
+            let base = ClientQuery::new(&records::wire_name("www.example.com"), 1);
+            let query = match client {
+                IpAddr::V4(v4) => ClientQuery { client_v4: v4.octets(), ..base },
+                IpAddr::V6(v6) => ClientQuery { over_v6: true, client_v6: v6.octets(), ..base },
+            };
+            let mut frame = PlainFrame::new(&query.frame(), HEAD_ROOM, TAIL_ROOM).expect("fits a page");
+            let outcome = serve(&mut frame, &store.view());
+            let (verdict, _) = kernel.run("resolver", &query.frame());
+            assert_eq!(verdict == XDP_TX, outcome.is_answer(), "{client}: {outcome:?} by the host");
+            if outcome == Outcome::PassSource {
+                continue;
+            }
+            assert_eq!(outcome.is_answer(), list.of(client) == Access::Answer, "{client}: {outcome:?}, {list:?}");
+            assert!(outcome.is_answer() || outcome == Outcome::PassClient, "{client}: {outcome:?}");
+            *if outcome.is_answer() { &mut answered } else { &mut passed } += 1;
+        }
+    }
+    println!("{answered} clients answered, {passed} passed");
+    assert!(answered > 500 && passed > 500, "{answered} clients answered, {passed} passed");
 }
 
 #[test]
@@ -120,15 +209,19 @@ fn a_passed_query_is_logged_with_its_reason_and_an_answered_one_is_not() {
 
 #[test]
 fn map_dumps_name_the_fields() {
-    let kernel = Kernel::load(2, 1);
+    let kernel = Kernel::with_store(&records::store());
     for (name, field) in [
         ("SETTINGS", "boot_offset_ns"),
         ("BUCKETS", "place"),
         ("ANSWERS", "expires_at_boot_ns"),
+        ("CLIENTS_V4", "generation"),
+        ("CLIENTS_V6", "allowed"),
         ("COUNTERS", "answered_secure"),
         ("CLOCK", "jiffies"),
     ] {
-        let Some(Map::Array(map) | Map::PerCpuArray(map)) = kernel.ebpf.map(name) else { panic!("no map {name}") };
+        let Some(Map::Array(map) | Map::PerCpuArray(map) | Map::LpmTrie(map)) = kernel.ebpf.map(name) else {
+            panic!("no map {name}")
+        };
         let id = map.info().expect("map info").id().to_string();
         let dump = Command::new("bpftool").args(["map", "dump", "id", &id]).output().expect("run bpftool");
         let text = String::from_utf8_lossy(&dump.stdout);
@@ -150,5 +243,5 @@ fn the_programs_fit_the_verifier_with_room_to_spare() {
         assert!(verified < 250_000, "{name}: {verified} of 1 000 000 instructions");
     }
     assert_eq!(Outcome::ALL.len(), resolver_ebpf::abi::OUTCOMES);
-    assert_eq!(ABI_VERSION, 1);
+    assert_eq!(ABI_VERSION, 2);
 }

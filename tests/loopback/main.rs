@@ -2,6 +2,7 @@
 //!
 //! Needs no rights, no tools and no network.
 
+mod access;
 mod answers;
 mod chain;
 mod forwarding;

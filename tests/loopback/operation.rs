@@ -90,7 +90,9 @@ fn every_config_error_is_told_with_file_and_line() {
             "{main}:1: option \"server\", value \"127.0.0.1#99999\": port 99999: not a number, or out of range; legal: "
         ),
         format!("{main}:3: option \"no-such-thing\": unknown option"),
-        format!("{inner}:2: option \"port\", value \"0\": out of range; legal: 1..=65535"),
+        format!(
+            "{inner}:2: option \"port\", value \"0\": 0 turns dnsmasq's DNS off, and DNS is all that this program does; legal: 1..=65535"
+        ),
         format!("{anchors}:1: option \"trust-anchor\", value \". IN DS 20326 8 2 00\": digest"),
         format!("{main}:6: option \"dhcp-range\", value \"1,2\": not supported: "),
         format!("{main}:7: missing \""),

@@ -6,12 +6,13 @@
 use std::path::PathBuf;
 use std::ptr::NonNull;
 
-use aya::maps::{Map, MapData, PerCpuArray};
+use aya::maps::lpm_trie::Key;
+use aya::maps::{LpmTrie, Map, MapData, PerCpuArray};
 use aya::programs::{ProgramFd, TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use resolver_ebpf::abi::{AnswerBlock, Bucket, Counters, OUTCOMES, Settings, map_name};
-use resolver_ebpf::host::{OwnedStore, PlainStore};
+use resolver_ebpf::host::{Network, OwnedStore, PlainStore};
 use resolver_ebpf::serve::{self, SharedWord};
 
 /// Path of a BPF object: that of `RESOLVER_BPF_OBJECT` for `xdp`, else where the build leaves it.
@@ -126,11 +127,23 @@ impl Kernel {
     pub fn with_store(store: &OwnedStore) -> Self {
         let view: PlainStore<'_> = store.view();
         let blocks = view.answers.len() * 8 / size_of::<AnswerBlock>();
-        let kernel = Self::load(view.buckets.len() as u32, blocks as u32);
+        let mut kernel = Self::load(view.buckets.len() as u32, blocks as u32);
         kernel.buckets.fill(view.buckets.iter().flatten().map(SharedWord::load));
         kernel.answers.fill(view.answers.iter().map(SharedWord::load));
+        kernel.fill_clients(map_name::CLIENTS_V4, view.clients_v4, bytemuck::cast::<_, [u8; 8]>);
+        kernel.fill_clients(map_name::CLIENTS_V6, view.clients_v6, bytemuck::cast::<_, [u8; 20]>);
         kernel.set(&store.settings);
         kernel
+    }
+
+    /// Copies networks into a trie; `bytes` is how a key's data lie.
+    fn fill_clients<T: Copy, B: aya::Pod>(&mut self, name: &str, networks: &[Network<T>], bytes: fn(T) -> B) {
+        let map = self.ebpf.map_mut(name).unwrap_or_else(|| panic!("no map {name}"));
+        let mut map: LpmTrie<_, B, u32> = map.try_into().expect("a trie");
+        for network in networks {
+            let key = Key::new(network.prefix_len, bytes(network.data));
+            map.insert(&key, network.rule.allowed, 0).expect("room for the network");
+        }
     }
 
     /// Writes the settings.

@@ -65,6 +65,15 @@ impl LabDaemon {
     /// # Panics
     /// If it does not come up.
     pub fn start(facts: &Facts, lines: &str) -> Self {
+        let at = &facts.resolver.interfaces[0];
+        Self::listening(facts, &format!("listen-address={},{}\n{lines}", at.ipv4, at.ipv6))
+    }
+
+    /// The same, with these lines to say where it listens, and whatever else they say.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    pub fn listening(facts: &Facts, lines: &str) -> Self {
         // A test that failed has poisoned nothing but its own daemon.
         let turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let folder = xtask::paths::target().join("lab-tests");
@@ -133,6 +142,15 @@ impl LabDaemon {
     pub fn counter(&self, prefix: &str) -> u64 {
         let counters = self.fast_path().counters;
         counters.iter().filter(|(name, _)| name.starts_with(prefix)).map(|(_, count)| count).sum()
+    }
+
+    /// One of the daemon's own counters.
+    ///
+    /// # Panics
+    /// If there is none of that name.
+    pub fn user_counter(&self, name: &str) -> u64 {
+        let counters = self.status().counters;
+        counters.iter().find(|(known, _)| known == name).unwrap_or_else(|| panic!("no counter {name}")).1
     }
 
     /// Every published answer.
@@ -278,13 +296,63 @@ impl LabClient {
     }
 }
 
+/// A client's socket on one address, which asks another one.
+#[derive(Debug)]
+pub struct Asker {
+    socket: UdpSocket,
+    next_id: Cell<u16>,
+}
+
+impl Asker {
+    /// A socket in the namespace at `path`, from `local` to port 53 of `server`.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    pub fn new(path: &str, local: impl Into<IpAddr>, server: impl Into<IpAddr>) -> Self {
+        let (local, server) = (SocketAddr::new(local.into(), 0), SocketAddr::new(server.into(), 53));
+        let socket = netns::inside(path, || {
+            let socket = UdpSocket::bind(local).expect("a client socket");
+            socket.connect(server).expect("a route to the resolver");
+            socket
+        });
+        Self { socket, next_id: 1.into() }
+    }
+
+    /// Sends a query under a new ID and waits so long for the reply to it. Replies to earlier queries are passed over.
+    ///
+    /// # Panics
+    /// If the socket fails.
+    pub fn ask(&self, query: &TestQuery, wait: Duration) -> Option<Vec<u8>> {
+        let id = self.next_id.get();
+        self.next_id.set(id.wrapping_add(1));
+        let deadline = Instant::now() + wait;
+        // An ICMP error that an earlier query caused is told here; the query is sent by the next try.
+        if !(0..2).any(|_| self.socket.send(&query.clone().id(id).wire()).is_ok()) {
+            return None;
+        }
+        let mut reply = vec![0; 65_535];
+        loop {
+            let left = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
+            self.socket.set_read_timeout(Some(left)).expect("a read time-out");
+            match self.socket.recv(&mut reply) {
+                Ok(length) if reply.get(..2) == Some(&id.to_be_bytes()[..]) => {
+                    reply.truncate(length);
+                    return Some(reply);
+                }
+                // Nobody listens there, says ICMP.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return None,
+                _ => {}
+            }
+        }
+    }
+}
+
 fn config_text(facts: &Facts, socket: &Path, lines: &str) -> String {
     let at = &facts.resolver.interfaces[0];
     let mut text = String::from("no-resolv\ndnssec\nxdp=native\n");
     for upstream in &facts.upstreams {
         text += &format!("server={}#{}\n", upstream.ipv4, upstream.port);
     }
-    text += &format!("listen-address={},{}\n", at.ipv4, at.ipv6);
     text += &format!("xdp-interface={}\nxdp-pin-dir={}\n", at.name, pin_dir(facts).display());
     text += &format!("trust-anchors-file={}\n", facts.trust_anchors_file);
     text += &format!("control-socket={}\n{lines}\n", socket.display());

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::process::Command;
 
 use nix::sched::{CloneFlags, setns};
 
@@ -19,4 +20,73 @@ pub fn inside<T: Send>(path: &str, work: impl FnOnce() -> T + Send) -> T {
         Ok(result) => result,
         Err(panic) => std::panic::resume_unwind(panic),
     })
+}
+
+/// Runs iproute2 in the namespace at `path`.
+///
+/// # Panics
+/// If it fails.
+pub fn ip(path: &str, words: &str) {
+    assert!(try_ip(path, words), "ip {words} in {path}");
+}
+
+fn try_ip(path: &str, words: &str) -> bool {
+    let status = Command::new("nsenter").arg(format!("--net={path}")).arg("ip").args(words.split(' ')).status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// Something that iproute2 added to a namespace; removed with the drop.
+#[derive(Debug)]
+pub struct Added {
+    path: String,
+    undo: String,
+}
+
+impl Added {
+    /// Adds an address to an interface, usable at once.
+    ///
+    /// # Panics
+    /// If it cannot be added.
+    pub fn address(path: &str, address: &str, interface: &str) -> Self {
+        let nodad = if address.contains(':') { " nodad" } else { "" };
+        ip(path, &format!("address add {address} dev {interface}{nodad}"));
+        Self { path: path.to_owned(), undo: format!("address del {address} dev {interface}") }
+    }
+
+    /// Adds a veth pair whose ends are both here, and up.
+    ///
+    /// # Panics
+    /// If it cannot be added.
+    pub fn pair(path: &str, one: &str, other: &str) -> Self {
+        ip(path, &format!("link add {one} type veth peer name {other}"));
+        let added = Self { path: path.to_owned(), undo: format!("link del {one}") };
+        ip(path, &format!("link set {one} up"));
+        ip(path, &format!("link set {other} up"));
+        added
+    }
+
+    /// Adds a route.
+    ///
+    /// # Panics
+    /// If it cannot be added.
+    pub fn route(path: &str, route: &str) -> Self {
+        ip(path, &format!("route add {route}"));
+        Self { path: path.to_owned(), undo: format!("route del {route}") }
+    }
+
+    /// Tells a client which station has an address, whether it has it or not.
+    ///
+    /// # Panics
+    /// If it cannot be told.
+    pub fn neighbour(path: &str, address: &str, mac: &str, interface: &str) -> Self {
+        ip(path, &format!("neigh replace {address} lladdr {mac} dev {interface} nud permanent"));
+        Self { path: path.to_owned(), undo: format!("neigh del {address} dev {interface}") }
+    }
+}
+
+impl Drop for Added {
+    fn drop(&mut self) {
+        let is_removed = try_ip(&self.path, &self.undo);
+        assert!(is_removed || std::thread::panicking(), "ip {} in {}", self.undo, self.path);
+    }
 }

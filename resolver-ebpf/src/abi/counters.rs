@@ -53,6 +53,8 @@ outcomes! {
     PassNotOurs => pass_not_ours,
     /// Passed: from an address that no client can have.
     PassSource => pass_source,
+    /// Passed: from a client that XDP may not answer, by the operator's access lists.
+    PassClient => pass_client,
     /// Passed: a response, another opcode, truncated, or recursion not desired.
     PassHeader => pass_header,
     /// Passed: not exactly one question, or records that a plain query does not carry.
@@ -85,6 +87,7 @@ impl Outcome {
             self,
             Self::PassDryRun
                 | Self::PassSource
+                | Self::PassClient
                 | Self::PassHeader
                 | Self::PassCounts
                 | Self::PassName

@@ -6,15 +6,17 @@
 
 mod answers;
 pub mod bench;
+mod clients;
 mod counters;
 mod settings;
 
 pub use answers::*;
+pub use clients::*;
 pub use counters::*;
 pub use settings::*;
 
 /// Number of this layout. Compared by the daemon with the `abi_version` it finds in a BPF object and in pinned settings.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// Name of each map, as declared by the XDP program, pinned in bpffs and shown by `bpftool map`. At most 15 bytes.
 pub mod map_name {
@@ -24,8 +26,14 @@ pub mod map_name {
     pub const ANSWERS: &str = "ANSWERS";
     /// ARRAY of one [`super::Settings`]; mmapable.
     pub const SETTINGS: &str = "SETTINGS";
+    /// LPM_TRIE from [`super::ClientV4`] to [`super::ClientRule`].
+    pub const CLIENTS_V4: &str = "CLIENTS_V4";
+    /// LPM_TRIE from [`super::ClientV6`] to [`super::ClientRule`].
+    pub const CLIENTS_V6: &str = "CLIENTS_V6";
     /// PERCPU_ARRAY of one [`super::Counters`].
     pub const COUNTERS: &str = "COUNTERS";
     /// PERCPU_ARRAY of one [`super::ClockSample`], written by the `clock` program.
     pub const CLOCK: &str = "CLOCK";
+    /// All of them.
+    pub const ALL: [&str; 7] = [BUCKETS, ANSWERS, SETTINGS, CLIENTS_V4, CLIENTS_V6, COUNTERS, CLOCK];
 }

@@ -14,7 +14,7 @@ pub const MODE_SERVE: u32 = 1;
 /// XDP counts what it would have answered, and passes it.
 pub const MODE_DRY_RUN: u32 = 2;
 
-/// One IPv4 endpoint that the daemon listens on. Compared as one word.
+/// One IPv4 endpoint that the daemon listens on. Compared and changed as one word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Pod, Zeroable)]
 #[repr(C, align(8))]
 pub struct ListenV4 {
@@ -22,11 +22,12 @@ pub struct ListenV4 {
     pub address: [u8; 4],
     /// Port, network order.
     pub port: [u8; 2],
-    /// Zero.
+    /// Zero; all ones in an unused element, which is then equal to no endpoint.
     pub padding: [u8; 2],
 }
 
-/// One IPv6 endpoint that the daemon listens on. Compared as three words.
+/// One IPv6 endpoint that the daemon listens on. Compared as three words; the address changes only while the last word says
+/// that the element is unused, and no program runs that saw it otherwise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Pod, Zeroable)]
 #[repr(C, align(8))]
 pub struct ListenV6 {
@@ -34,8 +35,18 @@ pub struct ListenV6 {
     pub address: [u8; 16],
     /// Port, network order.
     pub port: [u8; 2],
-    /// Zero.
+    /// Zero; all ones in an unused element, which is then equal to no endpoint.
     pub padding: [u8; 6],
+}
+
+impl ListenV4 {
+    /// An element that is no endpoint.
+    pub const UNUSED: Self = Self { address: [0; 4], port: [0; 2], padding: [0xff; 2] };
+}
+
+impl ListenV6 {
+    /// An element that is no endpoint.
+    pub const UNUSED: Self = Self { address: [0; 16], port: [0; 2], padding: [0xff; 6] };
 }
 
 /// The one element of `SETTINGS`. Each field is changed by single aligned stores.
@@ -48,9 +59,9 @@ pub struct Settings {
     pub mode: u32,
     /// Bucket number = hash >> this. Valid: 33..=63, for 2^31 buckets down to 2.
     pub bucket_shift: u32,
-    /// Used elements of `listen_v4`: 0..=[`LISTEN_MAX`].
+    /// Elements of `listen_v4` to look at: 0..=[`LISTEN_MAX`].
     pub listen_v4_count: u32,
-    /// Used elements of `listen_v6`: 0..=[`LISTEN_MAX`].
+    /// Elements of `listen_v6` to look at: 0..=[`LISTEN_MAX`].
     pub listen_v6_count: u32,
     /// While the program is loaded with `XDP_LOG`: one of this many passed queries is logged, a power of two. 0 logs none.
     pub log_one_in: u32,
@@ -58,14 +69,16 @@ pub struct Settings {
     pub jiffy_ns: u64,
     /// CLOCK_BOOTTIME = jiffies64 · `jiffy_ns` + this, in nanoseconds, wrapping. Refreshed by the daemon, since jiffies stop in suspend.
     pub boot_offset_ns: u64,
+    /// Generation of the list in `CLIENTS_V4` and `CLIENTS_V6` that says who is answered; [`super::CLIENTS_ALL`]: everybody is.
+    pub clients: u32,
+    /// Zero.
+    pub reserved: u32,
     /// Random, new at each start.
     pub hash_key: [u64; HASH_KEY_WORDS],
     /// UDP endpoints that are ours.
     pub listen_v4: [ListenV4; LISTEN_MAX],
     /// UDP endpoints that are ours.
     pub listen_v6: [ListenV6; LISTEN_MAX],
-    /// Zero.
-    pub padding: [u64; 1],
 }
 
 /// What the `clock` program saw, both taken within one run.

@@ -195,7 +195,7 @@ const AGES: &[(&str, i64)] = &[
     ("longer.age.example", 200_000_000_000_000),
 ];
 
-/// A store that holds [`records`] and listens on the server's endpoints, among others.
+/// A store that holds [`records`] and every list of clients, and listens on the server's endpoints, among others.
 ///
 /// # Panics
 /// When they do not fit, which is a mistake in the table.
@@ -203,6 +203,7 @@ const AGES: &[(&str, i64)] = &[
 pub fn store() -> OwnedStore {
     let mut store = OwnedStore::new(8, 2, NOW_BOOT_NS);
     set_listeners(&mut store.settings);
+    super::clients::add_lists(&mut store);
     for record in records() {
         store.publish(&record.answer()).expect("the table fits");
     }

@@ -3,8 +3,8 @@
 use std::vec::Vec;
 
 use crate::abi::{
-    ABI_VERSION, BLOCK_LINES, BUCKET_ENTRIES, BucketEntry, LINE_LEN, MODE_SERVE, Place, SLOT_REACH_WORDS,
-    SLOT_START_MAX, SLOT_WORDS_MAX, Settings,
+    ABI_VERSION, BLOCK_LINES, BUCKET_ENTRIES, BucketEntry, ClientRule, ClientV4, ClientV6, GENERATION_BITS, LINE_LEN,
+    MODE_SERVE, Place, SLOT_REACH_WORDS, SLOT_START_MAX, SLOT_WORDS_MAX, Settings,
 };
 use crate::serve::{Bucket, SharedWord, Slot, Store};
 use crate::slot::{Answer, SlotError, answer_key_hash, render};
@@ -19,8 +19,36 @@ pub struct PlainStore<'a> {
     pub buckets: &'a [Bucket],
     /// `ANSWERS`: all lines of all blocks, as words.
     pub answers: &'a [SharedWord],
+    /// `CLIENTS_V4`.
+    pub clients_v4: &'a [Network<ClientV4>],
+    /// `CLIENTS_V6`.
+    pub clients_v6: &'a [Network<ClientV6>],
     /// What the kernel's jiffies stand at.
     pub jiffies: u64,
+}
+
+/// An element of `CLIENTS_V4` or `CLIENTS_V6`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Network<T> {
+    /// In bits, with those of the generation.
+    pub prefix_len: u32,
+    /// Generation and address.
+    pub data: T,
+    /// What is said about its clients.
+    pub rule: ClientRule,
+}
+
+/// The rule of the longest network that holds a client. Both are taken as bytes, as the kernel takes them.
+fn longest<T: bytemuck::Pod>(networks: &[Network<T>], client: &T) -> Option<ClientRule> {
+    let client = bytemuck::bytes_of(client);
+    let holding = networks.iter().filter(|network| {
+        let bits_equal = |bit: u32| {
+            let byte = |bytes: &[u8]| bytes.get(bit as usize / 8).map(|byte| byte >> (7 - bit % 8) & 1);
+            byte(bytemuck::bytes_of(&network.data)) == byte(client)
+        };
+        (0..network.prefix_len).all(bits_equal)
+    });
+    holding.max_by_key(|network| network.prefix_len).map(|network| network.rule)
 }
 
 impl Store for PlainStore<'_> {
@@ -39,6 +67,14 @@ impl Store for PlainStore<'_> {
         }
         let at = (block * BLOCK_LINES + line) * (LINE_LEN / 8);
         self.answers.get(at..at + SLOT_REACH_WORDS)?.first_chunk()
+    }
+
+    fn client_v4(&self, client: ClientV4) -> Option<ClientRule> {
+        longest(self.clients_v4, &client)
+    }
+
+    fn client_v6(&self, client: ClientV6) -> Option<ClientRule> {
+        longest(self.clients_v6, &client)
     }
 
     fn jiffies(&self) -> u64 {
@@ -64,6 +100,10 @@ pub struct OwnedStore {
     pub settings: Settings,
     /// What the kernel's jiffies stand at.
     pub jiffies: u64,
+    /// `CLIENTS_V4`.
+    pub clients_v4: Vec<Network<ClientV4>>,
+    /// `CLIENTS_V6`.
+    pub clients_v6: Vec<Network<ClientV6>>,
     buckets: Vec<Bucket>,
     answers: Vec<SharedWord>,
     /// First free line.
@@ -88,6 +128,8 @@ impl OwnedStore {
         Self {
             settings,
             jiffies: 0,
+            clients_v4: Vec::new(),
+            clients_v6: Vec::new(),
             buckets: (0..1usize << bucket_bits).map(|_| [const { SharedWord::new(0) }; BUCKET_ENTRIES]).collect(),
             answers: words(blocks * BLOCK_LINES * LINE_LEN / 8).collect(),
             free_line: 0,
@@ -96,7 +138,26 @@ impl OwnedStore {
 
     /// The store as the fast path sees it.
     pub fn view(&self) -> PlainStore<'_> {
-        PlainStore { settings: &self.settings, buckets: &self.buckets, answers: &self.answers, jiffies: self.jiffies }
+        PlainStore {
+            settings: &self.settings,
+            buckets: &self.buckets,
+            answers: &self.answers,
+            clients_v4: &self.clients_v4,
+            clients_v6: &self.clients_v6,
+            jiffies: self.jiffies,
+        }
+    }
+
+    /// Adds an IPv4 network of `len` bits to the list of `generation`.
+    pub fn add_client_v4(&mut self, generation: u32, address: [u8; 4], len: u32, allowed: bool) {
+        let (data, rule) = (ClientV4 { generation, address }, ClientRule { allowed: allowed.into() });
+        self.clients_v4.push(Network { prefix_len: GENERATION_BITS + len, data, rule });
+    }
+
+    /// Adds an IPv6 network of `len` bits to the list of `generation`.
+    pub fn add_client_v6(&mut self, generation: u32, address: [u8; 16], len: u32, allowed: bool) {
+        let (data, rule) = (ClientV6 { generation, address }, ClientRule { allowed: allowed.into() });
+        self.clients_v6.push(Network { prefix_len: GENERATION_BITS + len, data, rule });
     }
 
     /// Publishes an answer and returns its place.

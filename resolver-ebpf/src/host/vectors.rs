@@ -6,9 +6,10 @@ use std::format;
 use std::string::String;
 use std::vec::Vec;
 
+use super::clients::CLIENT_LISTS;
 use super::message::{ClientOpt, ClientQuery, FLAGS_AD, FLAGS_CD, FLAGS_RD, internet_checksum};
 use super::records::{Record, name_lengths, name_of_len, records, wire_name};
-use crate::abi::{ABI_VERSION, MODE_DRY_RUN, MODE_OFF, MODE_SERVE, Outcome};
+use crate::abi::{ABI_VERSION, CLIENTS_ALL, MODE_DRY_RUN, MODE_OFF, MODE_SERVE, Outcome};
 
 /// One frame and what must come of it.
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ pub struct Vector {
     pub mode: u32,
     /// [`crate::abi::Settings::abi_version`].
     pub abi_version: u32,
+    /// [`crate::abi::Settings::clients`].
+    pub clients: u32,
     /// The frame that comes in.
     pub frame: Vec<u8>,
     /// The outcome.
@@ -37,6 +40,7 @@ pub fn vectors() -> Vec<Vector> {
         table.refusals(over_v6);
         table.refusals_of_records(over_v6);
     }
+    table.clients();
     table.headers_v4();
     table.headers_v6();
     table.vectors
@@ -76,7 +80,8 @@ impl Table {
     fn push(&mut self, name: &str, frame: Vec<u8>, outcome: Outcome, result: Vec<u8>) {
         let version = if frame.get(12..14) == Some(&[0x86, 0xdd]) { 6 } else { 4 };
         let name = format!("{name} v{version}");
-        self.vectors.push(Vector { name, mode: MODE_SERVE, abi_version: ABI_VERSION, frame, outcome, result });
+        let (mode, abi_version, clients) = (MODE_SERVE, ABI_VERSION, CLIENTS_ALL);
+        self.vectors.push(Vector { name, mode, abi_version, clients, frame, outcome, result });
     }
 
     /// What answers look like.
@@ -109,9 +114,48 @@ impl Table {
             ..ClientOpt::new(4096, false)
         };
         self.answered("edns with an unknown option and flags", &ClientQuery { opt: Some(odd), ..base.clone() }, 300);
+        for (name, options) in [
+            ("two options", &[0, 10, 0, 0, 0xff, 0xfe, 0, 0][..]),
+            ("three options", &[0, 8, 0, 4, 0, 1, 0, 0, 0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0, 11, 0, 0]),
+            ("four options", &[0, 11, 0, 0, 0, 10, 0, 1, 0, 0xff, 0xfe, 0, 0, 0, 12, 0, 3, 1, 2, 3]),
+        ] {
+            for dnssec_ok in [false, true] {
+                let opt = ClientOpt { options: options.into(), ..ClientOpt::new(1232, dnssec_ok) };
+                let name = format!("edns with {name}, do {dnssec_ok}");
+                self.answered(&name, &ClientQuery { opt: Some(opt), ..base.clone() }, 300);
+            }
+        }
         let padding = [&[0, 12, 1, 140][..], &[0; 396]].concat();
         let padded = ClientOpt { options: padding, ..ClientOpt::new(1232, false) };
         self.answered("answer shorter than the query", &ClientQuery { opt: Some(padded), ..base }, 300);
+    }
+
+    /// Who is answered under each list of clients.
+    fn clients(&mut self) {
+        let base = ClientQuery::new(&wire_name("www.example.com"), 1);
+        for list in CLIENT_LISTS {
+            let start = self.vectors.len();
+            for (client, is_allowed) in list.clients_v4 {
+                let query = ClientQuery { client_v4: client.octets(), ..base.clone() };
+                self.client(&format!("client {client}"), &query, *is_allowed);
+            }
+            for (client, is_allowed) in list.clients_v6 {
+                let query = ClientQuery { over_v6: true, client_v6: client.octets(), ..base.clone() };
+                self.client(&format!("client {client}"), &query, *is_allowed);
+            }
+            for vector in self.vectors.iter_mut().skip(start) {
+                vector.clients = list.generation;
+            }
+        }
+    }
+
+    /// A query that is answered if its client may be.
+    fn client(&mut self, name: &str, query: &ClientQuery, is_allowed: bool) {
+        if is_allowed {
+            self.answered(name, query, 300);
+        } else {
+            self.passed(name, query.frame(), Outcome::PassClient);
+        }
     }
 
     /// Names of every length, with and without OPT, in mixed case; and what is left of the TTL.
@@ -230,8 +274,12 @@ impl Table {
         options.opt = Some(ClientOpt { options: [0; 5].into(), ..ClientOpt::new(1232, false) });
         self.passed("options before the end", with(&options, opt_at + 10, 4), Outcome::PassEdns);
         for (name, bytes) in [
-            ("two options", &[0, 10, 0, 0, 0xff, 0xfe, 0, 0][..]),
+            ("five options", &[0, 10, 0, 0, 0, 11, 0, 0, 0, 12, 0, 0, 0, 13, 0, 0, 0, 14, 0, 0][..]),
             ("an option over the end", &[0, 10, 0, 9, 1, 2, 3, 4, 5, 6, 7, 8]),
+            ("a second option over the end", &[0, 10, 0, 1, 1, 0, 12, 0, 1]),
+            ("a fourth option over the end", &[0, 10, 0, 0, 0, 11, 0, 0, 0, 12, 0, 1, 1, 0, 13, 0, 2, 1]),
+            ("an option far over the end", &[0, 10, 0xff, 0xff, 1, 2]),
+            ("bytes behind the third option", &[0, 10, 0, 0, 0, 11, 0, 0, 0, 12, 0, 1, 1, 0, 0]),
             ("bytes behind an option", &[0, 10, 0, 1, 1, 2]),
             ("less than an option", &[0, 10, 0]),
         ] {

@@ -4,8 +4,8 @@
 //! Refuses: everything but one plain question of class IN with at most an OPT of version 0 (RFC 6891 §6.1). Unknown EDNS
 //! options are legal to ignore (RFC 6891 §6.1.2).
 
-use super::Frame;
 use super::family::Family;
+use super::{Frame, Store};
 use crate::abi::{HASH_KEY_WORDS, OPT_LEN, Outcome, Settings, UDP_PAYLOAD_LEN_MAX};
 use crate::wire::bytes::{Be16, low_len};
 use crate::wire::checksum::{add_word, at_parity};
@@ -44,8 +44,12 @@ pub(super) struct Query {
 
 /// Takes the query out of a frame.
 #[inline(always)]
-pub(super) fn admit<I: Family, F: Frame>(frame: &F, settings: &Settings) -> Result<Query, Outcome> {
-    let dns_len = I::admit(frame, settings)?;
+pub(super) fn admit<I: Family, F: Frame, S: Store>(
+    frame: &F,
+    store: &S,
+    settings: &Settings,
+) -> Result<Query, Outcome> {
+    let dns_len = I::admit(frame, store, settings)?;
     let header = frame.view::<DnsHeader>(I::DNS_AT).ok_or(Outcome::PassTruncated)?;
     if dns_len < MESSAGE_LEN_MIN {
         return Err(Outcome::PassTruncated);
@@ -162,18 +166,33 @@ fn read_opt<I: Family, F: Frame>(frame: &F, at: usize, dns_len: usize) -> Result
     let asked = opt.payload_len_max.get();
     let payload_len_max = asked.clamp(PAYLOAD_LEN_PLAIN, low_len(UDP_PAYLOAD_LEN_MAX));
     let edns = Edns { payload_len_max, dnssec_ok: opt.dnssec_ok() };
-    if options_len == 0 {
-        return Ok(edns);
+    if are_whole_options::<I, F>(frame, options_at, options_len) { Ok(edns) } else { Err(Outcome::PassEdns) }
+}
+
+/// Whether the `len` bytes at `at` of the message are whole options, and few enough to see. Options are ignored, but
+/// malformed ones are an error that the daemon tells (RFC 6891 §6.1.2, §7).
+#[inline(always)]
+fn are_whole_options<I: Family, F: Frame>(frame: &F, at: usize, len: usize) -> bool {
+    let mut walked = 0usize;
+    for _ in 0..OPTIONS_MAX {
+        if walked == len {
+            return true;
+        }
+        let head_at = I::DNS_AT.wrapping_add(at).wrapping_add(walked);
+        let Some([_, _, high, low]) = frame.view_far::<[u8; OPTION_HEAD_LEN]>(head_at) else { return false };
+        walked = walked.wrapping_add(OPTION_HEAD_LEN).wrapping_add(usize::from(u16::from_be_bytes([*high, *low])));
+        if walked > len {
+            return false;
+        }
     }
-    // Options are ignored, but malformed ones are an error that the daemon tells (RFC 6891 §6.1.2, §7).
-    // Choice: one option, such as dig's COOKIE, is looked at; a query with more is left to the daemon.
-    let [_, _, high, low] = *frame.view_far::<[u8; 4]>(I::DNS_AT.wrapping_add(options_at)).ok_or(Outcome::PassEdns)?;
-    let option_len = usize::from(u16::from_be_bytes([high, low])).wrapping_add(OPTION_HEAD_LEN);
-    if option_len == options_len { Ok(edns) } else { Err(Outcome::PassEdns) }
+    walked == len
 }
 
 /// Shortest message with a question: its name is the root.
 const MESSAGE_LEN_MIN: usize = DNS_HEADER_LEN + 1 + QUESTION_END_LEN;
 
+/// Most EDNS options of a query that is answered here.
+/// Choice: clients send none, one (COOKIE) or a few (with client subnet, padding, keep-alive); more are left to the daemon.
+const OPTIONS_MAX: usize = 4;
 /// Code and length of an EDNS option, in bytes (RFC 6891 §6.1.2).
 const OPTION_HEAD_LEN: usize = 4;

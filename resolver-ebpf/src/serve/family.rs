@@ -1,7 +1,7 @@
 //! What differs between IPv4 and IPv6: where things stand, whom we answer, and the header of the answer.
 
-use super::Frame;
-use crate::abi::{ListenV4, ListenV6, Outcome, Settings};
+use super::{Frame, Store};
+use crate::abi::{CLIENTS_ALL, ClientRule, ClientV4, ClientV6, ListenV4, ListenV6, Outcome, Settings};
 use crate::wire::bytes::{Be16, low_u32};
 use crate::wire::checksum::add_word;
 use crate::wire::dns::DNS_HEADER_LEN;
@@ -19,7 +19,7 @@ pub(super) trait Family {
     const NAME_AT: usize = Self::DNS_AT + DNS_HEADER_LEN;
 
     /// Checks everything in front of the DNS header. Out: length of the DNS message, in bytes.
-    fn admit<F: Frame>(frame: &F, settings: &Settings) -> Result<usize, Outcome>;
+    fn admit<F: Frame, S: Store>(frame: &F, store: &S, settings: &Settings) -> Result<usize, Outcome>;
 
     /// Turns the IP header back to its sender, for a UDP packet of `udp_len` bytes.
     /// Out: the sum of both addresses for the UDP checksum. `None`, with nothing changed, when the frame has no such header.
@@ -35,7 +35,7 @@ impl Family for V4 {
     const UDP_AT: usize = ETHERNET_LEN + IPV4_LEN;
 
     #[inline(always)]
-    fn admit<F: Frame>(frame: &F, settings: &Settings) -> Result<usize, Outcome> {
+    fn admit<F: Frame, S: Store>(frame: &F, store: &S, settings: &Settings) -> Result<usize, Outcome> {
         let ip = frame.view::<Ipv4>(ETHERNET_LEN).ok_or(Outcome::PassTruncated)?;
         if ip.version_ihl != 0x45 {
             return Err(Outcome::PassIpHeader);
@@ -60,6 +60,10 @@ impl Family for V4 {
         if first == 0 || first == 127 || first >= 224 {
             return Err(Outcome::PassSource);
         }
+        let generation = settings.clients;
+        if generation != CLIENTS_ALL && !is_allowed(store.client_v4(ClientV4 { generation, address: ip.source })) {
+            return Err(Outcome::PassClient);
+        }
         dns_len::<F>(frame, Self::DNS_AT, udp)
     }
 
@@ -76,7 +80,7 @@ impl Family for V6 {
     const UDP_AT: usize = ETHERNET_LEN + IPV6_LEN;
 
     #[inline(always)]
-    fn admit<F: Frame>(frame: &F, settings: &Settings) -> Result<usize, Outcome> {
+    fn admit<F: Frame, S: Store>(frame: &F, store: &S, settings: &Settings) -> Result<usize, Outcome> {
         let ip = frame.view::<Ipv6>(ETHERNET_LEN).ok_or(Outcome::PassTruncated)?;
         if !ip.is_version_6() || ip.has_extension() {
             return Err(Outcome::PassIpHeader);
@@ -99,6 +103,10 @@ impl Family for V6 {
         let is_unspecified_or_loopback = high == 0 && (low == 0 || low == LOOPBACK_LOW);
         if high & 0xff == 0xff || is_unspecified_or_loopback {
             return Err(Outcome::PassSource);
+        }
+        let generation = settings.clients;
+        if generation != CLIENTS_ALL && !is_allowed(store.client_v6(ClientV6 { generation, address: ip.source })) {
+            return Err(Outcome::PassClient);
         }
         dns_len::<F>(frame, Self::DNS_AT, udp)
     }
@@ -125,6 +133,12 @@ fn dns_len<F: Frame>(frame: &F, dns_at: usize, udp: &Udp) -> Result<usize, Outco
         return Err(Outcome::PassTruncated);
     }
     Ok(len)
+}
+
+/// Whether a rule lets XDP answer; without a rule it may not.
+#[inline(always)]
+fn is_allowed(rule: Option<ClientRule>) -> bool {
+    rule.is_some_and(|rule| rule.allowed == 1)
 }
 
 /// Whether we listen on an IPv4 endpoint.

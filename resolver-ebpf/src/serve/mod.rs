@@ -60,7 +60,7 @@ fn serve_family<I: Family, F: Frame, S: Store>(
     store: &S,
     settings: &Settings,
 ) -> Result<Outcome, Outcome> {
-    let query = admit::admit::<I, F>(frame, settings)?;
+    let query = admit::admit::<I, F, S>(frame, store, settings)?;
     let found = lookup::look_up::<I, F, S>(frame, store, settings, &query)?;
     let plan = reply::plan(settings, store.jiffies(), &query, &found)?;
     if settings.mode == MODE_DRY_RUN {

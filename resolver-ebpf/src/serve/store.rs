@@ -1,7 +1,7 @@
 //! What the fast path asks of the maps.
 
 use super::SharedWord;
-use crate::abi::{BUCKET_ENTRIES, Place, SLOT_REACH_WORDS, Settings};
+use crate::abi::{BUCKET_ENTRIES, ClientRule, ClientV4, ClientV6, Place, SLOT_REACH_WORDS, Settings};
 
 /// A line of the index, as shared memory; each word is an [`crate::abi::BucketEntry`].
 pub type Bucket = [SharedWord; BUCKET_ENTRIES];
@@ -19,6 +19,12 @@ pub trait Store {
 
     /// The slot at `place`; `None` when its block does not exist or it would not end inside the block.
     fn slot(&self, place: Place) -> Option<&Slot>;
+
+    /// The rule of the longest network in `CLIENTS_V4` that holds a client.
+    fn client_v4(&self, client: ClientV4) -> Option<ClientRule>;
+
+    /// The rule of the longest network in `CLIENTS_V6` that holds a client.
+    fn client_v6(&self, client: ClientV6) -> Option<ClientRule>;
 
     /// The kernel's 64-bit jiffies.
     fn jiffies(&self) -> u64;

@@ -23,6 +23,8 @@ pub enum Failure<'a> {
     NotCached,
     /// Too many queries are being worked on.
     Overload,
+    /// The client may not ask here.
+    Prohibited,
     /// The daemon is stopping, or a task of it failed.
     Unavailable,
     /// Validation failed.
@@ -38,7 +40,7 @@ impl Failure<'_> {
             Self::Malformed => RCode::FORMERR,
             Self::Opcode => RCode::NOTIMP,
             Self::EdnsVersion => RCode::BADVERS,
-            Self::Class | Self::MetaType | Self::NotCached | Self::Overload => RCode::REFUSED,
+            Self::Class | Self::MetaType | Self::NotCached | Self::Overload | Self::Prohibited => RCode::REFUSED,
             Self::Unavailable | Self::Bogus(_) | Self::Indeterminate(_) => RCode::SERVFAIL,
         }
     }
@@ -51,6 +53,7 @@ impl Failure<'_> {
             Self::MetaType => (NOT_SUPPORTED, "query type is not served".to_owned()),
             Self::NotCached => (NOT_AUTHORITATIVE, "not cached and recursion not desired".to_owned()),
             Self::Overload => (OTHER, "too many queries in progress".to_owned()),
+            Self::Prohibited => (PROHIBITED, "client is not allowed here".to_owned()),
             Self::Unavailable => (NOT_READY, "stopping".to_owned()),
             Self::Bogus(reason) => (bogus_code(reason), reason.to_string()),
             Self::Indeterminate(reason) => (indeterminate_code(reason), reason.to_string()),
@@ -130,6 +133,7 @@ const RRSIGS_MISSING: u16 = 10;
 const NO_ZONE_KEY_BIT: u16 = 11;
 const NSEC_MISSING: u16 = 12;
 const NOT_READY: u16 = 14;
+const PROHIBITED: u16 = 18;
 const NOT_AUTHORITATIVE: u16 = 20;
 const NOT_SUPPORTED: u16 = 21;
 const NO_REACHABLE_AUTHORITY: u16 = 22;

@@ -133,6 +133,8 @@ impl Loader {
     /// Checks what only the whole can show.
     fn finish(mut self) -> Result<Config, Vec<ConfigError>> {
         let mut config = self.config;
+        self.errors.extend(config.listening.complete(&mut config.warnings).err());
+        self.errors.extend(config.access.complete().err());
         self.errors.extend(config.upstream.complete().err());
         config.dnssec.complete(&mut config.warnings);
         if !config.dnssec.enabled && config.xdp.mode != XdpMode::Off {
@@ -164,7 +166,7 @@ fn not_supported(name: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{CACHE_SIZE, CONTROL_SOCKET};
+    use crate::config::{CACHE_SIZE, CONTROL_SOCKET, LocalService};
     use crate::validator::Policy;
 
     fn arguments(words: &[&str]) -> Vec<String> {
@@ -195,6 +197,17 @@ mod tests {
                 &["--port=99999"][..],
                 "command line: option \"port\", value \"99999\": not a number, or out of range; legal: 1..=65535",
             ),
+            (&["--port=0"], "option \"port\", value \"0\": 0 turns dnsmasq's DNS off"),
+            (&["--interface=e*h"], "\"e*h\" is no name of an interface; legal: names of network interfaces, or"),
+            (&["--xdp-interface=eth*"], "\"eth*\" is no name of an interface"),
+            (&["--local-service=lan"], "neither nothing nor \"net\" nor \"host\""),
+            (&["--bind-interfaces", "--bind-dynamic"], "option \"bind-dynamic\": cannot stand beside bind-interfaces"),
+            (
+                &["--allow-client=10.0.0.1/8"],
+                "\"10.0.0.1/8\" has bits behind its prefix; the network is 10.0.0.0/8; legal",
+            ),
+            (&["--deny-client=lan"], "option \"deny-client\", value \"lan\": \"lan\" is no address or network"),
+            (&["--allow-client=::/0", "--deny-client=::/0"], "both in allow-client and in deny-client"),
             (&["--port"], "option \"port\": needs a value; legal: 1..=65535"),
             (&["--dnssec=yes"], "option \"dnssec\", value \"yes\": takes no value"),
             (&["--xdp=fast"], "option \"xdp\", value \"fast\": no such mode; legal: auto, native, generic, off"),
@@ -216,6 +229,26 @@ mod tests {
         ] {
             let text = problems(words);
             assert!(text.contains(expected), "{words:?}: {text}");
+        }
+    }
+
+    #[test]
+    fn where_to_listen_and_to_whom_is_read_as_dnsmasq_reads_it() {
+        let read = |more: &[&str]| load(&arguments(&[&["--server=::1", "--xdp=off"], more].concat())).unwrap();
+        let config = read(&["-i", "eth0,wlan*", "-I", "*", "--bind-dynamic", "--allow-client=10.0.0.0/8,::1"]);
+        assert_eq!(config.listening.interfaces, ["eth0", "wlan*"]);
+        assert_eq!((config.listening.except, config.listening.bind_dynamic), (vec!["*".to_owned()], true));
+        assert_eq!(config.access.allowed.len(), 2);
+        for (words, expected, warnings) in [
+            (&["--local-service"][..], Some(LocalService::Net), 0),
+            (&["--local-service=net"], Some(LocalService::Net), 0),
+            (&["--local-service=host"], Some(LocalService::Host), 0),
+            (&["--local-service", "--interface=lan0"], None, 1),
+            (&["--local-service", "--except-interface=wan0"], None, 1),
+            (&["--local-service=host", "--listen-address=127.0.0.1"], None, 1),
+        ] {
+            let config = read(words);
+            assert_eq!((config.listening.local_service, config.warnings.len()), (expected, warnings), "{words:?}");
         }
     }
 

@@ -2,12 +2,13 @@
 //!
 //! In: config files in dnsmasq's language and the same words as flags. Out: a [`Config`], or every [`ConfigError`] of the
 //! whole set at once, each with file, line, option, value and legal range. Rooms: `syntax` cuts lines into options,
-//! `load` follows files and applies them, `option` is what one is and the table of all. Each topic (`listening`, `upstream`,
+//! `load` follows files and applies them, `option` is what one is and the table of all. Each topic (`listening`, `access`, `upstream`,
 //! `cache`, `dnssec`, `xdp`, `logging`, `process`, `files`) has a part of the [`Config`] with its defaults, the options that fill
 //! it, and the check of the whole part. `anchors` reads trust anchors, `limits` limits of validation, `written` writes options
 //! of validation back.
 //! Refuses: sockets, tasks, and options that dnsmasq has but that have no place here; none is silently ignored.
 
+mod access;
 mod anchors;
 mod cache;
 mod dnssec;
@@ -26,9 +27,10 @@ mod xdp;
 use std::fmt;
 use std::path::PathBuf;
 
+pub use access::AccessConfig;
 pub use cache::{CACHE_SIZE, CacheConfig};
 pub use dnssec::DnssecConfig;
-pub use listening::ListeningConfig;
+pub use listening::{ListeningConfig, LocalService};
 pub use load::load;
 pub use logging::{LogTarget, LoggingConfig, QueryLog};
 pub use option::{OptionSpec, TOPICS, Takes, Topic};
@@ -47,6 +49,8 @@ pub const RESOLV_CONF: &str = "/etc/resolv.conf";
 pub struct Config {
     /// Where clients are listened to.
     pub listening: ListeningConfig,
+    /// Who may ask.
+    pub access: AccessConfig,
     /// Who is asked.
     pub upstream: UpstreamConfig,
     /// What the daemon keeps, and for how long.

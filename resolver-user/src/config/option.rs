@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::syntax::reveal;
-use super::{Config, cache, dnssec, files, listening, logging, process, upstream, xdp};
+use super::{Config, access, cache, dnssec, files, listening, logging, process, upstream, xdp};
 
 /// Whether an option takes a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +72,7 @@ pub struct Topic {
 pub const TOPICS: &[Topic] = &[
     Topic { title: "Files", options: files::OPTIONS },
     Topic { title: "Listening", options: listening::OPTIONS },
+    Topic { title: "Access", options: access::OPTIONS },
     Topic { title: "Servers", options: upstream::OPTIONS },
     Topic { title: "Cache", options: cache::OPTIONS },
     Topic { title: "DNSSEC", options: dnssec::OPTIONS },
@@ -163,7 +164,7 @@ pub(super) fn interfaces(value: &str, list: &mut Vec<String>) -> Result<(), Stri
     for name in value.split(',') {
         let name = reveal(name.trim());
         // The kernel's limit (IFNAMSIZ less the final zero).
-        if name.is_empty() || name.len() > 15 || name.contains(['/', ' ']) {
+        if name.is_empty() || name.len() > 15 || name.contains(['/', ' ', '*']) {
             return Err(format!("\"{name}\" is no name of an interface"));
         }
         list.push(name);

@@ -1,27 +1,21 @@
 //! Starts the kernel half as the configuration wants it, or says why it cannot be had.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use tracing::warn;
 
 use super::DaemonError;
+use super::listening::Bound;
 use crate::clock::SystemClock;
 use crate::config::{Config, XdpConfig, XdpMode};
-use crate::listener::{Listen, xdp_interfaces};
 use crate::publish::{AttachMode, FastPath, FastPathConfig};
 
 /// The XDP program that was built with us, as an ELF object; none in a plain `cargo build`.
 pub const BPF_OBJECT: Option<&[u8]> = include!(concat!(env!("OUT_DIR"), "/bpf_object.rs"));
 
 /// Loads the XDP program and attaches it, as far as the configuration asks and the build allows.
-pub(super) fn start_fast_path(
-    config: &Config,
-    pin_dir: &Path,
-    listen: &Listen,
-    addresses: &[SocketAddr],
-) -> Result<Option<FastPath>, DaemonError> {
+pub(super) fn start_fast_path(config: &Config, pin_dir: &Path, bound: &Bound) -> Result<Option<FastPath>, DaemonError> {
     let XdpConfig { mode, .. } = config.xdp;
     let demanded = matches!(mode, XdpMode::Native | XdpMode::Generic);
     if mode == XdpMode::Off || config.xdp.cache_size == 0 {
@@ -35,7 +29,7 @@ pub(super) fn start_fast_path(
         return Ok(None);
     };
     let interfaces = match &config.xdp.interfaces {
-        named if named.is_empty() => xdp_interfaces(listen, addresses)?,
+        named if named.is_empty() => bound.listen.xdp_interfaces(&bound.machine),
         named => named.clone(),
     };
     if interfaces.is_empty() {
@@ -53,7 +47,8 @@ pub(super) fn start_fast_path(
         },
         interfaces,
         cache_size: config.xdp.cache_size,
-        listen: addresses.to_vec(),
+        listen: bound.endpoints(),
+        access: bound.access.clone(),
         pin_dir: pin_dir.to_owned(),
         log: config.xdp.log,
     };

@@ -1,11 +1,11 @@
 //! Builds the rooms, joins them, and stops them in order. Decides nothing about queries.
 
 mod fast_path;
+mod listening;
 mod privileges;
 mod reload;
 mod service;
 mod signals;
-mod sockets;
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ use crate::cache::{AnswerCache, InFlight, ResponseCache};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, DnssecConfig, XdpMode};
 use crate::control::{ControlError, ControlService, print_status, serve_control};
-use crate::listener::{ListenError, Shared, serve_tcp, serve_udp};
+use crate::listener::{ListenError, Shared};
 use crate::logging::Log;
 use crate::metrics::Metrics;
 use crate::process::{IdentityError, ServiceManager, watchdog_period};
@@ -35,9 +35,9 @@ use crate::resolve::{Resolver, Rules};
 use crate::trust::{Configured, Timestamp, TimestampError, Trust, TrustChange};
 use crate::upstream::Forwarder;
 use fast_path::start_fast_path;
+use listening::{Bound, Listening};
 use privileges::Prepared;
 use signals::{Asked, Signals};
-use sockets::Sockets;
 
 pub use fast_path::BPF_OBJECT;
 
@@ -123,7 +123,7 @@ struct Daemon {
     /// The words that the configuration is read from.
     arguments: Vec<String>,
     config: ArcSwap<Config>,
-    addresses: Vec<SocketAddr>,
+    listening: Arc<Listening>,
     resolver: Arc<Resolver>,
     started: Instant,
     log: Log,
@@ -147,27 +147,23 @@ pub fn run(arguments: Vec<String>, config: Config, log: Log) -> Result<(), Daemo
 async fn serve(arguments: Vec<String>, config: Config, mut prepared: Prepared, log: Log) -> Result<(), DaemonError> {
     // Before anything is taken, so that a signal during the start is not lost.
     let signals = Signals::take().map_err(|source| DaemonError::Runtime { source })?;
-    let listen = sockets::listen(&config.listening);
-    let Sockets { addresses, udp, tcp } = sockets::open(&listen, config.process.threads, &prepared.inherited)?;
+    let bound = Bound::new(&config, &prepared.inherited)?;
     let trust = trust(&config)?;
-    let fast_path = start_fast_path(&config, &prepared.pin_dir, &listen, &addresses)?;
+    let fast_path = start_fast_path(&config, &prepared.pin_dir, &bound)?;
     let publisher = fast_path.as_ref().map(|fast_path| Arc::new(fast_path.publisher()));
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
     let metrics = Arc::new(Metrics::default());
-    let resolver = Arc::new(resolver(&config, trust, publisher, Arc::clone(&metrics), tracker.clone()));
-    let shared = Arc::new(Shared::new(Arc::clone(&resolver), metrics, tracker.clone(), stop.clone()));
-    for socket in udp {
-        tracker.spawn(serve_udp(socket, Arc::clone(&shared)));
-    }
-    for socket in tcp {
-        tracker.spawn(serve_tcp(socket, Arc::clone(&shared)));
-    }
+    let resolver = Arc::new(resolver(&config, trust, publisher.clone(), Arc::clone(&metrics), tracker.clone()));
+    let access = bound.access.clone();
+    let shared = Arc::new(Shared::new(Arc::clone(&resolver), metrics, access, tracker.clone(), stop.clone()));
+    let listening = Arc::new(Listening::start(bound, config.clone(), shared, publisher));
     prepared.confine(&config)?;
+    tracker.spawn(Arc::clone(&listening).follow());
     tracker.spawn(keep_trust(Arc::clone(&resolver), stop.clone()));
     let Prepared { control, .. } = &prepared;
-    log_start(&config, &addresses);
+    log_start(&config, &listening.addresses());
     let config = ArcSwap::from_pointee(config);
-    let daemon = Arc::new(Daemon { arguments, config, addresses, resolver, started: Instant::now(), log });
+    let daemon = Arc::new(Daemon { arguments, config, listening, resolver, started: Instant::now(), log });
     let control = control.listen()?;
     tracker.spawn(serve_control(control, Arc::clone(&daemon), tracker.clone(), stop.clone()));
     tracker.spawn(keep_alive(Arc::clone(&daemon), stop.clone()));
@@ -192,7 +188,7 @@ impl Daemon {
         loop {
             match signals.next().await {
                 Asked::Stop(signal) => return signal,
-                Asked::Reload => tokio::task::block_in_place(|| self.reload()),
+                Asked::Reload => self.reload().await,
                 Asked::Statistics => {
                     for line in print_status(&self.status()).lines() {
                         info!("{line}");

@@ -1,10 +1,12 @@
 //! Reads the configuration again while queries go on (SIGHUP), and takes over what may change in a running daemon.
 //!
-//! A configuration with an error changes nothing. The cache stays unless the change makes other answers of the same
+//! A configuration with an error changes nothing. Listeners and access lists are put right by [`super::listening`]; XDP stays
+//! on the interfaces that it was attached to. The cache stays unless the change makes other answers of the same
 //! questions; then it is emptied, and XDP's with it, before the reload counts as done.
 
 use std::sync::Arc;
 
+use tokio::task::block_in_place;
 use tracing::{error, info, warn};
 
 use super::{Daemon, configured, rules};
@@ -13,11 +15,16 @@ use crate::process::ServiceManager;
 
 impl Daemon {
     /// Reads the configuration again and takes it over. Blocks for as long as its files and the kernel half need.
-    pub(super) fn reload(&self) {
+    pub(super) async fn reload(&self) {
         ServiceManager.reloading();
-        let status = match config::load(&self.arguments) {
+        let status = match block_in_place(|| config::load(&self.arguments)) {
             Ok(new) => {
-                self.take_over(new);
+                let old = self.config.load_full();
+                block_in_place(|| self.take_over(new));
+                let new = self.config.load_full();
+                if old.listening != new.listening || old.access != new.access {
+                    self.listening.reload(Config::clone(&new)).await;
+                }
                 self.resolver.metrics.reloads.add_one();
                 "answering"
             }
@@ -71,9 +78,6 @@ fn keep_until_restart(old: &Config, new: &mut Config) -> Vec<&'static str> {
         }
         differs
     };
-    if keep("a listening option", old.listening != new.listening) {
-        new.listening = old.listening.clone();
-    }
     if keep("cache-size", old.cache.size != new.cache.size) {
         new.cache.size = old.cache.size;
     }

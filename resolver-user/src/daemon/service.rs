@@ -32,7 +32,7 @@ impl ControlService for Daemon {
             uptime_s: self.started.elapsed().as_secs(),
             dnssec: self.config.load().dnssec.enabled,
             dnssec_options: self.dnssec_options(),
-            listening: self.addresses.iter().map(SocketAddr::to_string).collect(),
+            listening: self.listening.addresses().iter().map(SocketAddr::to_string).collect(),
             servers: servers.collect(),
             cache_entries: self.resolver.cache.len() as u64,
             cache_entries_max: self.config.load().cache.size as u64,

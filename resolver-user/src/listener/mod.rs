@@ -1,7 +1,7 @@
 //! Takes queries from clients and gives them their answers, by UDP and TCP.
 //!
 //! In: packets and connections. Each query is checked once, in [`ClientQuery::read`]; what is malformed or not served is
-//! refused here, the rest goes to a [`QueryService`], which answers at once from the cache or later from a task.
+//! refused here, as is whoever may not ask, the rest goes to a [`QueryService`], which answers at once from the cache or later from a task.
 //! Refuses: any knowledge of names, zones, caches or servers. Everything is bounded: queries in progress, connections,
 //! queries of one connection; over a bound, UDP queries are refused and connections wait.
 //! Ruled by RFC 1035 §4.2, RFC 6891 §6–7, RFC 7766, RFC 8482.
@@ -9,6 +9,7 @@
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)]
 
 mod addresses;
+mod changes;
 mod query;
 mod tcp;
 mod udp;
@@ -17,16 +18,20 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use arc_swap::ArcSwap;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::answer::{Asked, Failure, Sent, write_failure};
+use crate::access::{Access, AccessList};
+use crate::answer::{Asked, Failure, Sent, Transport, write_failure};
 use crate::metrics::Metrics;
 
-pub use addresses::{Listen, listen_addresses, xdp_interfaces};
+pub use addresses::{Listen, Machine};
+pub use changes::AddressChanges;
 pub use query::{ClientQuery, Rejection};
 pub use tcp::{TcpSocket, adopt_tcp, bind_tcp, serve_tcp};
 pub use udp::{UdpSocket, adopt_udp, bind_udp, serve_udp};
@@ -93,6 +98,10 @@ pub struct Shared<S> {
     pub tracker: TaskTracker,
     /// Ends all listeners.
     pub stop: CancellationToken,
+    /// Who may ask; replaced while we run.
+    pub access: ArcSwap<AccessList>,
+    /// Whether the operator was told that clients are ignored.
+    ignoring_told: AtomicBool,
     /// Bounds the queries in progress.
     pub in_progress: Arc<Semaphore>,
     /// Bounds the connections.
@@ -101,12 +110,20 @@ pub struct Shared<S> {
 
 impl<S> Shared<S> {
     /// Everything that listeners of `service` share.
-    pub fn new(service: Arc<S>, metrics: Arc<Metrics>, tracker: TaskTracker, stop: CancellationToken) -> Self {
+    pub fn new(
+        service: Arc<S>,
+        metrics: Arc<Metrics>,
+        access: AccessList,
+        tracker: TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
             service,
             metrics,
             tracker,
             stop,
+            access: ArcSwap::from_pointee(access),
+            ignoring_told: AtomicBool::new(false),
             in_progress: Arc::new(Semaphore::new(QUERIES_IN_PROGRESS_MAX)),
             connections: Arc::new(Semaphore::new(tcp::CONNECTIONS_MAX)),
         }
@@ -116,8 +133,8 @@ impl<S> Shared<S> {
 /// Why a listener cannot start.
 #[derive(Debug, Error)]
 pub enum ListenError {
-    /// There is no such interface, or it has no address.
-    #[error("interface {interface} does not exist or has no address")]
+    /// There is no such interface, or it has no address, and `bind-interfaces` demands it.
+    #[error("interface {interface} does not exist or has no address (without bind-interfaces it would be waited for)")]
     Interface {
         /// Its name.
         interface: String,
@@ -148,6 +165,46 @@ pub enum ListenError {
     },
 }
 
+impl ListenError {
+    /// Whether the address is not there, and may come.
+    pub fn is_no_address_yet(&self) -> bool {
+        matches!(self, Self::Bind { source, .. } if source.kind() == io::ErrorKind::AddrNotAvailable)
+    }
+}
+
+impl<S> Shared<S> {
+    /// Deals with a packet or message of a client that may not ask; false if it gets no answer.
+    fn turn_away(
+        &self,
+        access: Access,
+        packet: &[u8],
+        client: SocketAddr,
+        transport: Transport,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        if access == Access::Ignore {
+            self.ignore(client);
+            return false;
+        }
+        // Malformed or not: what it asks makes no difference any more.
+        match ClientQuery::read(packet, client, transport) {
+            Ok(ClientQuery { asked, .. }) | Err(Rejection::Refused(asked, _)) => {
+                write_refusal(&asked, &Failure::Prohibited, &self.metrics, out);
+                true
+            }
+            Err(rejection @ Rejection::Silence) => refuse(&rejection, &self.metrics, out),
+        }
+    }
+
+    /// Counts a client that is ignored; of the first one the operator is told.
+    fn ignore(&self, client: SocketAddr) {
+        self.metrics.dropped_client.add_one();
+        if !self.ignoring_told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(client = %client.ip(), "local-service: clients of networks not attached are ignored; told once");
+        }
+    }
+}
+
 /// Writes the refusal of a query that is not served, and counts it; false if it gets no answer at all.
 fn refuse(rejection: &Rejection<'_>, metrics: &Metrics, out: &mut Vec<u8>) -> bool {
     let Rejection::Refused(asked, failure) = rejection else {
@@ -166,6 +223,7 @@ fn write_refusal(asked: &Asked<'_>, failure: &Failure<'_>, metrics: &Metrics, ou
         Failure::Class => &metrics.refused_class,
         Failure::MetaType => &metrics.refused_meta_type,
         Failure::NotCached => &metrics.refused_not_cached,
+        Failure::Prohibited => &metrics.refused_client,
         _ => &metrics.refused_overload,
     };
     counter.add_one();

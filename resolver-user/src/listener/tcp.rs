@@ -10,8 +10,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::{Answered, ClientQuery, ListenError, QueryBytes, QueryService, Shared, refuse};
+use crate::access::Access;
 use crate::answer::Transport;
 
 /// Most connections at once. Further ones wait in the kernel's backlog.
@@ -65,11 +67,11 @@ pub fn adopt_tcp(socket: std::net::TcpListener) -> Result<TcpSocket, ListenError
     adopt().map(TcpSocket).map_err(|source| ListenError::Adopt { transport: "TCP", source })
 }
 
-/// Accepts connections until the daemon stops; each becomes a task of the daemon.
-pub async fn serve_tcp<S: QueryService>(socket: TcpSocket, shared: Arc<Shared<S>>) {
+/// Accepts connections until the socket is to be closed; each becomes a task of the daemon, and may go on after that.
+pub async fn serve_tcp<S: QueryService>(socket: TcpSocket, shared: Arc<Shared<S>>, closing: CancellationToken) {
     loop {
         let accepted = tokio::select! {
-            () = shared.stop.cancelled() => return,
+            () = closing.cancelled() => return,
             accepted = accept(&socket.0, &shared) => accepted,
         };
         let Some((stream, client, permit)) = accepted else {
@@ -77,6 +79,10 @@ pub async fn serve_tcp<S: QueryService>(socket: TcpSocket, shared: Arc<Shared<S>
             continue;
         };
         shared.metrics.tcp_connections.add_one();
+        if shared.access.load().of(client.ip()) == Access::Ignore {
+            shared.ignore(client);
+            continue;
+        }
         let task_shared = Arc::clone(&shared);
         shared.tracker.spawn(async move {
             let ended = converse(stream, client, &task_shared).await;
@@ -158,6 +164,12 @@ fn take_query<S: QueryService>(
     answers: &mut JoinSet<(Vec<u8>, Option<S::Afterwork>)>,
     output: &mut Vec<u8>,
 ) -> Reply<S::Afterwork> {
+    // Asked for each query: the list may have changed since the connection began.
+    let access = shared.access.load().of(client.ip());
+    if access != Access::Answer {
+        let is_answered = shared.turn_away(access, packet, client, Transport::Tcp, output);
+        return if is_answered { Reply::Ready(None) } else { Reply::None };
+    }
     let query = match ClientQuery::read(packet, client, Transport::Tcp) {
         Ok(query) => query,
         Err(rejection) if refuse(&rejection, &shared.metrics, output) => return Reply::Ready(None),

@@ -9,8 +9,10 @@ use std::sync::Arc;
 use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
+use tokio_util::sync::CancellationToken;
 
 use super::{Answered, ClientQuery, ListenError, QueryBytes, QueryService, Shared, refuse, write_refusal};
+use crate::access::Access;
 use crate::answer::{Failure, Transport};
 
 /// Packets taken by one system call.
@@ -65,17 +67,17 @@ pub fn adopt_udp(socket: &std::net::UdpSocket) -> Result<UdpSocket, ListenError>
     Ok(UdpSocket { socket, ipv6: address.is_ipv6() })
 }
 
-/// Answers queries on a socket until the daemon stops.
-pub async fn serve_udp<S: QueryService>(socket: UdpSocket, shared: Arc<Shared<S>>) {
+/// Answers queries on a socket until it is to be closed; what has come by then is still answered.
+pub async fn serve_udp<S: QueryService>(socket: UdpSocket, shared: Arc<Shared<S>>, closing: CancellationToken) {
     let UdpSocket { socket, ipv6 } = socket;
     let socket = Arc::new(socket);
     let mut afterwork = Vec::new();
     loop {
-        tokio::select! {
-            () = shared.stop.cancelled() => return,
+        let is_last = tokio::select! {
+            () = closing.cancelled() => true,
             // Readiness of a socket fails only while the runtime ends.
-            ready = socket.readable() => if ready.is_err() { return },
-        }
+            ready = socket.readable() => ready.is_err(),
+        };
         BATCH.with_borrow_mut(|batch| {
             for _ in 0..BATCHES_PER_TURN {
                 let received = batch.receive(&socket, ipv6);
@@ -89,6 +91,9 @@ pub async fn serve_udp<S: QueryService>(socket: UdpSocket, shared: Arc<Shared<S>
                 }
             }
         });
+        if is_last {
+            return;
+        }
         tokio::task::yield_now().await;
     }
 }
@@ -157,10 +162,13 @@ impl Batch {
     ) {
         shared.metrics.queries_udp.add(received as u64);
         self.answer_count = 0;
+        let access_list = shared.access.load();
         for (query, &(length, client)) in self.queries.iter().zip(&self.received).take(received) {
             let (Some(packet), Some(client)) = (query.get(..length), client) else { continue };
             let Some(answer) = self.answers.get_mut(self.answer_count) else { continue };
+            let access = access_list.of(client.ip());
             let answered = match ClientQuery::read(packet, client, Transport::Udp) {
+                _ if access != Access::Answer => shared.turn_away(access, packet, client, Transport::Udp, answer),
                 Err(rejection) => refuse(&rejection, &shared.metrics, answer),
                 Ok(query) => match shared.service.answer_now(&query, answer) {
                     Answered::Now(work) => {

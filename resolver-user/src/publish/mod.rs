@@ -7,13 +7,15 @@
 //!
 //! * `program`: loading, attaching, pinning, taking off
 //! * `writer`: the thread; `table`: index and records; `pool`: slots; `grace`: waiting for running programs
-//! * `clock`: tells the kernel half the time
+//! * `clock`: tells the kernel half the time; `endpoints`, `clients`: tell it who is answered, and where
 //! * `memory`, `pod`: the maps' memory
 //!
 //! [`table`] and [`memory`] are public for the tests and benchmarks that fill maps of their own; in the daemon nothing but
 //! the thread reaches them.
 
+mod clients;
 mod clock;
+mod endpoints;
 mod grace;
 mod log;
 pub mod memory;
@@ -25,6 +27,7 @@ mod status;
 pub mod table;
 mod writer;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -35,6 +38,7 @@ pub use status::{FastPathEntry, FastPathStatus, InterfaceStatus, MapStatus, Publ
 use writer::Command;
 pub use writer::FastPath;
 
+use crate::access::AccessList;
 use crate::answer::{Form, RenderedAnswer};
 use crate::wire::{Name, RecordType};
 
@@ -87,6 +91,24 @@ impl Publisher {
         let (reply, replied) = sync_channel(1);
         self.commands.send(Command::Flush(reply)).ok()?;
         replied.recv_timeout(PATIENCE).ok()
+    }
+
+    /// Makes these the UDP endpoints that XDP answers for, and waits until they are; false if the thread does not say so.
+    /// Their sockets are bound before this, and those of endpoints that go are closed after it.
+    pub fn set_endpoints(&self, endpoints: &[SocketAddr]) -> bool {
+        self.order(|reply| Command::Endpoints(endpoints.to_vec(), reply))
+    }
+
+    /// Makes this the list of who is answered, and waits until it is; false if the thread does not say so. After that nobody
+    /// is answered whom the list does not allow.
+    pub fn set_access(&self, list: &AccessList) -> bool {
+        self.order(|reply| Command::Access(list.clone(), reply))
+    }
+
+    /// Gives an order that must not be forgotten because there is much to publish.
+    fn order(&self, command: impl FnOnce(SyncSender<bool>) -> Command) -> bool {
+        let (reply, replied) = sync_channel(1);
+        self.commands.send(command(reply)).is_ok() && replied.recv_timeout(PATIENCE).unwrap_or(false)
     }
 
     fn ask<T>(&self, command: impl FnOnce(SyncSender<T>) -> Command) -> Option<T> {

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use aya::maps::{Array, MapData, PerCpuArray};
+use aya::maps::{Array, LpmTrie, Map, MapData, PerCpuArray};
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::{ProgramError, Xdp, XdpMode};
 use aya::{Ebpf, EbpfError, EbpfLoader};
@@ -20,8 +20,10 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use resolver_ebpf::abi::{self, AnswerBlock, Bucket, Settings, map_name};
 use thiserror::Error;
 
+use super::clients::Trie;
 use super::memory::MappedArray;
 use super::pod::Shared;
+use crate::access::AccessList;
 
 /// The XDP program's name in the object.
 const PROGRAM: &str = "resolver";
@@ -48,8 +50,10 @@ pub struct FastPathConfig {
     pub interfaces: Vec<String>,
     /// Answers of ordinary size to make room for; at least 1.
     pub cache_size: u32,
-    /// UDP endpoints that the daemon listens on.
+    /// UDP endpoints to answer for, which the daemon listens on.
     pub listen: Vec<SocketAddr>,
+    /// Who may be answered.
+    pub access: AccessList,
     /// Directory in a BPF file system for pins; made if missing.
     pub pin_dir: PathBuf,
     /// Whether the kernel half says why it passes queries.
@@ -276,7 +280,7 @@ impl Loaded {
 
     fn map_data(&self, name: &'static str) -> Result<&MapData, FastPathError> {
         match self.ebpf.map(name) {
-            Some(aya::maps::Map::Array(data) | aya::maps::Map::PerCpuArray(data)) => Ok(data),
+            Some(Map::Array(data) | Map::PerCpuArray(data) | Map::LpmTrie(data)) => Ok(data),
             _ => Err(FastPathError::Missing { what: name }),
         }
     }
@@ -291,13 +295,26 @@ impl Loaded {
         PerCpuArray::try_from(map).map_err(|error| map_error(name, error))
     }
 
+    /// The networks of clients, IPv4 and IPv6.
+    ///
+    /// # Errors
+    /// [`FastPathError::Map`], [`FastPathError::Missing`].
+    pub fn take_clients(&mut self) -> Result<(Trie<abi::ClientV4>, Trie<abi::ClientV6>), FastPathError> {
+        Ok((self.take_trie(map_name::CLIENTS_V4)?, self.take_trie(map_name::CLIENTS_V6)?))
+    }
+
+    fn take_trie<T: bytemuck::Pod>(&mut self, name: &'static str) -> Result<Trie<T>, FastPathError> {
+        let map = self.ebpf.take_map(name).ok_or(FastPathError::Missing { what: name })?;
+        LpmTrie::try_from(map).map_err(|error| map_error(name, error))
+    }
+
     /// The object, for its log.
     pub fn ebpf_mut(&mut self) -> &mut Ebpf {
         &mut self.ebpf
     }
 
     fn pin(&mut self) -> Result<(), FastPathError> {
-        for name in [map_name::BUCKETS, map_name::ANSWERS, map_name::SETTINGS, map_name::COUNTERS, map_name::CLOCK] {
+        for name in map_name::ALL {
             let path = self.pin_dir.join("maps").join(name);
             let failed = |error| FastPathError::PinDir { path: path.clone(), source: io::Error::other(error) };
             self.map_data(name)?.pin(&path).map_err(failed)?;

@@ -1,6 +1,7 @@
 //! The thread that owns the fast path: it publishes, retires, tells the time, and answers questions about itself.
 
-use std::net::{IpAddr, SocketAddr};
+use std::mem::offset_of;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
@@ -10,11 +11,13 @@ use std::time::{Duration, Instant};
 use aya::maps::{MapData, PerCpuArray};
 use bytemuck::Zeroable as _;
 use resolver_ebpf::abi::{
-    self, ABI_VERSION, AnswerBlock, BUCKET_ENTRIES, Bucket, Counters, LINE_LEN, ListenV4, ListenV6, MODE_OFF,
+    self, ABI_VERSION, AnswerBlock, BUCKET_ENTRIES, Bucket, CLIENT_NETWORKS_MAX, Counters, LINE_LEN, MODE_OFF,
     MODE_SERVE, OUTCOMES, Outcome, Place, SLOT_START_MAX, Settings, map_name,
 };
 
+use super::clients::Clients;
 use super::clock::KernelClock;
+use super::endpoints::{self, Endpoints, store_u32};
 use super::memory::MappedArray;
 use super::pod::Shared;
 use super::program::{FastPathConfig, FastPathError, Loaded};
@@ -22,6 +25,7 @@ use super::slot::{self, NotPublishable};
 use super::status::{FastPathEntry, FastPathStatus, InterfaceStatus, MapStatus, PublisherStatus};
 use super::table::{AnswerTable, Refusal};
 use super::{Publication, Publisher, grace};
+use crate::access::AccessList;
 use crate::clock::Clock;
 
 /// Commands that may wait for the thread. Choice: as many answers as a busy daemon gives in a tenth of a second.
@@ -34,6 +38,8 @@ const TICK: Duration = Duration::from_millis(250);
 const TYPICAL_SLOT_LEN: u64 = 256;
 /// Fewest blocks: so that each slot length finds one.
 const BLOCKS_MIN: u64 = 16;
+/// Memory that the kernel takes for a network, in bytes: its node (kernel/bpf/lpm_trie.c), rounded up.
+const NETWORK_LEN: usize = 64;
 /// With `xdp-log`: one of so many passed queries is logged.
 const LOG_ONE_IN: u32 = 16;
 
@@ -50,6 +56,10 @@ pub enum Command {
     Dump(SyncSender<Vec<FastPathEntry>>),
     /// Withdraw everything.
     Flush(SyncSender<usize>),
+    /// Answer for these endpoints; true once that is so.
+    Endpoints(Vec<SocketAddr>, SyncSender<bool>),
+    /// Answer whom this list allows; true once that is so.
+    Access(AccessList, SyncSender<bool>),
     /// Take the program off and end.
     Stop,
 }
@@ -133,6 +143,8 @@ struct Writer {
     loaded: Loaded,
     table: AnswerTable,
     settings: MappedArray,
+    endpoints: Endpoints,
+    clients: Clients,
     hash_key: [u64; abi::HASH_KEY_WORDS],
     counters: PerCpuArray<MapData, Shared<Counters>>,
     kernel_clock: KernelClock,
@@ -169,6 +181,8 @@ impl Writer {
         let settings = loaded.map_settings()?;
         let initial = initial_settings(config, &table, &kernel_clock, boot_offset_ns);
         store_settings(&settings, &initial);
+        let (clients_v4, clients_v6) = loaded.take_clients()?;
+        let clients = Clients::new(clients_v4, clients_v6);
         let log = config.log.then(|| super::log::start(loaded.ebpf_mut())).flatten();
         let mut writer = Self {
             counters: loaded.take_counters()?,
@@ -176,6 +190,8 @@ impl Writer {
             loaded,
             table,
             settings,
+            endpoints: Endpoints::default(),
+            clients,
             kernel_clock,
             clock,
             log,
@@ -187,6 +203,8 @@ impl Writer {
             blocks,
             next_tick_boot_ns: 0,
         };
+        writer.set_endpoints(&config.listen);
+        writer.set_access(&config.access);
         for interface in &config.interfaces {
             writer.loaded.attach(interface, config.mode)?;
         }
@@ -204,7 +222,7 @@ impl Writer {
             self.hand_over_retired();
         }
         // XDP must not answer between here and its detachment, when nobody refreshes its clock any more.
-        self.store_setting(std::mem::offset_of!(Settings, abi_version), first_word(MODE_OFF));
+        self.store_setting(offset_of!(Settings, abi_version), first_word(MODE_OFF));
     }
 
     fn obey(&mut self, command: Command) {
@@ -222,6 +240,8 @@ impl Writer {
                 self.table.flush();
                 _ = reply.send(count);
             }
+            Command::Endpoints(endpoints, reply) => _ = reply.send(self.set_endpoints(&endpoints)),
+            Command::Access(list, reply) => _ = reply.send(self.set_access(&list)),
             Command::Stop => {}
         }
     }
@@ -244,6 +264,17 @@ impl Writer {
         publication.published.store(false, Ordering::Relaxed);
     }
 
+    fn set_endpoints(&mut self, endpoints: &[SocketAddr]) -> bool {
+        let changed = self.endpoints.change(&self.settings, endpoints, grace::wait);
+        changed.inspect_err(|error| tracing::error!(%error, "XDP does not answer for new addresses")).is_ok()
+    }
+
+    fn set_access(&mut self, list: &AccessList) -> bool {
+        let select = |generation| store_u32(&self.settings, offset_of!(Settings, clients), generation);
+        let changed = self.clients.change(list, select, grace::wait);
+        changed.inspect_err(|error| tracing::error!(%error, "the access list of XDP")).is_ok()
+    }
+
     /// Refreshes the kernel half's clock, retires what has expired, passes on the kernel half's messages.
     fn look_at_the_clock(&mut self) {
         let now_boot_ns = self.clock.now().boot_ns;
@@ -253,7 +284,7 @@ impl Writer {
         }
         self.next_tick_boot_ns = now_boot_ns + TICK.as_nanos() as u64;
         match self.loaded.clock_program().and_then(|program| Ok(self.kernel_clock.boot_offset_ns(program)?)) {
-            Ok(offset) => self.store_setting(std::mem::offset_of!(Settings, boot_offset_ns), offset),
+            Ok(offset) => self.store_setting(offset_of!(Settings, boot_offset_ns), offset),
             Err(error) => tracing::error!(%error, "the kernel half's clock was not refreshed"),
         }
         if let Some(log) = &mut self.log {
@@ -306,12 +337,22 @@ impl Writer {
             max_entries: u64::from(elements) * per_element as u64,
             memory_bytes: u64::from(elements) * element_len as u64,
         };
+        // A trie takes memory for what is in it.
+        let networks = |name: &str, is_v4: bool| {
+            let used = self.clients.len(is_v4);
+            MapStatus {
+                memory_bytes: (used * NETWORK_LEN) as u64,
+                ..map(name, used, 2 * CLIENT_NETWORKS_MAX as u32, 1, 0)
+            }
+        };
         let published = self.table.published();
         let used_blocks = self.table.used_bytes() / size_of::<AnswerBlock>();
         vec![
             map(map_name::BUCKETS, published, self.buckets, BUCKET_ENTRIES, size_of::<Bucket>()),
             map(map_name::ANSWERS, used_blocks, self.blocks, 1, size_of::<AnswerBlock>()),
             map(map_name::SETTINGS, 1, 1, 1, size_of::<Settings>()),
+            networks(map_name::CLIENTS_V4, true),
+            networks(map_name::CLIENTS_V6, false),
         ]
     }
 
@@ -362,23 +403,8 @@ fn initial_settings(
         hash_key: rand::random(),
         ..Settings::zeroed()
     };
-    for endpoint in &config.listen {
-        let (count, room) = match endpoint {
-            SocketAddr::V4(_) => (&mut settings.listen_v4_count, &mut settings.listen_v4.len()),
-            SocketAddr::V6(_) => (&mut settings.listen_v6_count, &mut settings.listen_v6.len()),
-        };
-        let index = *count as usize;
-        if index == *room {
-            tracing::warn!(%endpoint, "too many listening addresses for the kernel half; the daemon alone serves this one");
-            continue;
-        }
-        *count += 1;
-        let port = endpoint.port().to_be_bytes();
-        match endpoint.ip() {
-            IpAddr::V4(ip) => settings.listen_v4[index] = ListenV4 { address: ip.octets(), port, padding: [0; 2] },
-            IpAddr::V6(ip) => settings.listen_v6[index] = ListenV6 { address: ip.octets(), port, padding: [0; 6] },
-        }
-    }
+    // They come in one by one, before the program is attached.
+    endpoints::clear(&mut settings);
     settings
 }
 
@@ -395,7 +421,7 @@ fn first_word(mode: u32) -> u64 {
     bytemuck::must_cast([ABI_VERSION, mode])
 }
 
-const _: () = assert!(std::mem::offset_of!(Settings, abi_version) == 0 && std::mem::offset_of!(Settings, mode) == 4);
+const _: () = assert!(offset_of!(Settings, abi_version) == 0 && offset_of!(Settings, mode) == 4);
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
+use resolver_ebpf::abi::map_name;
 use resolver_tests::lab::{self, LabClient, LabDaemon};
 use resolver_user::wire::Message;
 use xtask::lab::facts::{Facts, Question};
@@ -30,7 +31,7 @@ fn a_stopped_daemon_leaves_neither_program_nor_pin() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let mut daemon = LabDaemon::start(&facts, "");
         assert!(is_attached(&facts));
-        for map in ["BUCKETS", "ANSWERS", "SETTINGS", "COUNTERS"] {
+        for map in map_name::ALL {
             assert!(lab::pin_dir(&facts).join("maps").join(map).exists(), "{map} is pinned");
         }
         daemon.signal(signal);
@@ -88,23 +89,43 @@ fn generic_mode_answers_too() {
     }
 }
 
-#[test]
-fn without_checksum_offload_answers_are_right_too() {
-    let facts = lab::facts();
-    let (client_at, resolver_at) = (&facts.client.interfaces[0].name, &facts.resolver.interfaces[0].name);
-    let set = |state: &str| {
-        for (namespace, interface) in [(&facts.client.path, client_at), (&facts.resolver.path, resolver_at)] {
+/// Checksum offload switched off between client and resolver; it comes back with the drop, however the test ends.
+struct OffloadOff<'f>(&'f Facts);
+
+impl<'f> OffloadOff<'f> {
+    fn new(facts: &'f Facts) -> Self {
+        // Made first, so that what was half switched off comes back, too.
+        let off = Self(facts);
+        assert!(off.set("off"), "ethtool");
+        off
+    }
+
+    fn set(&self, state: &str) -> bool {
+        [&self.0.client, &self.0.resolver].iter().all(|namespace| {
+            let interface = &namespace.interfaces[0].name;
             let status = Command::new("nsenter")
-                .arg(format!("--net={namespace}"))
+                .arg(format!("--net={}", namespace.path))
                 .args(["ethtool", "-K", interface, "tx", state, "rx", state])
                 .stdout(Stdio::null())
                 .status();
-            assert!(status.expect("ethtool").success());
-        }
-    };
+            status.is_ok_and(|status| status.success())
+        })
+    }
+}
+
+impl Drop for OffloadOff<'_> {
+    fn drop(&mut self) {
+        let is_back = self.set("on");
+        assert!(is_back || std::thread::panicking(), "checksum offload stays off");
+    }
+}
+
+#[test]
+fn without_checksum_offload_answers_are_right_too() {
+    let facts = lab::facts();
     let daemon = LabDaemon::start(&facts, "");
     let client = LabClient::remote(&facts);
-    set("off");
+    let _offload_off = OffloadOff::new(&facts);
     let questions = facts.zones.iter().flat_map(|zone| &zone.questions).filter(|q| q.status != "bogus");
     let before = daemon.counter("answered_");
     // A reply with a wrong checksum would be dropped by the client's stack, and asking would fail.
@@ -115,7 +136,6 @@ fn without_checksum_offload_answers_are_right_too() {
         }
     }
     let answered = daemon.counter("answered_") - before;
-    set("on");
     assert!(answered > 50, "{answered} by XDP");
 }
 

@@ -15,12 +15,14 @@ fn address(facts: &Facts) -> &Question {
 #[test]
 fn bpftool_names_the_fields_of_every_map() {
     let facts = lab::facts();
-    let _daemon = LabDaemon::start(&facts, "xdp-cache-size=100");
+    let _daemon = LabDaemon::start(&facts, "xdp-cache-size=100\ndeny-client=192.0.2.0/24");
     let fields = [
         ("COUNTERS", ["answered_secure", "pass_miss"]),
         ("SETTINGS", ["jiffy_ns", "listen_v4"]),
         ("BUCKETS", ["place", "tag"]),
         ("ANSWERS", ["expires_at_boot_ns", "last_used_s"]),
+        ("CLIENTS_V4", ["prefix_len", "allowed"]),
+        ("CLIENTS_V6", ["generation", "address"]),
         ("CLOCK", ["jiffies", "boot_ns"]),
     ];
     for (map, fields) in fields {

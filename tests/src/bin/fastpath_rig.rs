@@ -2,10 +2,11 @@
 //!
 //! Out: for each case one line of JSON, a [`Measured`]. A case is chosen by its name or by how it begins.
 
+use std::net::Ipv6Addr;
 use std::process::ExitCode;
 
 use resolver_ebpf::host::OwnedStore;
-use resolver_ebpf::host::message::{ClientOpt, ClientQuery};
+use resolver_ebpf::host::message::{CLIENT_V4, CLIENT_V6, ClientOpt, ClientQuery};
 use resolver_ebpf::host::records::{NOW_BOOT_NS, Record, name_of_len, set_listeners, wire_name};
 use resolver_tests::rig::{Load, Rig, enter};
 use xtask::bench::report::Measured;
@@ -21,6 +22,8 @@ struct Case {
     name_len: Option<usize>,
     dnssec_ok: bool,
     over_v6: bool,
+    /// Whether a list says who is answered: eight networks of each family, and the client in one of them.
+    listed: bool,
     kind: Kind,
 }
 
@@ -38,7 +41,7 @@ enum Kind {
 
 /// A case over IPv4 with DO=0.
 const fn hit(name: &'static str, names: usize) -> Case {
-    Case { name, names, name_len: None, dnssec_ok: false, over_v6: false, kind: Kind::Hit }
+    Case { name, names, name_len: None, dnssec_ok: false, over_v6: false, listed: false, kind: Kind::Hit }
 }
 
 /// A case with one name of a length.
@@ -50,6 +53,8 @@ const CASES: &[Case] = &[
     hit("hot-do0-v4", 1),
     Case { dnssec_ok: true, ..hit("hot-do1-v4", 1) },
     Case { over_v6: true, ..hit("hot-do0-v6", 1) },
+    Case { listed: true, ..hit("listed-do0-v4", 1) },
+    Case { listed: true, over_v6: true, ..hit("listed-do0-v6", 1) },
     hit("10k-uniform-do0-v4", 10_000),
     Case { dnssec_ok: true, ..hit("10k-uniform-do1-v4", 10_000) },
     hit("100k-uniform-do0-v4", 100_000),
@@ -109,6 +114,9 @@ fn load(case: &Case) -> Load {
     let lines = if case.dnssec_ok { 4 } else { 2 };
     let mut store = OwnedStore::new(bucket_bits, case.names * lines / 990 + 1, NOW_BOOT_NS);
     set_listeners(&mut store.settings);
+    if case.listed {
+        add_list(&mut store);
+    }
     let mut frames = Vec::new();
     for i in 0..case.names {
         let name = case.name_len.map_or_else(|| wire_name(&format!("n{i:06x}.example.com")), name_of_len);
@@ -130,6 +138,37 @@ fn load(case: &Case) -> Load {
     let sequence = sequence(case.kind, frames.len());
     let is_answered = matches!(case.kind, Kind::Hit | Kind::Zipf);
     Load { store, frames, sequence, is_answered }
+}
+
+/// Allows private networks, the client's, and nobody else, as a gateway would.
+fn add_list(store: &mut OwnedStore) {
+    store.settings.clients = 1;
+    store.add_client_v4(1, [0; 4], 0, false);
+    store.add_client_v6(1, [0; 16], 0, false);
+    for (address, len) in [
+        ([10, 0, 0, 0], 8),
+        ([172, 16, 0, 0], 12),
+        ([192, 168, 0, 0], 16),
+        ([100, 64, 0, 0], 10),
+        ([169, 254, 0, 0], 16),
+        ([127, 0, 0, 0], 8),
+        ([CLIENT_V4[0], CLIENT_V4[1], CLIENT_V4[2], 0], 24),
+    ] {
+        store.add_client_v4(1, address, len, true);
+    }
+    let network = |first: u16, len: u32| (Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, 0).octets(), len);
+    let mut own = CLIENT_V6;
+    own[8..].fill(0);
+    for (address, len) in [
+        network(0xfe80, 10),
+        network(0xfc00, 7),
+        network(0xfec0, 10),
+        network(0x2002, 16),
+        network(0x3fff, 20),
+        (own, 64),
+    ] {
+        store.add_client_v6(1, address, len, true);
+    }
 }
 
 /// The address of name `i`, with its signature for DO=1.

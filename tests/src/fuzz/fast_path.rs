@@ -54,7 +54,7 @@ fn changed_query(source: &mut Source<'_>) -> Vec<u8> {
     let (id, flags) = (source.word(), if source.flag() { source.word() } else { 0x0100 });
     let opt = source.flag().then(|| {
         let mut opt = ClientOpt::new(source.word(), source.flag());
-        opt.options = if source.flag() { source.run().to_vec() } else { Vec::new() };
+        opt.options = options(source);
         opt
     });
     let padding = vec![0; usize::from(source.byte() % 64)];
@@ -64,6 +64,25 @@ fn changed_query(source: &mut Source<'_>) -> Vec<u8> {
         frame[at] = value;
     }
     frame
+}
+
+/// None, whatever bytes there are, or up to six options that are whole or nearly.
+fn options(source: &mut Source<'_>) -> Vec<u8> {
+    if !source.flag() {
+        return Vec::new();
+    }
+    if source.flag() {
+        return source.run().to_vec();
+    }
+    let mut options = Vec::new();
+    for _ in 0..source.byte() % 7 {
+        let data = source.run();
+        let len = data.len() as u16;
+        options.extend(source.word().to_be_bytes());
+        options.extend(if source.byte() < 240 { len } else { source.word() }.to_be_bytes());
+        options.extend(data);
+    }
+    options
 }
 
 fn check_answer(asked: &[u8], answered: &[u8]) {

@@ -122,6 +122,8 @@ const NEEDS: &[Need] = &[
     need("ethtool", "ethtool"),
     need("nsenter", "util-linux"),
     need("bpftool", "bpftool"),
+    // The packaged example of a firewall.
+    server("nft", "nftables", &["nftables.service"]),
     // Authoritative servers, and the recursive one that is forwarded to.
     server("nsd", "nsd", &["nsd"]),
     server("named", "bind9", &["named"]),

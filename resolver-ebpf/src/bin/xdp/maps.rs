@@ -5,10 +5,12 @@
 //! load; the daemon sets `max_entries` before it loads the object.
 
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
-use aya_ebpf::btf_maps::{Array, PerCpuArray};
+use aya_ebpf::btf_maps::lpm_trie::Key;
+use aya_ebpf::btf_maps::{Array, LpmTrie, PerCpuArray};
 use aya_ebpf::macros::btf_map;
 use resolver_ebpf::abi::{
-    AnswerBlock, Bucket, ClockSample, Counters, LINE_LEN, Outcome, Place, SLOT_START_MAX, Settings,
+    AnswerBlock, Bucket, CLIENT_NETWORKS_MAX, ClientRule, ClientV4, ClientV6, ClockSample, Counters, GENERATION_BITS,
+    LINE_LEN, Outcome, Place, SLOT_START_MAX, Settings,
 };
 use resolver_ebpf::serve::{self, Store};
 
@@ -27,6 +29,14 @@ static ANSWERS: Array<AnswerBlock, 1, MMAPABLE> = Array::new();
 /// What the daemon tells us: one element.
 #[btf_map]
 static SETTINGS: Array<Settings, 1, MMAPABLE> = Array::new();
+
+/// Who may be answered: room for two lists, the one in use and the next. A trie takes memory only for what is in it.
+#[btf_map]
+static CLIENTS_V4: LpmTrie<ClientV4, ClientRule, { 2 * CLIENT_NETWORKS_MAX }> = LpmTrie::new();
+
+/// The same for IPv6.
+#[btf_map]
+static CLIENTS_V6: LpmTrie<ClientV6, ClientRule, { 2 * CLIENT_NETWORKS_MAX }> = LpmTrie::new();
 
 /// Frames by outcome: one element for each CPU, so that counting neither locks nor shares lines.
 #[btf_map]
@@ -89,8 +99,32 @@ impl Store for Maps {
     }
 
     #[inline(always)]
+    fn client_v4(&self, client: ClientV4) -> Option<ClientRule> {
+        let words = [key_start(GENERATION_BITS + 32, client.generation), u32::from_ne_bytes(client.address).into()];
+        // SAFETY: the words hold prefix length, generation and address one behind the other, as the key has them; the key
+        // is packed, so any address will do.
+        CLIENTS_V4.get(unsafe { &*(&raw const words).cast::<Key<ClientV4>>() }).copied()
+    }
+
+    #[inline(always)]
+    fn client_v6(&self, client: ClientV6) -> Option<ClientRule> {
+        let [high, low]: [u64; 2] = bytemuck::must_cast(client.address);
+        let words = [key_start(GENERATION_BITS + 128, client.generation), high, low];
+        // SAFETY: as for IPv4.
+        CLIENTS_V6.get(unsafe { &*(&raw const words).cast::<Key<ClientV6>>() }).copied()
+    }
+
+    #[inline(always)]
     fn jiffies(&self) -> u64 {
         // SAFETY: the helper takes no argument and touches no memory.
         unsafe { aya_ebpf::helpers::generated::bpf_jiffies64() }
     }
+}
+
+/// The first word of a key: prefix length, then generation.
+///
+/// VERIFIER: a key is made of words, since the fields of the packed one would be stored across the stack's alignment.
+#[inline(always)]
+const fn key_start(prefix_len: u32, generation: u32) -> u64 {
+    (generation as u64) << 32 | prefix_len as u64
 }

@@ -27,6 +27,7 @@ use crate::listener::{Listen, ListenError, Shared, bind_tcp, bind_udp, listen_ad
 use crate::metrics::Metrics;
 use crate::publish::{FastPathError, Publisher};
 use crate::resolve::{Resolver, Rules};
+use crate::slow_lane::SlowLane;
 use crate::trust::{Timestamp, TimestampError, Trust, TrustChange};
 use crate::upstream::Forwarder;
 use fast_path::start_fast_path;
@@ -127,7 +128,11 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
     let publisher = fast_path.as_ref().map(|fast_path| Arc::new(fast_path.publisher()));
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
     let metrics = Arc::new(Metrics::default());
-    let resolver = Arc::new(resolver(&config, trust, publisher, Arc::clone(&metrics), tracker.clone()));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let slow_lane = SlowLane::start(Arc::clone(&clock), Arc::clone(&metrics));
+    let slow_lane = slow_lane.map_err(|source| DaemonError::Runtime { source })?;
+    let resolver =
+        Arc::new(resolver(&config, trust, slow_lane, publisher, clock, Arc::clone(&metrics), tracker.clone()));
     let shared = Arc::new(Shared::new(Arc::clone(&resolver), metrics, tracker.clone(), stop.clone()));
     for socket in udp {
         tracker.spawn(serve_udp(socket, Arc::clone(&shared)));
@@ -198,7 +203,9 @@ async fn keep_trust(resolver: Arc<Resolver>, stop: CancellationToken) {
 fn resolver(
     config: &Config,
     trust: Option<Trust>,
+    slow_lane: SlowLane,
     publisher: Option<Arc<Publisher>>,
+    clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     tracker: TaskTracker,
 ) -> Resolver {
@@ -210,8 +217,9 @@ fn resolver(
         responses: ResponseCache::default(),
         rules: ArcSwap::from_pointee(rules),
         trust,
+        slow_lane,
         publisher,
-        clock: Arc::new(SystemClock),
+        clock,
         metrics,
         tracker,
     }

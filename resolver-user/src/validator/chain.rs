@@ -14,8 +14,8 @@ use super::anchor::AnchoredAt;
 use super::denial::Delegation;
 use super::judge::{Judged, Section, SetId};
 use super::key::{DigestType, Ds, ZoneKey};
-use super::signature::{SignatureFailure, Signed, verify_set};
-use super::work::Work;
+use super::signature::{Attempt, SignatureFailure, Signed, verify_set};
+use super::work::{Halt, Work};
 use super::zones::{Fact, ZoneFact};
 use super::{
     BogusReason, BudgetItem, FetchFailure, IndeterminateReason, InsecureReason, Policy, TrustAnchors, ZoneCache,
@@ -32,11 +32,13 @@ pub(super) enum Pause {
     Bogus(BogusReason),
     /// Something on the way cannot be found out.
     Indeterminate(IndeterminateReason),
+    /// The next signature check of this zone is one to pause before.
+    Costly(Name),
 }
 
 impl From<BudgetItem> for Pause {
     fn from(item: BudgetItem) -> Self {
-        Self::Indeterminate(IndeterminateReason::Budget { item })
+        Self::Indeterminate(item.into())
     }
 }
 
@@ -58,6 +60,8 @@ pub(super) struct Chain {
     known: Vec<Arc<Fact>>,
     /// Sets that were verified, with the zone whose keys were used.
     verified: Vec<(SetId, Name, Result<Signed, SignatureFailure>)>,
+    /// The set in whose verification the walk has paused.
+    attempt: Option<(SetId, Name, Attempt)>,
 }
 
 impl Chain {
@@ -68,7 +72,8 @@ impl Chain {
         anchors: Arc<TrustAnchors>,
         zones: Arc<ZoneCache>,
     ) -> Self {
-        Self { anchors, zones, replies: vec![(question, Ok(response))], known: Vec::new(), verified: Vec::new() }
+        let replies = vec![(question, Ok(response))];
+        Self { anchors, zones, replies, known: Vec::new(), verified: Vec::new(), attempt: None }
     }
 
     /// Facts that were used so far.
@@ -179,9 +184,19 @@ impl Chain {
         if let Some((_, _, outcome)) = self.verified.iter().find(|(known, by, _)| *known == id && by == zone) {
             return Ok(*outcome);
         }
-        let outcome = verify_set(set, zone, keys, work)?;
-        self.verified.push((id, zone.clone(), outcome));
-        Ok(outcome)
+        let paused = self.attempt.take().filter(|(known, by, _)| *known == id && by == zone);
+        let mut attempt = paused.map_or(Attempt::NEW, |(_, _, attempt)| attempt);
+        match verify_set(set, zone, keys, &mut attempt, work) {
+            Ok(outcome) => {
+                self.verified.push((id, zone.clone(), outcome));
+                Ok(outcome)
+            }
+            Err(Halt::Budget(item)) => Err(item.into()),
+            Err(Halt::Pace) => {
+                self.attempt = Some((id, zone.clone(), attempt));
+                Err(Pause::Costly(zone.clone()))
+            }
+        }
     }
 
     /// What is to be said of a name for which no chain starts anywhere.

@@ -3,10 +3,10 @@
 use super::super::algorithm::Algorithm;
 use super::super::canonical::signed_bytes;
 use super::super::key::{Ds, ZoneKey};
-use super::super::signature::{self, SignatureFailure, Signed};
+use super::super::signature::{self, Attempt, SignatureFailure, Signed};
 use super::super::work::Work;
 use super::*;
-use crate::validator::{Policy, WorkBudget, WorkLimits};
+use crate::validator::{Pace, Policy, WorkBudget, WorkLimits};
 use crate::wire::{CLASS_IN, Record, group};
 
 /// Reads a fixture: one record a line, as owner, type number and RDATA in hex.
@@ -32,7 +32,8 @@ const POLICY: Policy = Policy { sha1_allowed: true, ..Policy::DEFAULT };
 fn verify_set(set: &RrSet, zone: &Name, keys: &[ZoneKey], now_s: u32) -> Result<Signed, SignatureFailure> {
     let mut budget = WorkBudget::new(WorkLimits { signature_checks: 10_000, ..WorkLimits::DEFAULT });
     let now = Now { unix_s: now_s.into(), ..NOW };
-    signature::verify_set(set, zone, keys, &mut Work { now, policy: &POLICY, budget: &mut budget }).unwrap()
+    let mut work = Work { now, policy: &POLICY, budget: &mut budget, pace: Pace::Unhindered, spent_before: 0 };
+    signature::verify_set(set, zone, keys, &mut Attempt::NEW.clone(), &mut work).unwrap()
 }
 
 /// The set with only its signature number `index`.

@@ -104,7 +104,7 @@ impl Validation {
         }
     }
 
-    /// What was found out so far, for people.
+    /// What was found out so far, in that order, for people.
     pub fn steps(&self) -> Vec<ChainStep> {
         self.chain.steps()
     }

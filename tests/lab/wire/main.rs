@@ -1,5 +1,6 @@
 //! What holds on real packets, between a client and the daemon in the lab that `cargo xtask test` raises.
 
+mod attacks;
 mod clients;
 mod equality;
 mod frames;

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use resolver_user::clock::{NS_PER_S, Now};
 use resolver_user::validator::{
-    DsAnchor, FetchFailure, Policy, ProvenStatus, Step, TrustAnchors, Validated, Validation, Verdict, WorkBudget,
+    DsAnchor, FetchFailure, Pace, Policy, ProvenStatus, Step, TrustAnchors, Validated, Validation, Verdict, WorkBudget,
     ZoneCache,
 };
 use resolver_user::wire::{CLASS_IN, Message, Name, Question, RCode, Record, RecordType, Response, group};

@@ -94,34 +94,34 @@ impl Rate {
 }
 
 /// A program under test.
-struct Peer {
+pub(super) struct Peer {
     /// Stable name of its case.
     case: &'static str,
     /// Where it listens.
-    port: u16,
+    pub(super) port: u16,
     /// Its program and words.
     command: fn(&Rig) -> Result<Vec<String>, Failure>,
 }
 
 /// Ours first: each of its runs makes a pair with unbound's run after it.
-const PEERS: [Peer; 2] = [
+pub(super) const PEERS: [Peer; 2] = [
     Peer { case: "ours-forward", port: 5455, command: ours },
     Peer { case: "unbound-forward", port: 5456, command: unbound },
 ];
 
 /// Where runs take place.
-struct Rig<'a> {
-    facts: &'a Facts,
-    folder: PathBuf,
+pub(super) struct Rig<'a> {
+    pub(super) facts: &'a Facts,
+    pub(super) folder: PathBuf,
     /// Questions in dnsperf's form.
-    questions: PathBuf,
+    pub(super) questions: PathBuf,
     /// How many.
     count: usize,
 }
 
 impl<'a> Rig<'a> {
     /// Writes the questions, and moves the lab's servers to the CPU of the load.
-    fn new(facts: &'a Facts) -> Result<Self, Failure> {
+    pub(super) fn new(facts: &'a Facts) -> Result<Self, Failure> {
         let folder = paths::target().join(RIG);
         make_folder(&folder)?;
         let (name, hosts) = facts
@@ -160,9 +160,8 @@ impl<'a> Rig<'a> {
 
     /// One run of a fresh process. In the inner error, why it is void.
     fn measure(&self, peer: &Peer) -> Result<Result<Rate, String>, Failure> {
-        // Again before each, since what the upstream has kept since the last may have run out.
-        let (upstream, at) = (&self.facts.upstreams[0], &self.facts.resolver.interfaces[0].ipv4.to_string());
-        self.load(&self.facts.resolver, &upstream.ipv4.to_string(), upstream.port, &["-D"])?;
+        self.warm_upstream()?;
+        let at = &self.address();
         let running = Running::start(self, peer)?;
         running.wait_until_it_answers(&self.facts.client, at, peer.port)?;
         let before_s = running.cpu_s()?;
@@ -180,11 +179,32 @@ impl<'a> Rig<'a> {
         Ok(Ok(Rate { per_s: count.per_s, per_cpu_s: count.answers() / cpu_s }))
     }
 
+    /// Asks the upstream all questions. To be done before each run, since what it has kept since the last may have run out.
+    pub(super) fn warm_upstream(&self) -> Result<(), Failure> {
+        let upstream = &self.facts.upstreams[0];
+        self.load(&self.facts.resolver, &upstream.ipv4.to_string(), upstream.port, &["-D"]).map(drop)
+    }
+
+    /// Where the programs under test listen.
+    pub(super) fn address(&self) -> String {
+        self.facts.resolver.interfaces[0].ipv4.to_string()
+    }
+
+    /// Control socket of our daemon.
+    pub(super) fn control_socket(&self) -> PathBuf {
+        self.folder.join("control.sock")
+    }
+
     /// All questions once, from a namespace to a server. Returns what dnsperf said.
     fn load(&self, from: &Namespace, server: &str, port: u16, more: &[&str]) -> Result<String, Failure> {
-        let tool = lab::inside_namespace(from).args(["taskset", "-c", LOAD_CPU, "dnsperf", "-s", server]);
-        let tool = tool.args(["-p", &port.to_string(), "-c", "1", "-q", OUTSTANDING, "-n", "1"]).args(more);
+        let tool = self.dnsperf(from, server, port).args(["-q", OUTSTANDING, "-n", "1"]).args(more);
         tool.arg("-d").arg(&self.questions).quiet_output()
+    }
+
+    /// The load tool, on its CPU.
+    pub(super) fn dnsperf(&self, from: &Namespace, server: &str, port: u16) -> Tool {
+        let tool = lab::inside_namespace(from).args(["taskset", "-c", LOAD_CPU, "dnsperf", "-s", server]);
+        tool.args(["-p", &port.to_string(), "-c", "1"])
     }
 
     /// Our upstream, as both forward to it.
@@ -195,7 +215,7 @@ impl<'a> Rig<'a> {
 }
 
 /// A process under test. Dropping it stops it.
-struct Running {
+pub(super) struct Running {
     child: Child,
     line: String,
     log: PathBuf,
@@ -203,7 +223,7 @@ struct Running {
 
 impl Running {
     /// Starts a process on the CPU of its own.
-    fn start(rig: &Rig, peer: &Peer) -> Result<Self, Failure> {
+    pub(super) fn start(rig: &Rig, peer: &Peer) -> Result<Self, Failure> {
         let tool = lab::inside_namespace(&rig.facts.resolver).args(["taskset", "-c", TESTED_CPU]);
         let (line, mut command) = tool.args((peer.command)(rig)?).announced();
         let log = rig.folder.join(format!("{}.log", peer.case));
@@ -216,7 +236,7 @@ impl Running {
     }
 
     /// Waits for a reply to a question that leaves nothing in a cache.
-    fn wait_until_it_answers(&self, from: &Namespace, server: &str, port: u16) -> Result<(), Failure> {
+    pub(super) fn wait_until_it_answers(&self, from: &Namespace, server: &str, port: u16) -> Result<(), Failure> {
         let (deadline, port) = (Instant::now() + START_LIMIT, port.to_string());
         let words = ["dig", "+tries=1", "+time=1", &format!("@{server}"), "-p", &port, "CH", "TXT", "version.bind."];
         while lab::inside_namespace(from).args(words).quiet_output().is_err() {
@@ -271,7 +291,7 @@ fn ours(rig: &Rig) -> Result<Vec<String>, Failure> {
         "--xdp=off".to_owned(),
         "--threads=1".to_owned(),
         format!("--trust-anchors-file={}", rig.facts.trust_anchors_file),
-        format!("--control-socket={}", rig.folder.join("control.sock").display()),
+        format!("--control-socket={}", rig.control_socket().display()),
     ])
 }
 
@@ -361,7 +381,7 @@ fn summary(figures: &[Figure], void_runs: usize) {
 }
 
 /// What the load comes from, and what we are held against.
-fn tools() -> String {
+pub(super) fn tools() -> String {
     let first_with = |program: &str, word: &str, mark: &str| {
         let said = Tool::new(program).arg(word).quiet_output().unwrap_or_default();
         said.lines().find_map(|line| Some(line.split_once(mark)?.1.trim().to_owned())).unwrap_or_default()

@@ -44,3 +44,21 @@ fn the_reason_of_an_insecure_zone_is_told() {
     let told = told(&world.resolve("www.plain.org", RecordType::A));
     assert!(told.contains(&"plain.org. insecure, plain.org. is an unsigned delegation".to_owned()), "{told:?}");
 }
+
+#[test]
+fn a_validation_says_the_same_again_until_it_is_supplied() {
+    use crate::validator::{Pace, Step, TrustAnchors, Validation, WorkBudget};
+    use std::sync::Arc;
+    let world = super::rfc1034_3_6_2::world();
+    let question = Question::new(name("www.example.net"), RecordType::A);
+    let response = Arc::new(world.answer(&question));
+    let anchors = Arc::new(TrustAnchors::new(world.anchors.clone(), vec![]));
+    let mut validation = Validation::new(question, response, anchors, world.cache.clone(), world.policy);
+    let mut budget = WorkBudget::new(world.policy.limits);
+    for _ in 0..3 {
+        match validation.advance(NOW, &mut budget, Pace::Unhindered) {
+            Step::Need(question) => assert_eq!(question.to_string(), "example.net. DS"),
+            other => panic!("{other:?}"),
+        }
+    }
+}

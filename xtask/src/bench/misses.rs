@@ -120,7 +120,7 @@ pub(super) struct Rig<'a> {
 }
 
 impl<'a> Rig<'a> {
-    /// Writes the questions, and moves the lab's servers to the CPU of the load.
+    /// Writes the questions, and moves the lab's servers to the CPU of the load and to the rig's priority.
     pub(super) fn new(facts: &'a Facts) -> Result<Self, Failure> {
         let folder = paths::target().join(RIG);
         make_folder(&folder)?;
@@ -140,6 +140,9 @@ impl<'a> Rig<'a> {
         let servers = Tool::new("ip").args(["netns", "pids", &facts.auth.name]).quiet_output()?;
         for pid in servers.split_whitespace() {
             Tool::new("taskset").args(["-a", "-p", "-c", LOAD_CPU, pid]).output()?;
+            let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+            let threads = threads.map(|thread| thread.file_name());
+            Tool::new("renice").args(["-n", NICENESS, "-p"]).args(threads).output()?;
         }
         Ok(Self { facts, folder, questions, count: usize::from(hosts) * 2 })
     }
@@ -203,7 +206,8 @@ impl<'a> Rig<'a> {
 
     /// The load tool, on its CPU.
     pub(super) fn dnsperf(&self, from: &Namespace, server: &str, port: u16) -> Tool {
-        let tool = lab::inside_namespace(from).args(["taskset", "-c", LOAD_CPU, "dnsperf", "-s", server]);
+        let tool = lab::inside_namespace(from).args(["nice", "-n", NICENESS, "taskset", "-c", LOAD_CPU]);
+        let tool = tool.args(["dnsperf", "-s", server]);
         tool.args(["-p", &port.to_string(), "-c", "1"])
     }
 
@@ -224,7 +228,8 @@ pub(super) struct Running {
 impl Running {
     /// Starts a process on the CPU of its own.
     pub(super) fn start(rig: &Rig, peer: &Peer) -> Result<Self, Failure> {
-        let tool = lab::inside_namespace(&rig.facts.resolver).args(["taskset", "-c", TESTED_CPU]);
+        let tool =
+            lab::inside_namespace(&rig.facts.resolver).args(["nice", "-n", NICENESS, "taskset", "-c", TESTED_CPU]);
         let (line, mut command) = tool.args((peer.command)(rig)?).announced();
         let log = rig.folder.join(format!("{}.log", peer.case));
         let file = |source| Failure::File { path: log.clone(), source };
@@ -403,6 +408,8 @@ const OUTSTANDING: &str = "100";
 const LOAD_CPU: &str = "0";
 /// CPU of the program under test.
 const TESTED_CPU: &str = "1";
+/// Priority of everything in the rig, so that it is disturbed less by whatever else the machine does.
+const NICENESS: &str = "-15";
 /// After so many void runs in a row no more are taken.
 const VOID_IN_A_ROW: usize = 5;
 /// How long a program may take to answer its first question.

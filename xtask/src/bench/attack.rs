@@ -140,7 +140,8 @@ fn once(rig: &Rig, attack: Option<&Case>) -> Result<Result<(Latency, String), St
     let said = said.args(["-Q", &rate, "-l", &seconds, "-d"]).arg(&rig.questions).quiet_output()?;
     let told = attacker.map(|attacker| attacker.end(rig)).transpose()?;
     let Some(latency) = latency(&said, usize::from(OTHERS_PER_S) * SECONDS * 9 / 10) else {
-        return Ok(Err(said.lines().filter(|line| !line.starts_with("> NOERROR")).collect::<Vec<_>>().join(" | ")));
+        let summary = said.lines().map(str::trim).filter(|line| line.starts_with("Queries") || line.contains("codes"));
+        return Ok(Err(summary.collect::<Vec<_>>().join(", ")));
     };
     Ok(told.unwrap_or_else(|| Ok(String::new())).map(|told| (latency, told)))
 }

@@ -143,7 +143,9 @@ impl<'a> Rig<'a> {
             let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
             let threads = threads.map(|thread| thread.file_name());
             Tool::new("renice").args(["-n", NICENESS, "-p"]).args(threads).output()?;
+            raise_session(pid);
         }
+        raise_session("self");
         Ok(Self { facts, folder, questions, count: usize::from(hosts) * 2 })
     }
 
@@ -216,6 +218,12 @@ impl<'a> Rig<'a> {
         let upstream = &self.facts.upstreams[0];
         format!("{}{separator}{}", upstream.ipv4, upstream.port)
     }
+}
+
+/// Raises the session of a process where the kernel shares CPUs among sessions first, so that a niceness counts for nothing
+/// outside of its own (`sched_autogroup_enabled`). Where it does not, there is no such file.
+fn raise_session(pid: &str) {
+    let _not_there = std::fs::write(format!("/proc/{pid}/autogroup"), NICENESS);
 }
 
 /// A process under test. Dropping it stops it.

@@ -7,6 +7,7 @@
 //! * [`upstream`]: asks other servers
 //! * [`trust`]: what validation starts from, and when that changes
 //! * [`validator`]: decides what may be believed
+//! * [`slow_lane`]: lets costly validations delay nobody else
 //! * [`answer`]: the one place that sets AD, RCODE, TC and extended errors
 //! * [`publish`]: puts finished answers where XDP finds them
 //! * [`control`]: lets the operator look in
@@ -33,6 +34,7 @@ pub mod metrics;
 pub mod process;
 pub mod publish;
 pub mod resolve;
+pub mod slow_lane;
 pub mod trust;
 pub mod upstream;
 pub mod validator;

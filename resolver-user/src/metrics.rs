@@ -1,9 +1,11 @@
 //! What the daemon counts. Every refusal, drop and fallback adds to one of these.
 //!
 //! In: one call per event, from any thread. Out: names and numbers for `resolver status`.
-//! Keeps no history and computes no rates.
+//! Keeps no history and computes no rates, but for the most work that one query has caused.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::validator::WorkSpent;
 
 /// A number that only rises.
 #[derive(Debug, Default)]
@@ -26,12 +28,71 @@ impl Counter {
     }
 }
 
+/// A kind of work, over all validations.
+#[derive(Debug, Default)]
+pub struct WorkMetric {
+    total: AtomicU64,
+    most: AtomicU64,
+}
+
+impl WorkMetric {
+    fn count(&self, amount: u32) {
+        self.total.fetch_add(amount.into(), Ordering::Relaxed);
+        self.most.fetch_max(amount.into(), Ordering::Relaxed);
+    }
+
+    /// What all validations together have spent.
+    pub fn total(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
+    }
+
+    /// The most that one query has spent.
+    pub fn most(&self) -> u64 {
+        self.most.load(Ordering::Relaxed)
+    }
+}
+
+/// What validations have cost, kind by kind as in [`WorkSpent`].
+#[derive(Debug, Default)]
+pub struct WorkMetrics {
+    /// Signature checks.
+    pub signature_checks: WorkMetric,
+    /// The same by weight.
+    pub signature_weight: WorkMetric,
+    /// Signature checks that failed.
+    pub failed_checks: WorkMetric,
+    /// NSEC3 hash rounds.
+    pub nsec3_rounds: WorkMetric,
+    /// Queries on behalf of validations.
+    pub sub_queries: WorkMetric,
+    /// Aliases followed.
+    pub alias_hops: WorkMetric,
+}
+
+impl WorkMetrics {
+    /// Counts what the validation of one query has spent.
+    pub fn count(&self, spent: &WorkSpent) {
+        let WorkSpent { signature_checks, signature_weight, failed_checks, nsec3_rounds, sub_queries, alias_hops } =
+            *spent;
+        self.signature_checks.count(signature_checks);
+        self.signature_weight.count(signature_weight);
+        self.failed_checks.count(failed_checks);
+        self.nsec3_rounds.count(nsec3_rounds);
+        self.sub_queries.count(sub_queries);
+        self.alias_hops.count(alias_hops);
+    }
+}
+
 /// Declares [`Metrics`] with its list of names, so that no counter is left out of the report.
 macro_rules! metrics {
     ($($(#[$doc:meta])* $field:ident,)*) => {
         /// The daemon's counters.
         #[derive(Debug, Default)]
-        pub struct Metrics { $($(#[$doc])* pub $field: Counter,)* }
+        pub struct Metrics {
+            $($(#[$doc])* pub $field: Counter,)*
+            /// What validations have cost.
+            pub work: WorkMetrics,
+        }
 
         impl Metrics {
             /// Every counter with its name, in the order of a query's journey.
@@ -83,6 +144,10 @@ metrics! {
     sub_queries,
     /// Such fetches that were answered by an earlier or running one.
     sub_queries_merged,
+    /// Validations that looked like an attack and went on in the slow lane, each time that they did.
+    costly_validations,
+    /// Validations that were given up because the slow lane had no place for another of their zone, or for any.
+    costly_refused,
     /// Searches that earlier denials answered (RFC 8198).
     denials_from_cache,
     /// Outcomes found secure.

@@ -22,10 +22,12 @@ use crate::config::{LoggingConfig, QueryLog};
 use crate::listener::{Answered, ClientQuery, QueryBytes, QueryService, count_sent};
 use crate::metrics::Metrics;
 use crate::publish::{Publication, Publisher};
+use crate::slow_lane::{Run, SlowLane};
 use crate::trust::{Basis, Trust};
 use crate::upstream::{Forwarder, UpstreamError};
 use crate::validator::{
-    ChainStep, FetchFailure, IndeterminateReason, ProvenStatus, Step, Validated, Validation, Verdict, WorkBudget,
+    BudgetItem, ChainStep, FetchFailure, IndeterminateReason, Pace, ProvenStatus, Step, Validated, Validation, Verdict,
+    WorkBudget,
 };
 use crate::wire::{Name, Question, RCode, RecordType, Response, Soa};
 
@@ -53,6 +55,8 @@ pub struct Resolver {
     pub rules: ArcSwap<Rules>,
     /// What validation needs; none if `dnssec` is off.
     pub trust: Option<Trust>,
+    /// Where validations go on that look like an attack.
+    pub slow_lane: SlowLane,
     /// Where answers go to be served by XDP, if they do.
     pub publisher: Option<Arc<Publisher>>,
     /// The time.
@@ -230,8 +234,10 @@ impl Resolver {
             }
             Verdict::Unchecked { response, ttl_s } => (Outcome::Unchecked(response), ttl_s.min(ANSWER_TTL_S_MAX)),
             Verdict::Bogus(reason) => (Outcome::Bogus(reason, response), BOGUS_TTL_S),
-            Verdict::Indeterminate(reason @ IndeterminateReason::Budget { .. }) => {
-                // As costly as bogus data, so remembered as long.
+            // As costly as bogus data, so remembered as long; but not where others made it fail.
+            Verdict::Indeterminate(reason @ IndeterminateReason::Budget { item })
+                if item != BudgetItem::CostlyValidations =>
+            {
                 (Outcome::Failed(reason, Some(response)), BOGUS_TTL_S)
             }
             Verdict::Indeterminate(reason) => (Outcome::Failed(reason, Some(response)), FAILURE_TTL_S),
@@ -248,23 +254,31 @@ impl Resolver {
     /// Judges a response, fetching what the validator asks for. All of it is paid from one budget.
     async fn validate(self: &Arc<Self>, basis: &Basis, question: &Question, response: &Arc<Response>) -> Verdict {
         let (anchors, zones) = (Arc::clone(&basis.anchors), Arc::clone(&basis.zones));
-        let mut validation = Validation::new(question.clone(), Arc::clone(response), anchors, zones, basis.policy);
-        let mut budget = WorkBudget::new(basis.policy.limits);
+        let validation = Validation::new(question.clone(), Arc::clone(response), anchors, zones, basis.policy);
+        let mut run = Run { validation, budget: WorkBudget::new(basis.policy.limits) };
         // Bound: every round spends a sub-query of the budget.
-        loop {
-            match validation.advance(self.clock.now(), &mut budget) {
-                Step::Done(verdict) => {
-                    self.log_chain(question, &validation, &verdict);
-                    return verdict;
-                }
-                Step::Need(needed) => {
-                    if let Err(item) = budget.spend_sub_query() {
-                        return Verdict::Indeterminate(IndeterminateReason::Budget { item });
-                    }
-                    validation.supply(self.fetch_shared(&needed).await);
+        let verdict = loop {
+            let mut step = run.validation.advance(self.clock.now(), &mut run.budget, Pace::WhileCheap);
+            if let Step::Costly { zone } = step {
+                match self.slow_lane.advance(zone, run).await {
+                    Some(advanced) => (run, step) = advanced,
+                    None => return Verdict::Indeterminate(BudgetItem::CostlyValidations.into()),
                 }
             }
-        }
+            match step {
+                Step::Done(verdict) => break verdict,
+                Step::Costly { .. } => {}
+                Step::Need(needed) => {
+                    if let Err(item) = run.budget.spend_sub_query() {
+                        break Verdict::Indeterminate(item.into());
+                    }
+                    run.validation.supply(self.fetch_shared(&needed).await);
+                }
+            }
+        };
+        self.metrics.work.count(run.budget.spent());
+        self.log_chain(question, &run.validation, &verdict);
+        verdict
     }
 
     /// Fetches on behalf of a validation: from a moment ago, from whoever is fetching the same now, or from upstream.

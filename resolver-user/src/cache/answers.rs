@@ -1,22 +1,23 @@
-//! Finished answers, bounded by entries; what is used often stays (S3-FIFO).
+//! Finished answers, bounded by entries, of which large ones count as several; what is used often stays (S3-FIFO).
 
 use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 
-use super::{CachedAnswer, QuestionKey, QuestionRef};
+use super::{BySize, CachedAnswer, QuestionKey, QuestionRef};
 
 /// The answer cache.
 #[derive(Debug)]
 pub struct AnswerCache {
     /// None with `cache-size=0`.
-    entries: Option<Cache<QuestionKey, Arc<CachedAnswer>>>,
+    entries: Option<Cache<QuestionKey, Arc<CachedAnswer>, BySize>>,
 }
 
 impl AnswerCache {
-    /// A cache of at most `entries_max` answers; 0 keeps nothing.
+    /// A cache of at most `entries_max` answers of ordinary size; 0 keeps nothing.
     pub fn new(entries_max: usize) -> Self {
-        Self { entries: (entries_max > 0).then(|| Cache::new(entries_max)) }
+        let cache = || Cache::with_weighter(entries_max, entries_max as u64, BySize);
+        Self { entries: (entries_max > 0).then(cache) }
     }
 
     /// The answer to a question, if it is there and has at least one whole second left.
@@ -63,7 +64,7 @@ mod tests {
     use super::*;
     use crate::cache::Outcome;
     use crate::clock::NS_PER_S;
-    use crate::wire::{Question, RCode, RecordType, Response};
+    use crate::wire::{Question, RCode, RecordType, Response, RrSet};
 
     fn answer(name: &str, ttl_s: u32) -> Arc<CachedAnswer> {
         let question = Question::new(name.parse().unwrap(), RecordType::A);
@@ -91,6 +92,27 @@ mod tests {
         let none = AnswerCache::new(0);
         none.insert(answer("www.", 60), 0);
         assert!(none.answer(WWW, 0).is_none());
+    }
+
+    /// Nobody fills the memory with signatures that are kept for clients that set CD.
+    #[test]
+    fn large_answers_count_as_several() {
+        let cache = AnswerCache::new(100);
+        for number in 0..1000 {
+            let mut large = (*answer(&format!("n{number}."), 60)).question.clone();
+            large.qtype = RecordType::TXT;
+            let set = RrSet {
+                owner: large.qname.clone(),
+                rtype: RecordType::TXT,
+                ttl_s: 60,
+                rdatas: vec![vec![0; 60_000].into()],
+                signatures: Vec::new(),
+            };
+            let response =
+                Response { question: large.clone(), rcode: RCode::NOERROR, answer: vec![set], authority: Vec::new() };
+            cache.insert(Arc::new(CachedAnswer::new(large, Outcome::Unchecked(Arc::new(response)), 60, 0, 0)), 0);
+        }
+        assert!((1..=10).contains(&cache.len()), "{}", cache.len());
     }
 
     #[test]

@@ -5,25 +5,25 @@ use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 
-use super::{QuestionKey, QuestionRef};
+use super::{BySize, QuestionKey, QuestionRef};
 use crate::clock::NS_PER_S;
 use crate::wire::{Question, Response};
 
 /// Longest time a raw reply is kept, in seconds. Choice: long enough for a burst of misses; short, because a forged reply
 /// that got here makes its zone fail for as long.
 const KEPT_S_MAX: u32 = 5;
-/// Most raw replies kept.
+/// Most raw replies kept, of ordinary size.
 const ENTRIES_MAX: usize = 1024;
 
 /// The cache of raw replies.
 #[derive(Debug)]
 pub struct ResponseCache {
-    entries: Cache<QuestionKey, (Arc<Response>, u64)>,
+    entries: Cache<QuestionKey, (Arc<Response>, u64), BySize>,
 }
 
 impl Default for ResponseCache {
     fn default() -> Self {
-        Self { entries: Cache::new(ENTRIES_MAX) }
+        Self { entries: Cache::with_weighter(ENTRIES_MAX, ENTRIES_MAX as u64, BySize) }
     }
 }
 

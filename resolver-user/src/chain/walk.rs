@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::clock::Now;
 use crate::validator::{
-    ChainStep, FetchFailure, IndeterminateReason, Policy, Step, TrustAnchors, Validation, Verdict, WorkBudget,
+    ChainStep, FetchFailure, IndeterminateReason, Pace, Policy, Step, TrustAnchors, Validation, Verdict, WorkBudget,
     ZoneCache,
 };
 use crate::wire::{Question, Response};
@@ -95,8 +95,10 @@ impl Walk {
 
     fn advance(&mut self, now: Now) {
         let Some(validation) = &mut self.validation else { return };
-        match validation.advance(now, &mut self.budget) {
+        match validation.advance(now, &mut self.budget, Pace::Unhindered) {
             Step::Done(verdict) => self.verdict = Some(verdict),
+            // Nobody else waits here, so there is no pause.
+            Step::Costly { .. } => {}
             Step::Need(question) => match self.budget.spend_sub_query() {
                 Ok(()) => self.awaited = Some(question),
                 Err(item) => self.verdict = Some(Verdict::Indeterminate(IndeterminateReason::Budget { item })),

@@ -16,21 +16,59 @@ struct NamedLimit {
     min: u32,
     max: u32,
     set: fn(&mut WorkLimits, u32),
+    of: fn(&WorkLimits) -> u32,
 }
 
 /// All of them.
 const NAMED: &[NamedLimit] = &[
-    NamedLimit { name: "keys-per-tag", min: 1, max: 100, set: |limits, number| limits.keys_per_tag = number },
-    NamedLimit { name: "signatures-per-set", min: 1, max: 100, set: |limits, number| limits.rrsigs_per_rrset = number },
-    NamedLimit { name: "ds-per-zone", min: 1, max: 100, set: |limits, number| limits.ds_per_zone = number },
-    NamedLimit { name: "alias-hops", min: 0, max: 50, set: |limits, number| limits.alias_hops = number },
-    NamedLimit { name: "nsec3-hashes", min: 3, max: 256, set: |limits, number| limits.nsec3_hashes_per_proof = number },
-    NamedLimit { name: "nsec3-rounds", min: 3, max: 100_000, set: |limits, number| limits.nsec3_rounds = number },
+    NamedLimit {
+        name: "keys-per-tag",
+        min: 1,
+        max: 100,
+        set: |limits, number| limits.keys_per_tag = number,
+        of: |limits| limits.keys_per_tag,
+    },
+    NamedLimit {
+        name: "signatures-per-set",
+        min: 1,
+        max: 100,
+        set: |limits, number| limits.rrsigs_per_rrset = number,
+        of: |limits| limits.rrsigs_per_rrset,
+    },
+    NamedLimit {
+        name: "ds-per-zone",
+        min: 1,
+        max: 100,
+        set: |limits, number| limits.ds_per_zone = number,
+        of: |limits| limits.ds_per_zone,
+    },
+    NamedLimit {
+        name: "alias-hops",
+        min: 0,
+        max: 50,
+        set: |limits, number| limits.alias_hops = number,
+        of: |limits| limits.alias_hops,
+    },
+    NamedLimit {
+        name: "nsec3-hashes",
+        min: 3,
+        max: 256,
+        set: |limits, number| limits.nsec3_hashes_per_proof = number,
+        of: |limits| limits.nsec3_hashes_per_proof,
+    },
+    NamedLimit {
+        name: "nsec3-rounds",
+        min: 3,
+        max: 100_000,
+        set: |limits, number| limits.nsec3_rounds = number,
+        of: |limits| limits.nsec3_rounds,
+    },
     NamedLimit {
         name: "nsec3-iterations-insecure",
         min: 0,
         max: ITERATIONS_MAX,
         set: |limits, number| limits.nsec3_iterations_insecure_above = u16::try_from(number).unwrap_or(u16::MAX),
+        of: |limits| limits.nsec3_iterations_insecure_above.into(),
     },
 ];
 
@@ -74,6 +112,20 @@ pub(super) fn read_named(value: &str, limits: &mut WorkLimits) -> Result<(), Str
     Ok(())
 }
 
+/// The limits that are not the default ones, as options without dashes.
+pub(super) fn written(limits: &WorkLimits) -> Vec<String> {
+    let four = |limits: &WorkLimits| {
+        let WorkLimits { failed_checks_per_rrset, signature_checks, sub_queries, .. } = limits;
+        let iterations = limits.nsec3_iterations_bogus_above;
+        format!("dnssec-limits={failed_checks_per_rrset},{signature_checks},{sub_queries},{iterations}")
+    };
+    let default = &WorkLimits::DEFAULT;
+    let four = Some(four(limits)).filter(|written| *written != four(default));
+    let named = NAMED.iter().filter(|limit| (limit.of)(limits) != (limit.of)(default));
+    let named = named.map(|limit| format!("dnssec-limit={}:{}", limit.name, (limit.of)(limits)));
+    four.into_iter().chain(named).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +153,7 @@ mod tests {
             let mut limits = WorkLimits::DEFAULT;
             read_named(&format!("{}:{}", limit.name, limit.max), &mut limits).unwrap();
             assert_ne!(limits, WorkLimits::DEFAULT, "{}", limit.name);
+            assert_eq!(written(&limits), [format!("dnssec-limit={}:{}", limit.name, limit.max)]);
             assert!(read_named(&format!("{}:{}", limit.name, limit.max + 1), &mut limits).is_err());
         }
     }

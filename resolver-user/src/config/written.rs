@@ -1,7 +1,8 @@
 //! Writes what decides about validation as the options that it could be read from, so that another process can validate
 //! in the same way.
-//! In: anchors and policy. Out: options without dashes. Limits of work are left out: they seldom decide a verdict.
+//! In: anchors and policy. Out: options without dashes. Those that say what is the default are left out.
 
+use super::limits;
 use crate::validator::{DsAnchor, Policy};
 use crate::wire::Name;
 
@@ -19,6 +20,7 @@ pub fn dnssec_options<'a>(
         (!policy.unsigned_checked, "dnssec-check-unsigned=no"),
     ];
     options.extend(flags.iter().filter(|(set, _)| *set).map(|(_, option)| (*option).to_owned()));
+    options.extend(limits::written(&policy.limits));
     options
 }
 
@@ -46,6 +48,10 @@ mod tests {
             let config = read(&options);
             assert_eq!(dnssec_options(&config.anchors, &config.negative_anchors, &config.policy), options);
         }
+        let limits = ["dnssec-limits=3,20,39,100", "dnssec-limit=keys-per-tag:3", "dnssec-limit=nsec3-rounds:700"];
+        let options: Vec<String> = [anchor].iter().chain(&limits).map(|option| (*option).to_owned()).collect();
+        let config = read(&options);
+        assert_eq!(dnssec_options(&config.anchors, &[], &config.policy), options);
         let config = read(&["dnssec-no-timecheck".to_owned()]);
         let written = dnssec_options(&config.anchors, &config.negative_anchors, &config.policy);
         assert_eq!(written.last().map(String::as_str), Some("dnssec-no-timecheck"));

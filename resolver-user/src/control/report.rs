@@ -53,6 +53,12 @@ pub struct StatusReport {
     /// What decides about validation, as options without dashes: anchors, negative anchors, policy.
     #[serde(default)]
     pub dnssec_options: Vec<String>,
+    /// Whether signature times are not checked yet, because the clock is behind the `dnssec-timestamp` file.
+    #[serde(default)]
+    pub awaits_clock: bool,
+    /// What validations have cost.
+    #[serde(default)]
+    pub work: Vec<WorkReport>,
     /// Addresses and port that are listened on.
     pub listening: Vec<String>,
     /// Servers that are forwarded to.
@@ -67,6 +73,19 @@ pub struct StatusReport {
     pub counters: Vec<(String, u64)>,
     /// XDP; none if it is off.
     pub fast_path: Option<FastPathStatus>,
+}
+
+/// What validations have cost in work of one kind.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WorkReport {
+    /// The kind.
+    pub name: String,
+    /// What all queries together have cost.
+    pub total: u64,
+    /// The most that one query has cost.
+    pub most: u64,
+    /// What one query may cost; none where another kind's limit bounds it.
+    pub limit: Option<u64>,
 }
 
 /// A server that is forwarded to.

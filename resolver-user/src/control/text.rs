@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::ClientError;
 use super::report::{
-    CachedEntry, FastPathEntry, FastPathStatus, FlushReport, NegativeAnchorEntry, Request, StatusReport,
+    CachedEntry, FastPathEntry, FastPathStatus, FlushReport, NegativeAnchorEntry, Request, StatusReport, WorkReport,
 };
 
 /// The daemon's lines as aligned text.
@@ -32,12 +32,11 @@ fn read<T: serde::de::DeserializeOwned>(lines: &str) -> Result<Vec<T>, ClientErr
 
 /// The state of the daemon as text.
 pub fn print_status(status: &StatusReport) -> String {
-    let onoff = |on| if on { "on" } else { "off" };
     let mut rows = vec![
         vec!["version".into(), status.version.clone()],
         vec!["process".into(), status.pid.to_string()],
         vec!["uptime".into(), format!("{} s", status.uptime_s)],
-        vec!["dnssec".into(), onoff(status.dnssec).into()],
+        vec!["dnssec".into(), dnssec(status)],
         vec!["listening".into(), status.listening.join(" ")],
         vec!["cache".into(), format!("{} of {} answers", status.cache_entries, status.cache_entries_max)],
         vec!["searches".into(), status.searches.to_string()],
@@ -52,11 +51,33 @@ pub fn print_status(status: &StatusReport) -> String {
     let mut text = table(&rows);
     text.push_str("\ndaemon\n");
     text.push_str(&counters(&status.counters));
+    if status.dnssec {
+        text.push_str("\nwork of validation\n");
+        text.push_str(&work(&status.work));
+    }
     match &status.fast_path {
         None => text.push_str("\nXDP: off\n"),
         Some(fast_path) => text.push_str(&fast_path_status(fast_path)),
     }
     text
+}
+
+fn dnssec(status: &StatusReport) -> String {
+    match (status.dnssec, status.awaits_clock) {
+        (false, _) => "off",
+        (true, false) => "on",
+        (true, true) => "on, but signature times are not checked until the clock is set",
+    }
+    .to_owned()
+}
+
+fn work(kinds: &[WorkReport]) -> String {
+    let head = ["", "in all", "most of a query", "limit of a query"].map(str::to_owned).to_vec();
+    let rows = kinds.iter().map(|kind| {
+        let limit = kind.limit.map_or("-".to_owned(), |limit| limit.to_string());
+        vec![kind.name.clone(), kind.total.to_string(), kind.most.to_string(), limit]
+    });
+    indent(&table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()))
 }
 
 fn fast_path_status(status: &FastPathStatus) -> String {
@@ -161,6 +182,14 @@ fn indent(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn work_stands_beside_its_limit() {
+        let kind = |name: &str, limit| WorkReport { name: name.to_owned(), total: 70, most: 16, limit };
+        let text = work(&[kind("signature_weight", Some(32)), kind("failed_checks", None)]);
+        let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(lines[1..], [["signature_weight", "70", "16", "32"], ["failed_checks", "70", "16", "-"]]);
+    }
 
     #[test]
     fn columns_are_aligned() {

@@ -32,6 +32,7 @@ use crate::metrics::Metrics;
 use crate::process::{IdentityError, ServiceManager, watchdog_period};
 use crate::publish::{FastPathError, Publisher};
 use crate::resolve::{Resolver, Rules};
+use crate::slow_lane::SlowLane;
 use crate::trust::{Configured, Timestamp, TimestampError, Trust, TrustChange};
 use crate::upstream::Forwarder;
 use fast_path::start_fast_path;
@@ -153,7 +154,11 @@ async fn serve(arguments: Vec<String>, config: Config, mut prepared: Prepared, l
     let publisher = fast_path.as_ref().map(|fast_path| Arc::new(fast_path.publisher()));
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
     let metrics = Arc::new(Metrics::default());
-    let resolver = Arc::new(resolver(&config, trust, publisher.clone(), Arc::clone(&metrics), tracker.clone()));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let slow_lane = SlowLane::start(Arc::clone(&clock), Arc::clone(&metrics));
+    let slow_lane = slow_lane.map_err(|source| DaemonError::Runtime { source })?;
+    let resolver = resolver(&config, trust, slow_lane, publisher.clone(), clock, Arc::clone(&metrics), tracker.clone());
+    let resolver = Arc::new(resolver);
     let access = bound.access.clone();
     let shared = Arc::new(Shared::new(Arc::clone(&resolver), metrics, access, tracker.clone(), stop.clone()));
     let listening = Arc::new(Listening::start(bound, config.clone(), shared, publisher));
@@ -281,21 +286,25 @@ fn resolver(
     publisher: Option<Arc<Publisher>>,
     metrics: Arc<Metrics>,
     tracker: TaskTracker,
-) -> Resolver {
+) -> Result<Resolver, DaemonError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let slow_lane = SlowLane::start(Arc::clone(&clock), Arc::clone(&metrics));
+    let slow_lane = slow_lane.map_err(|source| DaemonError::Runtime { source })?;
     let rules = rules(config, &metrics, None);
-    Resolver {
+    Ok(Resolver {
         cache: AnswerCache::new(config.cache.size),
         searches: Arc::new(InFlight::default()),
         fetches: Arc::new(InFlight::default()),
         responses: ResponseCache::default(),
         rules: ArcSwap::from_pointee(rules),
         trust,
+        slow_lane,
         publisher,
-        clock: Arc::new(SystemClock),
+        clock,
         metrics,
         tracker,
         queries_logged: AtomicU64::new(0),
-    }
+    })
 }
 
 /// What the configuration decides about answers. What `before` has and the configuration did not change goes on as it is.

@@ -11,8 +11,9 @@ use crate::cache::{CachedAnswer, Outcome};
 use crate::config;
 use crate::control::ControlService;
 use crate::control::report::{
-    CachedEntry, FastPathEntry, FlushReport, NegativeAnchorEntry, ServerStatus, StatusReport,
+    CachedEntry, FastPathEntry, FlushReport, NegativeAnchorEntry, ServerStatus, StatusReport, WorkReport,
 };
+use crate::metrics::WorkMetric;
 use crate::publish::Publisher;
 use crate::trust::{NegativeAnchor, NegativeAnchorError, Trust};
 use crate::validator::ProvenStatus;
@@ -32,6 +33,8 @@ impl ControlService for Daemon {
             uptime_s: self.started.elapsed().as_secs(),
             dnssec: self.config.load().dnssec.enabled,
             dnssec_options: self.dnssec_options(),
+            awaits_clock: self.resolver.trust.as_ref().is_some_and(Trust::awaits_clock),
+            work: self.work(),
             listening: self.listening.addresses().iter().map(SocketAddr::to_string).collect(),
             servers: servers.collect(),
             cache_entries: self.resolver.cache.len() as u64,
@@ -82,6 +85,27 @@ impl Daemon {
         let negative: Vec<Name> =
             trust.negative_anchors(self.resolver.clock.now()).into_iter().map(|anchor| anchor.name).collect();
         config::dnssec_options(&self.config.load().dnssec.anchors, &negative, &trust.basis().policy)
+    }
+
+    /// What validations have cost, each kind beside its limit.
+    fn work(&self) -> Vec<WorkReport> {
+        let Some(trust) = &self.resolver.trust else { return Vec::new() };
+        let (work, limits) = (&self.resolver.metrics.work, trust.basis().policy.limits);
+        let kinds = [
+            ("signature_checks", &work.signature_checks, None),
+            ("signature_weight", &work.signature_weight, Some(limits.signature_checks)),
+            ("failed_checks", &work.failed_checks, None),
+            ("nsec3_rounds", &work.nsec3_rounds, Some(limits.nsec3_rounds)),
+            ("sub_queries", &work.sub_queries, Some(limits.sub_queries)),
+            ("alias_hops", &work.alias_hops, Some(limits.alias_hops)),
+        ];
+        let report = |(name, work, limit): (&str, &WorkMetric, Option<u32>)| WorkReport {
+            name: name.to_owned(),
+            total: work.total(),
+            most: work.most(),
+            limit: limit.map(u64::from),
+        };
+        kinds.map(report).to_vec()
     }
 
     /// Changes the negative anchors, forgets what was concluded before, and lists those that are left.

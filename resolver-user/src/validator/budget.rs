@@ -5,7 +5,8 @@ use std::fmt;
 /// The limits of one client query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkLimits {
-    /// Signature checks (KeyTrap, CVE-2023-50387).
+    /// Signature checks (KeyTrap, CVE-2023-50387), each at its weight: one for the usual algorithms, more for costly ones
+    /// (`Algorithm::weight`), so that this bounds time: 32 are 8 ms at most.
     pub signature_checks: u32,
     /// Keys tried for one tag and algorithm.
     pub keys_per_tag: u32,
@@ -50,14 +51,28 @@ impl WorkLimits {
     };
 }
 
-/// What is left of the work of one client query.
+/// What one client query has cost so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkSpent {
+    /// Signature checks, by number.
+    pub signature_checks: u32,
+    /// The same by weight: what [`WorkLimits::signature_checks`] limits.
+    pub signature_weight: u32,
+    /// Signature checks that failed.
+    pub failed_checks: u32,
+    /// NSEC3 hash rounds.
+    pub nsec3_rounds: u32,
+    /// Queries to the outside.
+    pub sub_queries: u32,
+    /// Aliases followed.
+    pub alias_hops: u32,
+}
+
+/// The work of one client query: what it may cost and has cost.
 #[derive(Clone, Debug)]
 pub struct WorkBudget {
     limits: WorkLimits,
-    signature_checks: u32,
-    sub_queries: u32,
-    alias_hops: u32,
-    nsec3_rounds: u32,
+    spent: WorkSpent,
 }
 
 /// A kind of work that ran out.
@@ -71,6 +86,8 @@ pub enum BudgetItem {
     AliasHops,
     /// [`WorkLimits::nsec3_rounds`] or [`WorkLimits::nsec3_hashes_per_proof`].
     Nsec3Hashes,
+    /// Room for costly validations of one zone, or of all, which others use just now.
+    CostlyValidations,
 }
 
 impl fmt::Display for BudgetItem {
@@ -80,6 +97,7 @@ impl fmt::Display for BudgetItem {
             Self::SubQueries => "sub-queries",
             Self::AliasHops => "alias hops",
             Self::Nsec3Hashes => "NSEC3 hashes",
+            Self::CostlyValidations => "costly validations at once",
         })
     }
 }
@@ -87,26 +105,33 @@ impl fmt::Display for BudgetItem {
 impl WorkBudget {
     /// A full budget.
     pub fn new(limits: WorkLimits) -> Self {
-        Self {
-            limits,
-            signature_checks: limits.signature_checks,
-            sub_queries: limits.sub_queries,
-            alias_hops: limits.alias_hops,
-            nsec3_rounds: limits.nsec3_rounds,
-        }
+        Self { limits, spent: WorkSpent::default() }
     }
 
-    /// The limits it started from.
+    /// What may be spent in all.
     pub fn limits(&self) -> &WorkLimits {
         &self.limits
     }
 
-    /// Pays for one signature check.
+    /// What is spent already.
+    pub fn spent(&self) -> &WorkSpent {
+        &self.spent
+    }
+
+    /// Pays for one signature check of this weight.
     ///
     /// # Errors
-    /// The item, if nothing is left of it.
-    pub fn spend_signature_check(&mut self) -> Result<(), BudgetItem> {
-        spend(&mut self.signature_checks, 1, BudgetItem::SignatureChecks)
+    /// The item, if not enough is left of it.
+    pub fn spend_signature_check(&mut self, weight: u32) -> Result<(), BudgetItem> {
+        let WorkLimits { signature_checks: limit, .. } = self.limits;
+        spend(&mut self.spent.signature_weight, weight, limit, BudgetItem::SignatureChecks)?;
+        self.spent.signature_checks = self.spent.signature_checks.saturating_add(1);
+        Ok(())
+    }
+
+    /// Notes that a signature check failed.
+    pub fn note_failed_check(&mut self) {
+        self.spent.failed_checks = self.spent.failed_checks.saturating_add(1);
     }
 
     /// Pays for one query to the outside.
@@ -114,7 +139,7 @@ impl WorkBudget {
     /// # Errors
     /// The item, if nothing is left of it.
     pub fn spend_sub_query(&mut self) -> Result<(), BudgetItem> {
-        spend(&mut self.sub_queries, 1, BudgetItem::SubQueries)
+        spend(&mut self.spent.sub_queries, 1, self.limits.sub_queries, BudgetItem::SubQueries)
     }
 
     /// Pays for following one alias.
@@ -122,7 +147,7 @@ impl WorkBudget {
     /// # Errors
     /// The item, if nothing is left of it.
     pub fn spend_alias_hop(&mut self) -> Result<(), BudgetItem> {
-        spend(&mut self.alias_hops, 1, BudgetItem::AliasHops)
+        spend(&mut self.spent.alias_hops, 1, self.limits.alias_hops, BudgetItem::AliasHops)
     }
 
     /// Pays for `rounds` rounds of NSEC3 hashing: iterations + 1 for one name.
@@ -130,11 +155,15 @@ impl WorkBudget {
     /// # Errors
     /// The item, if not enough is left of it.
     pub fn spend_nsec3_rounds(&mut self, rounds: u32) -> Result<(), BudgetItem> {
-        spend(&mut self.nsec3_rounds, rounds, BudgetItem::Nsec3Hashes)
+        spend(&mut self.spent.nsec3_rounds, rounds, self.limits.nsec3_rounds, BudgetItem::Nsec3Hashes)
     }
 }
 
-fn spend(left: &mut u32, amount: u32, item: BudgetItem) -> Result<(), BudgetItem> {
-    *left = left.checked_sub(amount).ok_or(item)?;
+fn spend(spent: &mut u32, amount: u32, limit: u32, item: BudgetItem) -> Result<(), BudgetItem> {
+    let sum = spent.saturating_add(amount);
+    if sum > limit {
+        return Err(item);
+    }
+    *spent = sum;
     Ok(())
 }

@@ -14,8 +14,8 @@ use super::anchor::AnchoredAt;
 use super::denial::Delegation;
 use super::judge::{Judged, Section, SetId};
 use super::key::{DigestType, Ds, ZoneKey};
-use super::signature::{SignatureFailure, Signed, verify_set};
-use super::work::Work;
+use super::signature::{Attempt, SignatureFailure, Signed, verify_set};
+use super::work::{Halt, Work};
 use super::zones::{Fact, ZoneFact};
 use super::{
     BogusReason, BudgetItem, FetchFailure, IndeterminateReason, InsecureReason, Policy, TrustAnchors, ZoneCache,
@@ -32,11 +32,13 @@ pub(super) enum Pause {
     Bogus(BogusReason),
     /// Something on the way cannot be found out.
     Indeterminate(IndeterminateReason),
+    /// The next signature check of this zone is one to pause before.
+    Costly(Name),
 }
 
 impl From<BudgetItem> for Pause {
     fn from(item: BudgetItem) -> Self {
-        Self::Indeterminate(IndeterminateReason::Budget { item })
+        Self::Indeterminate(item.into())
     }
 }
 
@@ -46,6 +48,22 @@ impl From<BogusReason> for Pause {
     }
 }
 
+/// One thing that a validation has found out.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// A fact that was proven, or known already and then used.
+    Fact(Arc<Fact>),
+    /// A set that was verified.
+    Set {
+        /// Which.
+        id: SetId,
+        /// The zone whose keys were used.
+        signer: Name,
+        /// What came of it.
+        outcome: Result<Signed, SignatureFailure>,
+    },
+}
+
 /// What one validation has been told and has found out.
 #[derive(Debug)]
 pub(super) struct Chain {
@@ -53,11 +71,11 @@ pub(super) struct Chain {
     zones: Arc<ZoneCache>,
     /// The response to be judged first, then all replies in the order they came.
     replies: Vec<(Question, Result<Arc<Response>, FetchFailure>)>,
-    /// Facts that this validation has used. They stay for its duration even if their time ends or the cache drops them,
-    /// so that every walk comes to an end.
-    known: Vec<Arc<Fact>>,
-    /// Sets that were verified, with the zone whose keys were used.
-    verified: Vec<(SetId, Name, Result<Signed, SignatureFailure>)>,
+    /// What was found out, in that order. It stays for the duration of the validation, even if the time of a fact ends or
+    /// the cache drops it, so that every walk comes to an end.
+    found: Vec<Found>,
+    /// The set in whose verification the walk has paused.
+    attempt: Option<(SetId, Name, Attempt)>,
 }
 
 impl Chain {
@@ -68,17 +86,13 @@ impl Chain {
         anchors: Arc<TrustAnchors>,
         zones: Arc<ZoneCache>,
     ) -> Self {
-        Self { anchors, zones, replies: vec![(question, Ok(response))], known: Vec::new(), verified: Vec::new() }
+        let replies = vec![(question, Ok(response))];
+        Self { anchors, zones, replies, found: Vec::new(), attempt: None }
     }
 
-    /// Facts that were used so far.
-    pub(super) fn known(&self) -> &[Arc<Fact>] {
-        &self.known
-    }
-
-    /// Sets that were looked at so far: the signer, and whether a signature of it verified.
-    pub(super) fn verified(&self) -> impl Iterator<Item = (SetId, &Name, bool)> {
-        self.verified.iter().map(|(id, signer, outcome)| (*id, signer, outcome.is_ok()))
+    /// What was found out so far.
+    pub(super) fn found(&self) -> &[Found] {
+        &self.found
     }
 
     /// Takes in the reply to a [`Pause::Need`].
@@ -162,7 +176,7 @@ impl Chain {
         } else {
             self.delegated(name, work)?
         };
-        self.known.push(fact.clone());
+        self.found.push(Found::Fact(fact.clone()));
         self.zones.remember(fact.clone(), work.now);
         Ok(fact)
     }
@@ -176,12 +190,26 @@ impl Chain {
         keys: &[ZoneKey],
         work: &mut Work<'_>,
     ) -> Result<Result<Signed, SignatureFailure>, Pause> {
-        if let Some((_, _, outcome)) = self.verified.iter().find(|(known, by, _)| *known == id && by == zone) {
-            return Ok(*outcome);
+        let known = self.found.iter().find_map(|found| match found {
+            Found::Set { id: known, signer, outcome } if *known == id && signer == zone => Some(*outcome),
+            _ => None,
+        });
+        if let Some(outcome) = known {
+            return Ok(outcome);
         }
-        let outcome = verify_set(set, zone, keys, work)?;
-        self.verified.push((id, zone.clone(), outcome));
-        Ok(outcome)
+        let paused = self.attempt.take().filter(|(known, by, _)| *known == id && by == zone);
+        let mut attempt = paused.map_or(Attempt::NEW, |(_, _, attempt)| attempt);
+        match verify_set(set, zone, keys, &mut attempt, work) {
+            Ok(outcome) => {
+                self.found.push(Found::Set { id, signer: zone.clone(), outcome });
+                Ok(outcome)
+            }
+            Err(Halt::Budget(item)) => Err(item.into()),
+            Err(Halt::Pace) => {
+                self.attempt = Some((id, zone.clone(), attempt));
+                Err(Pause::Costly(zone.clone()))
+            }
+        }
     }
 
     /// What is to be said of a name for which no chain starts anywhere.
@@ -194,11 +222,15 @@ impl Chain {
     }
 
     fn fact_of(&mut self, name: &Name, now: Now) -> Option<Arc<Fact>> {
-        if let Some(fact) = self.known.iter().find(|fact| fact.name == *name) {
+        let known = self.found.iter().find_map(|found| match found {
+            Found::Fact(fact) if fact.name == *name => Some(fact),
+            _ => None,
+        });
+        if let Some(fact) = known {
             return Some(fact.clone());
         }
         let fact = self.zones.fact(name, now)?;
-        self.known.push(fact.clone());
+        self.found.push(Found::Fact(fact.clone()));
         Some(fact)
     }
 

@@ -6,9 +6,9 @@
 
 use super::algorithm::rsa_modulus_bits;
 use super::key::{Ds, ZoneKey};
-use super::signature::{SignatureFailure, is_plausible, verify_set};
+use super::signature::{Attempt, SignatureFailure, is_plausible, verify_set};
 use super::work::Work;
-use super::{DenialFacts, Policy, WorkBudget, WorkLimits, denial};
+use super::{DenialFacts, Pace, Policy, WorkBudget, WorkLimits, denial};
 use crate::clock::Now;
 use crate::wire::{Name, RrSet, Rrsig};
 
@@ -153,7 +153,8 @@ pub fn check_signature(
     let keys = read_keys(dnskeys);
     let named = || keys.iter().filter(|key| key.tag == signature.key_tag && key.algorithm == signature.algorithm);
     let only = RrSet { signatures: vec![signature.clone()], ..set.clone() };
-    match verify_set(&only, &signature.signer, &keys, &mut Work { now, policy, budget }) {
+    let mut work = Work { now, policy, budget, pace: Pace::Unhindered, spent_before: 0 };
+    match verify_set(&only, &signature.signer, &keys, &mut Attempt::NEW.clone(), &mut work) {
         Err(_) => SignatureOutcome::NotChecked,
         Ok(Ok(_)) => SignatureOutcome::Verifies,
         Ok(Err(SignatureFailure::Expired(_))) => SignatureOutcome::Expired,

@@ -44,7 +44,7 @@ mod zones;
 pub(crate) mod tests;
 
 pub use anchor::{AnchorError, DsAnchor, TrustAnchors};
-pub use budget::{BudgetItem, WorkBudget, WorkLimits};
+pub use budget::{BudgetItem, WorkBudget, WorkLimits, WorkSpent};
 pub use denial::{DenialCache, DenialFacts, Nsec3Facts, Relation, Role};
 pub use describe::{DsFacts, DsOutcome, KeyFacts, SignatureOutcome, check_signature, describe_denial};
 pub use policy::Policy;
@@ -53,4 +53,5 @@ pub use status::{
 };
 pub use steps::{ChainStep, ZoneStanding};
 pub use validation::Validation;
+pub use work::Pace;
 pub use zones::ZoneCache;

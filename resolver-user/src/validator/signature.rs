@@ -3,15 +3,18 @@
 //! In: a set, the zone's name and its trusted keys, the time and the budget. Out: how the set is signed, or why no
 //! signature of it holds. Does not ask where the keys come from, and does not prove that a wildcard was rightly expanded.
 
+use super::BogusReason;
 use super::canonical::{counted_labels, signed_bytes};
 use super::key::ZoneKey;
-use super::work::Work;
-use super::{BogusReason, BudgetItem};
+use super::work::{Halt, Work};
 use crate::wire::{Name, RrSet, Rrsig};
 
 /// Difference of clocks that is forgiven at either end of a signature's validity, in seconds.
 /// Choice: none; to be made an option together with the other clock policies.
 const CLOCK_SKEW_S: u32 = 0;
+/// Signatures that an honest set may have of one zone: two algorithms, each in a roll of its key (RFC 6781 §4.1). A set with
+/// more is looked at without hurry.
+const SIGNATURES_USUAL_MAX: usize = 4;
 
 /// What a valid signature says about its set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +24,32 @@ pub(super) struct Signed {
     pub(super) ttl_s: u32,
     /// For a set that was expanded from a wildcard: the number of labels of the wildcard's parent.
     pub(super) expanded_from: Option<usize>,
+}
+
+/// How far the verification of a set has come, so that it can pause between two checks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Attempt {
+    /// Signatures that are done with.
+    signatures_done: usize,
+    /// Keys that the next signature was tried with already.
+    keys_done: usize,
+    /// Checks that failed.
+    failed_checks: u32,
+    /// What to report if nothing verifies.
+    failure: SignatureFailure,
+}
+
+impl Attempt {
+    /// Nothing is done yet.
+    pub(super) const NEW: Self =
+        Self { signatures_done: 0, keys_done: 0, failed_checks: 0, failure: SignatureFailure::Missing };
+
+    /// Leaves a signature behind that does not hold.
+    fn next_signature(&mut self, failure: SignatureFailure) {
+        self.signatures_done = self.signatures_done.saturating_add(1);
+        self.keys_done = 0;
+        self.failure = worse(self.failure, failure);
+    }
 }
 
 /// Why no signature of a set holds.
@@ -71,31 +100,31 @@ pub(super) fn candidates<'a>(set: &'a RrSet, zone: &'a Name) -> impl Iterator<It
     })
 }
 
-/// Verifies `set` with the keys of `zone`.
+/// Verifies `set` with the keys of `zone`. Goes on where `attempt` left off.
 ///
 /// # Errors
-/// The budget's item that ran out.
+/// The budget ran out, or it is time to pause.
 pub(super) fn verify_set(
     set: &RrSet,
     zone: &Name,
     keys: &[ZoneKey],
+    attempt: &mut Attempt,
     work: &mut Work<'_>,
-) -> Result<Result<Signed, SignatureFailure>, BudgetItem> {
+) -> Result<Result<Signed, SignatureFailure>, Halt> {
     let now_s = work.signature_time_s();
     let looked_at = usize::try_from(work.budget.limits().rrsigs_per_rrset).unwrap_or(usize::MAX);
-    let mut failures_left = work.budget.limits().failed_checks_per_rrset;
-    let mut failure = SignatureFailure::Missing;
-    for signature in candidates(set, zone).take(looked_at) {
+    let crowded = candidates(set, zone).count() > SIGNATURES_USUAL_MAX;
+    for signature in candidates(set, zone).take(looked_at).skip(attempt.signatures_done) {
         if let Some(out_of_time) = now_s.and_then(|now_s| out_of_time(signature, now_s)) {
-            failure = worse(failure, out_of_time);
+            attempt.next_signature(out_of_time);
             continue;
         }
-        if verify_one(set, signature, keys, &mut failures_left, work)? {
+        if verify_one(set, signature, keys, crowded, attempt, work)? {
             return Ok(Ok(signed(set, signature, now_s)));
         }
-        failure = worse(failure, unverified(signature, keys));
+        attempt.next_signature(unverified(signature, keys));
     }
-    Ok(Err(failure))
+    Ok(Err(attempt.failure))
 }
 
 /// Why a signature that is in time does not verify with these keys.
@@ -114,28 +143,35 @@ fn verify_one(
     set: &RrSet,
     signature: &Rrsig,
     keys: &[ZoneKey],
-    failures_left: &mut u32,
+    crowded: bool,
+    attempt: &mut Attempt,
     work: &mut Work<'_>,
-) -> Result<bool, BudgetItem> {
-    let keys_per_tag = usize::try_from(work.budget.limits().keys_per_tag).unwrap_or(usize::MAX);
-    let named = keys
-        .iter()
-        .filter(|key| key.tag == signature.key_tag && key.algorithm == signature.algorithm && key.may_sign_zone());
+) -> Result<bool, Halt> {
+    let limits = *work.budget.limits();
+    let keys_per_tag = usize::try_from(limits.keys_per_tag).unwrap_or(usize::MAX);
+    let named = || {
+        keys.iter()
+            .filter(|key| key.tag == signature.key_tag && key.algorithm == signature.algorithm && key.may_sign_zone())
+    };
+    let crowded = crowded || named().nth(1).is_some();
     let mut message = None;
-    for key in named.take(keys_per_tag) {
-        let Some(algorithm) = key.usable_algorithm(work.policy) else { continue };
-        if message.is_none() {
-            message = signed_bytes(set, signature);
+    for key in named().take(keys_per_tag).skip(attempt.keys_done) {
+        if let Some(algorithm) = key.usable_algorithm(work.policy) {
+            if attempt.failed_checks >= limits.failed_checks_per_rrset {
+                return Ok(false);
+            }
+            work.pay_signature_check(algorithm.weight(&key.public_key), crowded)?;
+            if message.is_none() {
+                message = signed_bytes(set, signature);
+            }
+            let Some(message) = &message else { return Ok(false) };
+            if algorithm.verify(&key.public_key, message, &signature.signature) {
+                return Ok(true);
+            }
+            work.budget.note_failed_check();
+            attempt.failed_checks = attempt.failed_checks.saturating_add(1);
         }
-        let Some(message) = &message else { return Ok(false) };
-        if *failures_left == 0 {
-            return Ok(false);
-        }
-        work.budget.spend_signature_check()?;
-        if algorithm.verify(&key.public_key, message, &signature.signature) {
-            return Ok(true);
-        }
-        *failures_left = failures_left.saturating_sub(1);
+        attempt.keys_done = attempt.keys_done.saturating_add(1);
     }
     Ok(false)
 }

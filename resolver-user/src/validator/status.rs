@@ -14,6 +14,11 @@ pub enum Step {
     Need(Question),
     /// Nothing more is needed.
     Done(Verdict),
+    /// The next signature check is costly, as the [`Pace`](super::Pace) sees it: go on where that delays nobody else.
+    Costly {
+        /// The zone whose keys are to be tried.
+        zone: Name,
+    },
 }
 
 /// The verdict on a response (RFC 4035 §4.3).
@@ -242,6 +247,12 @@ pub enum IndeterminateReason {
         /// The limit.
         item: BudgetItem,
     },
+}
+
+impl From<BudgetItem> for IndeterminateReason {
+    fn from(item: BudgetItem) -> Self {
+        Self::Budget { item }
+    }
 }
 
 /// Why a fetch failed, as far as a verdict cares.

@@ -5,9 +5,9 @@
 use std::fmt;
 
 use super::InsecureReason;
-use super::chain::Chain;
+use super::chain::{Chain, Found};
 use super::judge::SetId;
-use super::zones::ZoneFact;
+use super::zones::{Fact, ZoneFact};
 use crate::wire::{Name, RecordType};
 
 /// One thing that a validation found out or knew already.
@@ -45,20 +45,13 @@ pub enum ZoneStanding {
 }
 
 impl Chain {
-    /// The facts that were used, from first to last, then the sets that were verified.
+    /// What was found out, from first to last.
     pub(super) fn steps(&self) -> Vec<ChainStep> {
-        let zones = self.known().iter().map(|fact| {
-            let standing = match &fact.what {
-                ZoneFact::Secure(keys) => {
-                    ZoneStanding::Secure(keys.iter().map(|key| (key.tag, key.algorithm)).collect())
-                }
-                ZoneFact::Insecure(reason) => ZoneStanding::Insecure(reason.clone()),
-                ZoneFact::NoCut { .. } => ZoneStanding::NoCut,
-            };
-            ChainStep::Zone { name: fact.name.clone(), standing }
-        });
-        let sets = self.verified().filter_map(|(id, signer, verified)| self.set_step(id, signer, verified));
-        zones.chain(sets).collect()
+        let step = |found: &Found| match found {
+            Found::Fact(fact) => Some(zone_step(fact)),
+            Found::Set { id, signer, outcome } => self.set_step(*id, signer, outcome.is_ok()),
+        };
+        self.found().iter().filter_map(step).collect()
     }
 
     fn set_step(&self, id: SetId, signer: &Name, verified: bool) -> Option<ChainStep> {
@@ -66,6 +59,15 @@ impl Chain {
         let set = id.of(&response)?;
         Some(ChainStep::Set { owner: set.owner.clone(), rtype: set.rtype, signer: signer.clone(), verified })
     }
+}
+
+fn zone_step(fact: &Fact) -> ChainStep {
+    let standing = match &fact.what {
+        ZoneFact::Secure(keys) => ZoneStanding::Secure(keys.iter().map(|key| (key.tag, key.algorithm)).collect()),
+        ZoneFact::Insecure(reason) => ZoneStanding::Insecure(reason.clone()),
+        ZoneFact::NoCut { .. } => ZoneStanding::NoCut,
+    };
+    ChainStep::Zone { name: fact.name.clone(), standing }
 }
 
 impl fmt::Display for ZoneStanding {

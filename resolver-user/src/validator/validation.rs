@@ -13,8 +13,8 @@ use super::judge::{Gathered, Judged, Section, SetId, secure_set, zone_side};
 use super::work::Work;
 use super::zones::{Fact, ZoneFact};
 use super::{
-    BogusReason, ChainStep, FetchFailure, InsecureReason, Policy, ProvenStatus, Step, TrustAnchors, Validated, Verdict,
-    WorkBudget, ZoneCache,
+    BogusReason, ChainStep, FetchFailure, InsecureReason, Pace, Policy, ProvenStatus, Step, TrustAnchors, Validated,
+    Verdict, WorkBudget, ZoneCache,
 };
 use crate::clock::Now;
 use crate::wire::{Name, Question, RCode, RecordType, Response, RrSet};
@@ -83,9 +83,9 @@ impl Validation {
 
     /// Goes on until something must be fetched or the verdict is reached. To be called again after each [`Self::supply`];
     /// without one, says the same again. No question is asked twice.
-    pub fn advance(&mut self, now: Now, budget: &mut WorkBudget) -> Step {
-        let policy = self.policy;
-        match self.run(&mut Work { now, policy: &policy, budget }) {
+    pub fn advance(&mut self, now: Now, budget: &mut WorkBudget, pace: Pace) -> Step {
+        let (policy, spent_before) = (self.policy, budget.spent().signature_weight);
+        match self.run(&mut Work { now, policy: &policy, budget, pace, spent_before }) {
             Ok(verdict) => Step::Done(verdict),
             Err(Pause::Bogus(reason)) => Step::Done(Verdict::Bogus(reason)),
             Err(Pause::Indeterminate(reason)) => Step::Done(Verdict::Indeterminate(reason)),
@@ -93,6 +93,7 @@ impl Validation {
                 self.awaited = Some(question.clone());
                 Step::Need(question)
             }
+            Err(Pause::Costly(zone)) => Step::Costly { zone },
         }
     }
 
@@ -103,7 +104,7 @@ impl Validation {
         }
     }
 
-    /// What was found out so far, for people.
+    /// What was found out so far, in that order, for people.
     pub fn steps(&self) -> Vec<ChainStep> {
         self.chain.steps()
     }

@@ -1,10 +1,11 @@
 //! What holds on real packets, between a client and the daemon in the lab that `cargo xtask test` raises.
 
 mod access;
+mod attacks;
 mod clients;
 mod equality;
 mod frames;
 mod life;
-mod rights;
 mod listening;
+mod rights;
 mod status;

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use resolver_user::clock::{NS_PER_S, Now};
 use resolver_user::validator::{
-    DsAnchor, FetchFailure, Policy, ProvenStatus, Step, TrustAnchors, Validated, Validation, Verdict, WorkBudget,
+    DsAnchor, FetchFailure, Pace, Policy, ProvenStatus, Step, TrustAnchors, Validated, Validation, Verdict, WorkBudget,
     ZoneCache,
 };
 use resolver_user::wire::{CLASS_IN, Message, Name, Question, RCode, Record, RecordType, Response, group};
@@ -44,10 +44,11 @@ pub fn validation(bytes: &[u8]) {
 fn run(validation: &mut Validation, world: &World, source: &mut Source<'_>) -> Verdict {
     let mut budget = WorkBudget::new(Policy::DEFAULT.limits);
     let mut asked: Vec<Question> = Vec::new();
-    // Bound: each turn but the last pays for a sub-query.
+    // Bound: each turn but the last pays for a sub-query or a signature check.
     loop {
-        match validation.advance(NOW, &mut budget) {
+        match validation.advance(NOW, &mut budget, Pace::Slice) {
             Step::Done(verdict) => return verdict,
+            Step::Costly { .. } => {}
             Step::Need(question) => {
                 assert!(!asked.contains(&question), "{question} is asked again");
                 let reply = if budget.spend_sub_query().is_err() || source.byte() == 0xff {

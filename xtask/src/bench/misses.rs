@@ -94,34 +94,34 @@ impl Rate {
 }
 
 /// A program under test.
-struct Peer {
+pub(super) struct Peer {
     /// Stable name of its case.
     case: &'static str,
     /// Where it listens.
-    port: u16,
+    pub(super) port: u16,
     /// Its program and words.
     command: fn(&Rig) -> Result<Vec<String>, Failure>,
 }
 
 /// Ours first: each of its runs makes a pair with unbound's run after it.
-const PEERS: [Peer; 2] = [
+pub(super) const PEERS: [Peer; 2] = [
     Peer { case: "ours-forward", port: 5455, command: ours },
     Peer { case: "unbound-forward", port: 5456, command: unbound },
 ];
 
 /// Where runs take place.
-struct Rig<'a> {
-    facts: &'a Facts,
-    folder: PathBuf,
+pub(super) struct Rig<'a> {
+    pub(super) facts: &'a Facts,
+    pub(super) folder: PathBuf,
     /// Questions in dnsperf's form.
-    questions: PathBuf,
+    pub(super) questions: PathBuf,
     /// How many.
     count: usize,
 }
 
 impl<'a> Rig<'a> {
-    /// Writes the questions, and moves the lab's servers to the CPU of the load.
-    fn new(facts: &'a Facts) -> Result<Self, Failure> {
+    /// Writes the questions, and moves the lab's servers to the CPU of the load and to the rig's priority.
+    pub(super) fn new(facts: &'a Facts) -> Result<Self, Failure> {
         let folder = paths::target().join(RIG);
         make_folder(&folder)?;
         let (name, hosts) = facts
@@ -140,7 +140,12 @@ impl<'a> Rig<'a> {
         let servers = Tool::new("ip").args(["netns", "pids", &facts.auth.name]).quiet_output()?;
         for pid in servers.split_whitespace() {
             Tool::new("taskset").args(["-a", "-p", "-c", LOAD_CPU, pid]).output()?;
+            let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+            let threads = threads.map(|thread| thread.file_name());
+            Tool::new("renice").args(["-n", NICENESS, "-p"]).args(threads).output()?;
+            raise_session(pid);
         }
+        raise_session("self");
         Ok(Self { facts, folder, questions, count: usize::from(hosts) * 2 })
     }
 
@@ -160,9 +165,8 @@ impl<'a> Rig<'a> {
 
     /// One run of a fresh process. In the inner error, why it is void.
     fn measure(&self, peer: &Peer) -> Result<Result<Rate, String>, Failure> {
-        // Again before each, since what the upstream has kept since the last may have run out.
-        let (upstream, at) = (&self.facts.upstreams[0], &self.facts.resolver.interfaces[0].ipv4.to_string());
-        self.load(&self.facts.resolver, &upstream.ipv4.to_string(), upstream.port, &["-D"])?;
+        self.warm_upstream()?;
+        let at = &self.address();
         let running = Running::start(self, peer)?;
         running.wait_until_it_answers(&self.facts.client, at, peer.port)?;
         let before_s = running.cpu_s()?;
@@ -180,11 +184,33 @@ impl<'a> Rig<'a> {
         Ok(Ok(Rate { per_s: count.per_s, per_cpu_s: count.answers() / cpu_s }))
     }
 
+    /// Asks the upstream all questions. To be done before each run, since what it has kept since the last may have run out.
+    pub(super) fn warm_upstream(&self) -> Result<(), Failure> {
+        let upstream = &self.facts.upstreams[0];
+        self.load(&self.facts.resolver, &upstream.ipv4.to_string(), upstream.port, &["-D"]).map(drop)
+    }
+
+    /// Where the programs under test listen.
+    pub(super) fn address(&self) -> String {
+        self.facts.resolver.interfaces[0].ipv4.to_string()
+    }
+
+    /// Control socket of our daemon.
+    pub(super) fn control_socket(&self) -> PathBuf {
+        self.folder.join("control.sock")
+    }
+
     /// All questions once, from a namespace to a server. Returns what dnsperf said.
     fn load(&self, from: &Namespace, server: &str, port: u16, more: &[&str]) -> Result<String, Failure> {
-        let tool = lab::inside_namespace(from).args(["taskset", "-c", LOAD_CPU, "dnsperf", "-s", server]);
-        let tool = tool.args(["-p", &port.to_string(), "-c", "1", "-q", OUTSTANDING, "-n", "1"]).args(more);
+        let tool = self.dnsperf(from, server, port).args(["-q", OUTSTANDING, "-n", "1"]).args(more);
         tool.arg("-d").arg(&self.questions).quiet_output()
+    }
+
+    /// The load tool, on its CPU.
+    pub(super) fn dnsperf(&self, from: &Namespace, server: &str, port: u16) -> Tool {
+        let tool = lab::inside_namespace(from).args(["nice", "-n", NICENESS, "taskset", "-c", LOAD_CPU]);
+        let tool = tool.args(["dnsperf", "-s", server]);
+        tool.args(["-p", &port.to_string(), "-c", "1"])
     }
 
     /// Our upstream, as both forward to it.
@@ -194,8 +220,14 @@ impl<'a> Rig<'a> {
     }
 }
 
+/// Raises the session of a process where the kernel shares CPUs among sessions first, so that a niceness counts for nothing
+/// outside of its own (`sched_autogroup_enabled`). Where it does not, there is no such file.
+fn raise_session(pid: &str) {
+    let _not_there = std::fs::write(format!("/proc/{pid}/autogroup"), NICENESS);
+}
+
 /// A process under test. Dropping it stops it.
-struct Running {
+pub(super) struct Running {
     child: Child,
     line: String,
     log: PathBuf,
@@ -203,8 +235,9 @@ struct Running {
 
 impl Running {
     /// Starts a process on the CPU of its own.
-    fn start(rig: &Rig, peer: &Peer) -> Result<Self, Failure> {
-        let tool = lab::inside_namespace(&rig.facts.resolver).args(["taskset", "-c", TESTED_CPU]);
+    pub(super) fn start(rig: &Rig, peer: &Peer) -> Result<Self, Failure> {
+        let tool =
+            lab::inside_namespace(&rig.facts.resolver).args(["nice", "-n", NICENESS, "taskset", "-c", TESTED_CPU]);
         let (line, mut command) = tool.args((peer.command)(rig)?).announced();
         let log = rig.folder.join(format!("{}.log", peer.case));
         let file = |source| Failure::File { path: log.clone(), source };
@@ -216,7 +249,7 @@ impl Running {
     }
 
     /// Waits for a reply to a question that leaves nothing in a cache.
-    fn wait_until_it_answers(&self, from: &Namespace, server: &str, port: u16) -> Result<(), Failure> {
+    pub(super) fn wait_until_it_answers(&self, from: &Namespace, server: &str, port: u16) -> Result<(), Failure> {
         let (deadline, port) = (Instant::now() + START_LIMIT, port.to_string());
         let words = ["dig", "+tries=1", "+time=1", &format!("@{server}"), "-p", &port, "CH", "TXT", "version.bind."];
         while lab::inside_namespace(from).args(words).quiet_output().is_err() {
@@ -271,7 +304,7 @@ fn ours(rig: &Rig) -> Result<Vec<String>, Failure> {
         "--xdp=off".to_owned(),
         "--threads=1".to_owned(),
         format!("--trust-anchors-file={}", rig.facts.trust_anchors_file),
-        format!("--control-socket={}", rig.folder.join("control.sock").display()),
+        format!("--control-socket={}", rig.control_socket().display()),
     ])
 }
 
@@ -361,7 +394,7 @@ fn summary(figures: &[Figure], void_runs: usize) {
 }
 
 /// What the load comes from, and what we are held against.
-fn tools() -> String {
+pub(super) fn tools() -> String {
     let first_with = |program: &str, word: &str, mark: &str| {
         let said = Tool::new(program).arg(word).quiet_output().unwrap_or_default();
         said.lines().find_map(|line| Some(line.split_once(mark)?.1.trim().to_owned())).unwrap_or_default()
@@ -383,6 +416,8 @@ const OUTSTANDING: &str = "100";
 const LOAD_CPU: &str = "0";
 /// CPU of the program under test.
 const TESTED_CPU: &str = "1";
+/// Priority of everything in the rig, so that it is disturbed less by whatever else the machine does.
+const NICENESS: &str = "-15";
 /// After so many void runs in a row no more are taken.
 const VOID_IN_A_ROW: usize = 5;
 /// How long a program may take to answer its first question.

@@ -3,6 +3,7 @@
 //! In: the name of a rig. Out: a table, and with `--json` the same figures with the machine they were taken on.
 //! Refuses to judge: a comparison flags what changed beyond the spread, and never fails the run.
 
+pub mod attack;
 pub mod fastpath;
 mod machine;
 pub mod misses;
@@ -22,6 +23,8 @@ pub enum Rig {
     Fastpath(fastpath::Options),
     /// Validated answers per second of a forwarder with a cold cache against unbound, on one core
     Misses(misses::Options),
+    /// Latency of others while zones are asked that are made to cost a validator much, against that without
+    Attack(attack::Options),
 }
 
 /// Words that every rig has.
@@ -46,6 +49,7 @@ pub fn run(rig: &Rig) -> Result<(), Failure> {
     match rig {
         Rig::Fastpath(options) => fastpath::run(options),
         Rig::Misses(options) => misses::run(options),
+        Rig::Attack(options) => attack::run(options),
     }
 }
 

@@ -245,6 +245,9 @@ pub const TREE: &str = "tree";
 /// Name of the zones with one odd trait each in `lab.json`.
 pub const ZOO: &str = "zoo";
 
+/// Name of the zones that make validators work in `lab.json`.
+pub const ATTACKS: &str = "attacks";
+
 /// Shows what is there.
 fn print_status(facts: &Facts) {
     for namespace in [&facts.client, &facts.resolver, &facts.auth] {

@@ -1,7 +1,10 @@
 //! Keys that sign, and the signatures they make. The other half of `key.rs` and `signature.rs`, for tests alone.
 
-use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
+use ed448_goldilocks::{SecretKey as Ed448Secret, SigningKey as Ed448KeyPair};
+use ring::rand::{SecureRandom, SystemRandom};
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
+};
 
 use super::super::canonical::{counted_labels, signed_bytes};
 use super::super::key::ZoneKey;
@@ -15,7 +18,8 @@ pub struct SigningKey {
 
 enum Pair {
     Ed25519(Box<Ed25519KeyPair>),
-    P256(Box<EcdsaKeyPair>),
+    Ecdsa(Box<EcdsaKeyPair>),
+    Ed448(Box<Ed448KeyPair>),
     /// Signs with bytes that mean nothing: for algorithms that we do not have.
     Nonsense,
 }
@@ -30,7 +34,7 @@ pub struct Terms {
 }
 
 impl SigningKey {
-    /// A new key of algorithm 15 or 13; of another, one that only looks like it.
+    /// A new key of algorithm 13 to 16; of another, one that only looks like it.
     pub fn new(algorithm: u8, flags: u16) -> Self {
         let random = SystemRandom::new();
         let (pair, public) = match algorithm {
@@ -40,12 +44,20 @@ impl SigningKey {
                 let public = pair.public_key().as_ref().to_vec();
                 (Pair::Ed25519(Box::new(pair)), public)
             }
-            13 => {
-                let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
+            16 => {
+                let mut secret = Ed448Secret::default();
+                random.fill(&mut secret).unwrap();
+                let pair = Ed448KeyPair::from(&secret);
+                let public = pair.verifying_key().to_bytes().to_vec();
+                (Pair::Ed448(Box::new(pair)), public)
+            }
+            13 | 14 => {
+                let algorithm =
+                    if algorithm == 13 { &ECDSA_P256_SHA256_FIXED_SIGNING } else { &ECDSA_P384_SHA384_FIXED_SIGNING };
                 let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
                 let pair = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random).unwrap();
                 let public = pair.public_key().as_ref()[1..].to_vec();
-                (Pair::P256(Box::new(pair)), public)
+                (Pair::Ecdsa(Box::new(pair)), public)
             }
             // An exponent of 3 and a modulus of 512 bits: what an old RSA key looks like.
             _ => (Pair::Nonsense, [&[1, 3][..], &[0xff; 64]].concat()),
@@ -84,7 +96,8 @@ impl SigningKey {
         let message = signed_bytes(set, &unsigned).unwrap_or_default();
         rdata.extend(match &self.pair {
             Pair::Ed25519(pair) => pair.sign(&message).as_ref().to_vec(),
-            Pair::P256(pair) => pair.sign(&SystemRandom::new(), &message).unwrap().as_ref().to_vec(),
+            Pair::Ed448(pair) => pair.sign_raw(&message).to_bytes().to_vec(),
+            Pair::Ecdsa(pair) => pair.sign(&SystemRandom::new(), &message).unwrap().as_ref().to_vec(),
             Pair::Nonsense => vec![0x5a; 64],
         });
         rrsig(set, rdata)

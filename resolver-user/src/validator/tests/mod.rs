@@ -1,16 +1,15 @@
 //! Claims about whole validations, in a world of zones that are signed in memory. No network, no clock.
 
-mod aggressive;
-mod answers;
 mod changes;
 mod evidence;
+mod fixtures;
 pub mod keys;
-mod limits;
 mod steps;
-mod vectors;
 pub mod world;
 pub mod zone;
 
+mod rfc1034_3_6_2;
+mod rfc3110_2;
 mod rfc4034_6;
 mod rfc4035_5_2;
 mod rfc4035_5_3;
@@ -18,11 +17,16 @@ mod rfc4035_5_4;
 mod rfc5155_8;
 mod rfc6672_5_3;
 mod rfc7646;
+mod rfc8080_4;
+mod rfc8198_5;
+mod rfc9276_3_2;
 
 use self::keys::{SigningKey, Terms};
 use self::world::{Run, World};
 use self::zone::{Denies, MINIMUM_S, NSEC3, OPT_OUT, TTL_S, Zone, unsigned_set};
-use super::{BogusReason, FetchFailure, IndeterminateReason, InsecureReason, ProvenStatus, Validated, Verdict};
+use super::{
+    BogusReason, BudgetItem, FetchFailure, IndeterminateReason, InsecureReason, ProvenStatus, Validated, Verdict,
+};
 use crate::clock::{NS_PER_S, Now};
 use crate::wire::{Name, Question, RCode, RecordType, Response, RrSet};
 
@@ -52,6 +56,14 @@ fn target(text: &str) -> Vec<u8> {
 }
 
 impl Run {
+    #[track_caller]
+    fn is_over_budget(&self, expected: BudgetItem) {
+        match &self.verdict {
+            Verdict::Indeterminate(IndeterminateReason::Budget { item }) => assert_eq!(*item, expected),
+            other => panic!("not over the budget: {other:?}"),
+        }
+    }
+
     fn proven(&self) -> &Validated {
         match &self.verdict {
             Verdict::Proven(validated) => validated,

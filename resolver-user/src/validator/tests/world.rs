@@ -8,7 +8,7 @@ use super::zone::{Denies, Zone};
 use super::{NOW, name};
 use crate::clock::Now;
 use crate::validator::{
-    ChainStep, DsAnchor, FetchFailure, Policy, Step, TrustAnchors, Validation, Verdict, WorkBudget, ZoneCache,
+    ChainStep, DsAnchor, FetchFailure, Pace, Policy, Step, TrustAnchors, Validation, Verdict, WorkBudget, ZoneCache,
 };
 use crate::wire::{Name, Question, RecordType, Response};
 
@@ -21,6 +21,8 @@ pub struct World {
     pub negative_anchors: Vec<Name>,
     pub cache: Arc<ZoneCache>,
     pub policy: Policy,
+    /// How far a validation goes until it has paused for the first time; then by slices.
+    pub pace: Pace,
     pub now: Now,
     /// Applied to each response.
     pub breaks: Vec<Break>,
@@ -39,6 +41,8 @@ pub struct Run {
     pub asked: Vec<String>,
     /// What the validation says that it found out.
     pub steps: Vec<ChainStep>,
+    /// How often it paused.
+    pub pauses: u32,
 }
 
 impl World {
@@ -50,6 +54,7 @@ impl World {
             negative_anchors: vec![],
             cache: Arc::new(ZoneCache::new(1000)),
             policy: Policy::DEFAULT,
+            pace: Pace::Unhindered,
             now: NOW,
             breaks: vec![],
             broken: Cell::new(0),
@@ -165,10 +170,15 @@ impl World {
         let response = Arc::new(self.answer(&question));
         let anchors = Arc::new(self.trust_anchors());
         let mut validation = Validation::new(question, response, anchors, self.cache.clone(), self.policy);
-        let mut asked = vec![];
+        let (mut asked, mut pauses) = (vec![], 0);
+        let mut pace = self.pace;
         loop {
-            match validation.advance(self.now, budget) {
-                Step::Done(verdict) => return Run { verdict, asked, steps: validation.steps() },
+            match validation.advance(self.now, budget, pace) {
+                Step::Done(verdict) => return Run { verdict, asked, steps: validation.steps(), pauses },
+                Step::Costly { .. } => {
+                    pauses += 1;
+                    pace = Pace::Slice;
+                }
                 Step::Need(question) => {
                     assert!(!asked.contains(&question.to_string()), "{question} is asked again");
                     asked.push(question.to_string());

@@ -171,9 +171,10 @@ fn edit(row: &Specimen, reach: Reach, pairs: &[KeyPair], parent: &[Record], file
     let changed = difference(&before, &scene.records);
     let holds = match reach {
         Reach::Records(expected) => changed == expected,
-        Reach::All(rtype) => {
+        Reach::Within(rtypes) => {
             let others = |records: &[Record]| -> HashSet<Record> {
-                let is_other = |record: &&Record| record.rtype != rtype && record.word(0) != rtype;
+                let is_other =
+                    |record: &&Record| !rtypes.iter().any(|rtype| record.rtype == *rtype || record.word(0) == *rtype);
                 records.iter().filter(is_other).cloned().collect()
             };
             changed > 1 && others(&before) == others(&scene.records)

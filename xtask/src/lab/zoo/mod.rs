@@ -27,6 +27,8 @@ pub struct Specimen {
     pub name: &'static str,
     /// What decides its verdict: an RFC with section, and our choice where the RFC leaves one.
     pub rule: &'static str,
+    /// Whether it is there to make validators work, rather than to be judged.
+    is_attack: bool,
     /// Who serves it.
     server: Server,
     /// Its keys; the first one is what the parent's DS names, and signs the others.
@@ -60,8 +62,8 @@ type MakeDs = fn(&str, &[PublicKey]) -> Vec<Ds>;
 enum Reach {
     /// So many records.
     Records(usize),
-    /// Records of this type alone, and more than one of them.
-    All(&'static str),
+    /// Records of these types alone, with their signatures, and more than one of them.
+    Within(&'static [&'static str]),
 }
 
 /// A key of a specimen.
@@ -126,6 +128,7 @@ impl Specimen {
         Self {
             name,
             rule,
+            is_attack: false,
             server: Server::Zoo,
             keys: PAIR,
             signer: Signer::Bind(&["-x"]),
@@ -137,6 +140,11 @@ impl Specimen {
             verdicts: Verdicts { answer: SECURE, nodata: SECURE, nxdomain: SECURE },
             more: &[],
         }
+    }
+
+    /// Made to cost a validator much; asked only what it says itself.
+    const fn attack(self) -> Self {
+        Self { is_attack: true, ..self }.on_nsd()
     }
 
     /// Served by NSD, for what BIND refuses to load or to serve.
@@ -179,9 +187,9 @@ impl Specimen {
         Self { edit: Some((Reach::Records(records), edit)), ..self }
     }
 
-    /// With an edit that changes nothing but records of a type, all of them.
-    const fn edited_all(self, rtype: &'static str, edit: Edit) -> Self {
-        Self { edit: Some((Reach::All(rtype), edit)), ..self }
+    /// With an edit that changes nothing but records of these types.
+    const fn edited_within(self, rtypes: &'static [&'static str], edit: Edit) -> Self {
+        Self { edit: Some((Reach::Within(rtypes), edit)), ..self }
     }
 
     /// With a DS set that differs from the one that is due in so many records.
@@ -257,7 +265,8 @@ impl Specimen {
         };
         // A question of its own stands for the standard one.
         let own = |ask: &&Ask| !self.more.iter().any(|more| (more.owner, more.rtype) == (ask.owner, ask.rtype));
-        standard.iter().filter(own).chain(self.more).map(question).collect()
+        let standard = standard.iter().filter(|_| !self.is_attack).filter(own);
+        standard.chain(self.more).map(question).collect()
     }
 
     /// What tests may know.
@@ -269,7 +278,7 @@ impl Specimen {
         };
         ZoneFacts {
             name: self.fqdn(),
-            group: super::ZOO.to_owned(),
+            group: if self.is_attack { super::ATTACKS } else { super::ZOO }.to_owned(),
             rule: Some(self.rule.to_owned()),
             server: servers::name_of(self.server).to_owned(),
             algorithm: self.keys.first().map(|key| key.algorithm),
@@ -384,6 +393,7 @@ pub const SOURCES: &[&str] = &[
     include_str!("scene.rs"),
     include_str!("wire.rs"),
     include_str!("table/algorithms.rs"),
+    include_str!("table/attacks.rs"),
     include_str!("table/delegation.rs"),
     include_str!("table/denial.rs"),
     include_str!("table/keys.rs"),

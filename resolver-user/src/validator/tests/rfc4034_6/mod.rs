@@ -1,5 +1,7 @@
 //! Canonical form: what of a set is signed, and what of its spelling does not matter.
 
+mod fixtures;
+
 use super::*;
 
 /// A world with one set of `rtype` at `www.org`, which `respell` changes on its way.

@@ -1,7 +1,7 @@
 //! What cannot be verified makes a zone insecure, never bogus.
 
+use crate::validator::tests::fixtures::read;
 use crate::validator::tests::signed_world as world;
-use crate::validator::tests::vectors::read;
 use crate::validator::tests::*;
 
 /// `sha1.example`, which BIND signed with algorithms 5 and 7, below a zone of ours that has these DS records of it.

@@ -3,4 +3,5 @@
 mod algorithms;
 mod anchors;
 mod keys;
+mod limits;
 mod referrals;

@@ -1,6 +1,6 @@
 //! Questions for more than one type: ANY and RRSIG.
 
-use crate::validator::tests::answers::{owners, world};
+use crate::validator::tests::rfc1034_3_6_2::{owners, world};
 use crate::validator::tests::*;
 
 #[test]

@@ -2,7 +2,9 @@
 
 mod kinds;
 mod lifetime;
+mod limits;
 mod signatures;
 mod time;
 mod unsigned;
+mod vectors;
 mod wildcards;

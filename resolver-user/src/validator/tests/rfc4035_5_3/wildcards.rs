@@ -1,6 +1,6 @@
 //! Sets expanded from a wildcard (§5.3.2, §5.3.4; RFC 5155 §8.8).
 
-use crate::validator::tests::answers::owners;
+use crate::validator::tests::rfc1034_3_6_2::owners;
 use crate::validator::tests::*;
 
 #[test]

@@ -35,15 +35,17 @@ fn covering<'a>(owner: &'a str, types: &'a [RecordType]) -> Nsec3<'a> {
 
 fn nsec3s(records: &[Nsec3<'_>]) -> Evidence {
     let mut evidence = Evidence::new(name("z"));
-    for record in records {
-        let digits = |at: usize| u8::from_str_radix(&record.next[at..at + 2], 16).unwrap();
-        let next: Vec<u8> = (0..40).step_by(2).map(digits).collect();
-        let fixed = [record.algorithm, record.flags, 0, record.iterations, 2, record.salt[0], record.salt[1], 20];
-        let rdata = [&fixed[..], &next, &bitmap(record.types)].concat();
-        let owner = name(record.above).prepend(hash(&name(record.owner), 0).as_bytes()).unwrap();
-        evidence.add(&unsigned_set(&owner, RecordType::NSEC3, vec![rdata.into()]));
-    }
+    records.iter().for_each(|record| evidence.add(&record_set(record)));
     evidence
+}
+
+fn record_set(record: &Nsec3<'_>) -> RrSet {
+    let digits = |at: usize| u8::from_str_radix(&record.next[at..at + 2], 16).unwrap();
+    let next: Vec<u8> = (0..40).step_by(2).map(digits).collect();
+    let fixed = [record.algorithm, record.flags, 0, record.iterations, 2, record.salt[0], record.salt[1], 20];
+    let rdata = [&fixed[..], &next, &bitmap(record.types)].concat();
+    let owner = name(record.above).prepend(hash(&name(record.owner), 0).as_bytes()).unwrap();
+    unsigned_set(&owner, RecordType::NSEC3, vec![rdata.into()])
 }
 
 #[test]
@@ -167,4 +169,38 @@ fn parts_of_two_chains_make_no_proof() {
     assert!(!name_error(&nsec3s(&[apex(), salted(covering("q.z", &[A]))]), "b.z"));
     assert!(!name_error(&nsec3s(&[salted(apex()), covering("q.z", &[A])]), "b.z"));
     assert!(name_error(&nsec3s(&[apex(), covering("q.z", &[A]), salted(covering("q.z", &[A]))]), "b.z"));
+}
+
+/// A delegated zone can have any name, so also that of a hash; its apex then looks like the parent's NSEC3 of that hash.
+#[test]
+fn a_child_named_by_a_hash_denies_nothing_in_its_parent() {
+    let mut world = World::new(&[("org", NSEC3)]);
+    world.add("www.org", RecordType::A, &ADDRESS);
+    let impostor = name("org").prepend(hash(&name("www.org"), 0).as_bytes()).unwrap();
+    world.delegate(Zone::new(&impostor.to_string(), NSEC3, 15));
+    world.resolve("www.org", RecordType::A).is_secure();
+    world.resolve(&impostor.to_string(), RecordType::SOA).is_secure();
+    // Signed by the child, and it says that the name has nothing but what an apex has.
+    let mut record = matching("www.org", &[NS, SOA]);
+    record.above = "org";
+    let mut set = record_set(&record);
+    set.ttl_s = world.zone("org").set(&name("org"), SOA, &name("org")).ttl_s;
+    assert_eq!(set.owner, impostor);
+    for (signer, with_soa) in [("org", true), ("child", true), ("child", false)] {
+        let signer = if signer == "child" { impostor.to_string() } else { signer.to_owned() };
+        world.zone(&signer).sign(&mut set);
+        let (set, soa) = (set.clone(), world.zone("org").set(&name("org"), SOA, &name("org")));
+        world.breaks.clear();
+        world.break_reply("www.org", RecordType::TXT, move |response| {
+            (response.answer, response.authority) = (vec![], vec![set.clone()]);
+            response.authority.extend(with_soa.then(|| soa.clone()));
+        });
+        let run = world.resolve("www.org", RecordType::TXT);
+        // The parent itself could say so, which shows that nothing but the signer is wrong.
+        if signer == "org" {
+            run.is_secure();
+        } else {
+            run.is_bogus();
+        }
+    }
 }

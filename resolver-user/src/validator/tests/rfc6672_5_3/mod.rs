@@ -1,6 +1,6 @@
 //! DNAME: the alias made from it is as good as it is, and no better.
 
-use super::answers::{owners, world};
+use super::rfc1034_3_6_2::{owners, world};
 use super::*;
 
 #[test]

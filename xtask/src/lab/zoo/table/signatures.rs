@@ -21,7 +21,7 @@ pub const ROOM: &[Specimen] = &[
         })
         .answer(bogus(8)),
     Specimen::new("rrsig-expired-before-inception-all", "RFC 4034 §3.1.5, RFC 4035 §5.3.1")
-        .edited_all("RRSIG", |z| {
+        .edited_within(&["RRSIG"], |z| {
             z.sign_all_again(|fields| std::mem::swap(&mut fields.inception, &mut fields.expiration))
         })
         .all(BOGUS),
@@ -36,7 +36,7 @@ pub const ROOM: &[Specimen] = &[
     Specimen::new("rrsig-beyond-2038", "RFC 4034 §3.1.5, RFC 1982 §3")
         .edited(1, |z| z.sign_again(&z.below("www"), "A", 1, |fields| fields.expiration = "20900101000000".to_owned())),
     Specimen::new("rrsig-missing-all", "RFC 4035 §5.2, §5.3")
-        .edited_all("RRSIG", |z| z.remove_all("RRSIG"))
+        .edited_within(&["RRSIG"], |z| z.remove_all("RRSIG"))
         .all(bogus(10)),
     Specimen::new("rrsig-missing-a", "RFC 4035 §5.3")
         .edited(1, |z| z.remove(&z.below("www"), "RRSIG A"))

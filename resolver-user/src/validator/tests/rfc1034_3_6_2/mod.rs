@@ -1,7 +1,6 @@
 //! Aliases: every link is judged, and the weakest decides.
 
 use super::*;
-use crate::validator::{BudgetItem, WorkBudget};
 
 /// `alias.example.org` leads to `www.example.net`; both zones signed, `example.com` not.
 pub fn world() -> World {
@@ -182,22 +181,4 @@ fn a_wildcard_alias_is_followed() {
     let run = world.resolve("a.wild.example.org", RecordType::A);
     assert_eq!(owners(run.is_secure()), ["a.wild.example.org. CNAME", "www.example.net. A"]);
     assert_eq!(run.is_secure().response().authority.len(), 1);
-}
-
-#[test]
-fn a_validation_says_the_same_again_until_it_is_supplied() {
-    use crate::validator::{Step, TrustAnchors, Validation};
-    use std::sync::Arc;
-    let world = world();
-    let question = Question::new(name("www.example.net"), RecordType::A);
-    let response = Arc::new(world.answer(&question));
-    let anchors = Arc::new(TrustAnchors::new(world.anchors.clone(), vec![]));
-    let mut validation = Validation::new(question, response, anchors, world.cache.clone(), world.policy);
-    let mut budget = WorkBudget::new(world.policy.limits);
-    for _ in 0..3 {
-        match validation.advance(NOW, &mut budget) {
-            Step::Need(question) => assert_eq!(question.to_string(), "example.net. DS"),
-            Step::Done(verdict) => panic!("{verdict:?}"),
-        }
-    }
 }

@@ -1,0 +1,45 @@
+//! How much room a reply takes among others: as many places as it has times the ordinary size.
+//!
+//! In: a reply. Out: its number of places, one at least. Counts RDATA and signatures, which strangers choose, and not what we add.
+
+use std::sync::Arc;
+
+use quick_cache::Weighter;
+
+use super::{CachedAnswer, Outcome, QuestionKey};
+use crate::wire::{Response, RrSet};
+
+/// Most data of an answer that takes one place, in bytes.
+/// Choice: above what is seldom exceeded, so that caches hold as many answers as they are told to.
+const ORDINARY_LEN: usize = 4096;
+
+/// Counts places by size.
+#[derive(Clone, Copy, Debug)]
+pub struct BySize;
+
+impl Weighter<QuestionKey, Arc<CachedAnswer>> for BySize {
+    fn weight(&self, _key: &QuestionKey, answer: &Arc<CachedAnswer>) -> u64 {
+        match &answer.outcome {
+            Outcome::Proven(validated) => places(validated.response()),
+            Outcome::Bogus(_, response) | Outcome::Unchecked(response) | Outcome::Failed(_, Some(response)) => {
+                places(response)
+            }
+            Outcome::Failed(_, None) => 1,
+        }
+    }
+}
+
+impl Weighter<QuestionKey, (Arc<Response>, u64)> for BySize {
+    fn weight(&self, _key: &QuestionKey, (response, _): &(Arc<Response>, u64)) -> u64 {
+        places(response)
+    }
+}
+
+fn places(response: &Response) -> u64 {
+    let len = |set: &RrSet| {
+        let signatures = set.signatures.iter().map(|signature| signature.rdata.len());
+        set.rdatas.iter().map(|rdata| rdata.len()).chain(signatures).sum::<usize>()
+    };
+    let len: usize = response.answer.iter().chain(&response.authority).map(len).sum();
+    1 + (len / ORDINARY_LEN) as u64
+}

@@ -7,14 +7,16 @@
 mod answers;
 pub mod bench;
 mod counters;
+mod latency;
 mod settings;
 
 pub use answers::*;
 pub use counters::*;
+pub use latency::*;
 pub use settings::*;
 
 /// Number of this layout. Compared by the daemon with the `abi_version` it finds in a BPF object and in pinned settings.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// Name of each map, as declared by the XDP program, pinned in bpffs and shown by `bpftool map`. At most 15 bytes.
 pub mod map_name {
@@ -26,6 +28,8 @@ pub mod map_name {
     pub const SETTINGS: &str = "SETTINGS";
     /// PERCPU_ARRAY of one [`super::Counters`].
     pub const COUNTERS: &str = "COUNTERS";
+    /// PERCPU_ARRAY of one [`super::Latency`].
+    pub const LATENCY: &str = "LATENCY";
     /// PERCPU_ARRAY of one [`super::ClockSample`], written by the `clock` program.
     pub const CLOCK: &str = "CLOCK";
 }

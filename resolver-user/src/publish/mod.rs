@@ -7,13 +7,14 @@
 //!
 //! * `program`: loading, attaching, pinning, taking off
 //! * `writer`: the thread; `table`: index and records; `pool`: slots; `grace`: waiting for running programs
-//! * `clock`: tells the kernel half the time
+//! * `clock`: tells the kernel half the time; `counters`: what it has counted
 //! * `memory`, `pod`: the maps' memory
 //!
 //! [`table`] and [`memory`] are public for the tests and benchmarks that fill maps of their own; in the daemon nothing but
 //! the thread reaches them.
 
 mod clock;
+mod counters;
 mod grace;
 mod log;
 pub mod memory;
@@ -30,6 +31,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+pub use counters::KernelCounters;
 pub use program::{AttachMode, FastPathConfig, FastPathError};
 pub use status::{FastPathEntry, FastPathStatus, InterfaceStatus, MapStatus, PublisherStatus};
 use writer::Command;
@@ -62,6 +64,7 @@ pub struct Publication {
 #[derive(Clone, Debug)]
 pub struct Publisher {
     commands: SyncSender<Command>,
+    kernel_counters: Arc<KernelCounters>,
 }
 
 impl Publisher {
@@ -69,6 +72,11 @@ impl Publisher {
     /// when it is next asked for.
     pub fn offer(&self, publication: Publication) -> bool {
         self.commands.try_send(Command::Publish(publication, Instant::now())).is_ok()
+    }
+
+    /// What the kernel half has counted, read without waiting for the thread.
+    pub fn kernel_counters(&self) -> &KernelCounters {
+        &self.kernel_counters
     }
 
     /// What the fast path is doing; none if its thread does not answer. Waits for it.

@@ -14,6 +14,7 @@ use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use resolver_ebpf::abi::{self, AnswerBlock, Bucket, Settings, map_name};
 use thiserror::Error;
 
+use super::counters::KernelCounters;
 use super::memory::MappedArray;
 use super::pod::Shared;
 
@@ -218,9 +219,7 @@ impl Loaded {
     /// # Errors
     /// [`FastPathError::Missing`].
     pub fn take_clock(&mut self) -> Result<(PerCpuArray<MapData, Shared<abi::ClockSample>>, &mut Xdp), FastPathError> {
-        let map = self.ebpf.take_map(map_name::CLOCK).ok_or(FastPathError::Missing { what: map_name::CLOCK })?;
-        let map = PerCpuArray::try_from(map).map_err(|error| map_error(map_name::CLOCK, error))?;
-        Ok((map, self.program(CLOCK_PROGRAM)?))
+        Ok((self.take_per_cpu(map_name::CLOCK)?, self.program(CLOCK_PROGRAM)?))
     }
 
     /// The clock program, to run it.
@@ -270,12 +269,21 @@ impl Loaded {
         }
     }
 
-    /// The counters of all CPUs.
+    /// What the kernel half counts.
     ///
     /// # Errors
-    /// [`FastPathError::Map`].
-    pub fn take_counters(&mut self) -> Result<PerCpuArray<MapData, Shared<abi::Counters>>, FastPathError> {
-        let name = map_name::COUNTERS;
+    /// [`FastPathError::Missing`], [`FastPathError::Map`].
+    pub fn take_counters(&mut self) -> Result<KernelCounters, FastPathError> {
+        Ok(KernelCounters {
+            counters: self.take_per_cpu(map_name::COUNTERS)?,
+            latency: self.take_per_cpu(map_name::LATENCY)?,
+        })
+    }
+
+    fn take_per_cpu<T: bytemuck::Pod>(
+        &mut self,
+        name: &'static str,
+    ) -> Result<PerCpuArray<MapData, Shared<T>>, FastPathError> {
         let map = self.ebpf.take_map(name).ok_or(FastPathError::Missing { what: name })?;
         PerCpuArray::try_from(map).map_err(|error| map_error(name, error))
     }
@@ -286,7 +294,15 @@ impl Loaded {
     }
 
     fn pin(&mut self) -> Result<(), FastPathError> {
-        for name in [map_name::BUCKETS, map_name::ANSWERS, map_name::SETTINGS, map_name::COUNTERS, map_name::CLOCK] {
+        let maps = [
+            map_name::BUCKETS,
+            map_name::ANSWERS,
+            map_name::SETTINGS,
+            map_name::COUNTERS,
+            map_name::LATENCY,
+            map_name::CLOCK,
+        ];
+        for name in maps {
             let path = self.pin_dir.join("maps").join(name);
             let failed = |error| FastPathError::PinDir { path: path.clone(), source: io::Error::other(error) };
             self.map_data(name)?.pin(&path).map_err(failed)?;

@@ -1,6 +1,7 @@
 //! Builds the rooms, joins them, and stops them in order. Decides nothing about queries.
 
 mod fast_path;
+mod observe;
 mod service;
 
 use std::fs;
@@ -23,10 +24,11 @@ use crate::cache::{AnswerCache, InFlight, ResponseCache};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, XdpMode};
 use crate::control::{ControlError, bind_control, serve_control};
+use crate::export::{ExportError, bind_metrics, serve_metrics};
 use crate::listener::{Listen, ListenError, Shared, bind_tcp, bind_udp, listen_addresses, serve_tcp, serve_udp};
 use crate::metrics::Metrics;
 use crate::publish::{FastPathError, Publisher};
-use crate::resolve::{Resolver, Rules};
+use crate::resolve::{Ident, Resolver, Rules};
 use crate::trust::{Timestamp, TimestampError, Trust, TrustChange};
 use crate::upstream::Forwarder;
 use fast_path::start_fast_path;
@@ -49,6 +51,9 @@ pub enum DaemonError {
     /// The control socket.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// The socket for scrapers of metrics.
+    #[error(transparent)]
+    Export(#[from] ExportError),
     /// The file with the process number.
     #[error("cannot write pid-file {}: {source}", path.display())]
     PidFile {
@@ -91,6 +96,8 @@ struct Daemon {
     addresses: Vec<SocketAddr>,
     resolver: Arc<Resolver>,
     started: Instant,
+    /// When it started, in seconds since 1970.
+    started_unix_s: u64,
 }
 
 /// Runs until SIGINT or SIGTERM.
@@ -104,6 +111,7 @@ pub fn run(config: Config) -> Result<(), DaemonError> {
 }
 
 async fn serve(config: Config) -> Result<(), DaemonError> {
+    let started_unix_s = SystemClock.now().unix_s;
     for warning in &config.warnings {
         warn!("{warning}");
     }
@@ -122,6 +130,7 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
     let tcp = addresses.iter().map(|&address| bind_tcp(address)).collect::<Result<Vec<_>, _>>()?;
     let each_thread = addresses.iter().flat_map(|&address| std::iter::repeat_n(address, config.process.threads));
     let udp = each_thread.map(bind_udp).collect::<Result<Vec<_>, _>>()?;
+    let scraped = config.observing.metrics_address.map(bind_metrics).transpose()?;
     let trust = trust(&config)?;
     let fast_path = start_fast_path(&config, &listen, &addresses)?;
     let publisher = fast_path.as_ref().map(|fast_path| Arc::new(fast_path.publisher()));
@@ -137,7 +146,12 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
     }
     log_start(&config, &addresses);
     tracker.spawn(keep_trust(Arc::clone(&resolver), stop.clone()));
-    let daemon = Arc::new(Daemon { config, addresses, resolver, started: Instant::now() });
+    let daemon = Arc::new(Daemon { config, addresses, resolver, started: Instant::now(), started_unix_s });
+    if let Some(socket) = scraped {
+        let (observed, metrics) = (Arc::clone(&daemon), Arc::clone(&daemon.resolver.metrics));
+        let observe = Arc::new(move || observed.families());
+        tracker.spawn(serve_metrics(socket, observe, metrics, tracker.clone(), stop.clone()));
+    }
     tracker.spawn(serve_control(control, daemon, tracker.clone(), stop.clone()));
     let signal = stop_signal.wait().await;
     info!(signal, "stopping");
@@ -224,6 +238,10 @@ fn rules(config: &Config, metrics: &Arc<Metrics>) -> Rules {
         log_queries: config.logging.queries,
         log_dnssec: config.logging.dnssec,
         dnssec_debug: config.dnssec.enabled && config.dnssec.debug,
+        ident: config
+            .observing
+            .ident
+            .then(|| Ident { identity: config.observing.identity.clone(), cache_size: config.cache.size }),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::control::ControlService;
 use crate::control::report::{
     CachedEntry, FastPathEntry, FlushReport, NegativeAnchorEntry, ServerStatus, StatusReport,
 };
+use crate::export::Family;
 use crate::publish::Publisher;
 use crate::trust::{NegativeAnchor, NegativeAnchorError, Trust};
 use crate::validator::ProvenStatus;
@@ -40,6 +41,10 @@ impl ControlService for Daemon {
             counters: self.resolver.metrics.snapshot(),
             fast_path: self.ask_publisher(Publisher::status),
         }
+    }
+
+    fn families(&self) -> Vec<Family> {
+        Daemon::families(self)
     }
 
     fn cache_dump(&self) -> Vec<CachedEntry> {
@@ -99,7 +104,7 @@ impl Daemon {
     }
 
     /// Asks the publishing thread and waits for it, while other tasks go on elsewhere.
-    fn ask_publisher<T>(&self, question: impl FnOnce(&Publisher) -> Option<T>) -> Option<T> {
+    pub(super) fn ask_publisher<T>(&self, question: impl FnOnce(&Publisher) -> Option<T>) -> Option<T> {
         let publisher = self.resolver.publisher.as_ref()?;
         tokio::task::block_in_place(|| question(publisher))
     }

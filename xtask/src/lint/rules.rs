@@ -19,8 +19,9 @@ const ROOM_IMPORTS: &[(&str, &[&str])] = &[
     // It tells what a validation met, and which extended error `answer` makes of the verdict.
     ("chain", &["answer", "validator"]),
     ("publish", &["answer"]),
-    // It shows what the publisher reports.
-    ("control", &["config", "publish"]),
+    // It shows what they report.
+    ("export", &["publish", "upstream"]),
+    ("control", &["config", "export", "publish"]),
 ];
 
 /// A rule broken.

@@ -23,7 +23,7 @@ use crate::metrics::Metrics;
 /// Longest head of a request, in bytes. Prometheus sends about 400.
 const HEAD_LEN_MAX: usize = 8192;
 /// Longest time of one connection, from its start to its end.
-const CONNECTION_TIME_MAX: Duration = Duration::from_secs(10);
+const CONNECTION_TIME_MAX: Duration = Duration::from_secs(5);
 /// Most connections at once; further ones wait in the kernel's backlog.
 const CONNECTIONS_MAX: usize = 8;
 /// Connections that may wait to be accepted.

@@ -14,6 +14,9 @@ pub struct Exposition {
     pub kinds: BTreeMap<String, String>,
 }
 
+/// Names and values, the values without escapes.
+type Labels = Vec<(String, String)>;
+
 /// The family that is being read.
 #[derive(Default)]
 struct Family {
@@ -175,7 +178,7 @@ impl Family {
 }
 
 /// Labels after the opening brace, and what follows the closing one.
-fn read_labels(mut rest: &str) -> Result<(Vec<(String, String)>, &str), String> {
+fn read_labels(mut rest: &str) -> Result<(Labels, &str), String> {
     let (mut labels, mut names) = (Vec::new(), BTreeSet::new());
     loop {
         let (name, after) = rest.split_once("=\"").ok_or("a label without a value")?;

@@ -67,7 +67,7 @@ pub(super) const MONITORED: &[(Expected, &str)] = &[
 #[derive(Args)]
 pub(super) struct Lists {
     /// Names that are signed well, and the server (the daemon unless given)
-    #[arg(value_names = ["NAME", "@SERVER[#PORT]"])]
+    #[arg(value_names = ["NAME", "@SERVER[#PORT]"], num_args = 0..)]
     words: Vec<String>,
     /// Names that are signed well
     #[arg(long, value_name = "NAME", value_delimiter = ',')]

@@ -246,7 +246,7 @@ fn durations(name: &str, help: &str, log2: (u32, u32), durations: Durations) -> 
 }
 
 fn ranged(durations: Durations, (first_log2, last_log2): (u32, u32)) -> Value {
-    Value::Durations { durations, first_log2, last_log2 }
+    Value::Durations { durations: Box::new(durations), first_log2, last_log2 }
 }
 
 const XDP_ENABLED: &str = "Whether the kernel half is loaded.";

@@ -43,7 +43,7 @@ pub struct Sample {
 }
 
 /// A number.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Value {
     /// A whole one.
@@ -53,7 +53,7 @@ pub enum Value {
     /// Durations, told in buckets that end with 2^`first_log2` to 2^`last_log2` nanoseconds.
     Durations {
         /// All of them.
-        durations: Durations,
+        durations: Box<Durations>,
         /// The smallest bucket that is told.
         first_log2: u32,
         /// The largest bucket that is told, but for the one of all the rest.

@@ -77,11 +77,11 @@ fn write_sample(family: &Family, sample: &Sample, text: &mut String) {
         Kind::Info => "_info",
         Kind::Gauge | Kind::Histogram => "",
     };
-    let _infallible = match sample.value {
+    let _infallible = match &sample.value {
         Value::Whole(number) => writeln!(text, "{name}{suffix}{} {number}", labels(None)),
         Value::Fraction(number) => writeln!(text, "{name}{suffix}{} {number:?}", labels(None)),
         Value::Durations { durations, first_log2, last_log2 } => {
-            for (le, count) in cumulative(&durations, first_log2, last_log2) {
+            for (le, count) in cumulative(durations, *first_log2, *last_log2) {
                 let _infallible = writeln!(text, "{name}_bucket{} {count}", labels(Some(le)));
             }
             let _infallible = writeln!(text, "{name}_count{} {}", labels(None), durations.count());
@@ -123,7 +123,8 @@ mod tests {
         histogram.record(Duration::from_nanos(40));
         histogram.record_several(Duration::from_nanos(200), 2);
         histogram.record(Duration::from_secs(60));
-        let durations = Value::Durations { durations: histogram.snapshot(), first_log2: 7, last_log2: 8 };
+        let durations = Box::new(histogram.snapshot());
+        let durations = Value::Durations { durations, first_log2: 7, last_log2: 8 };
         vec![
             Family::new(Kind::Info, "x_build", "Which \"it\" is.").with(&[("version", "a\\b\"c\nd")], Value::Whole(1)),
             Family::new(Kind::Counter, "x_moved_bytes", "Moved.").with(&[], Value::Whole(7)),

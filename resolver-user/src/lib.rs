@@ -11,6 +11,7 @@
 //! * [`answer`]: the one place that sets AD, RCODE, TC and extended errors
 //! * [`publish`]: puts finished answers where XDP finds them
 //! * [`control`]: lets the operator look in
+//! * [`export`]: shows what is counted to monitoring systems
 //! * [`daemon`]: builds the rooms, joins them, stops them in order
 //! * [`chain`]: the chain of trust for one question, told to people
 //! * [`process`]: what makes the process a good service: identity, capabilities, the service manager, inherited sockets
@@ -28,6 +29,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod export;
 pub mod listener;
 pub mod logging;
 pub mod metrics;

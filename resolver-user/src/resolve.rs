@@ -12,7 +12,9 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use crate::answer::{Failure, Form, Sent, write_answer, write_failure};
+use crate::answer::{
+    Asked, ChaosName, ChaosQuestion, ExtendedError, Failure, Form, Sent, write_answer, write_chaos, write_failure,
+};
 use crate::cache::{
     AnswerCache, CachedAnswer, InFlight, Joined, Leader, Outcome, QuestionKey, QuestionRef, RenderedForm,
     ResponseCache, result,
@@ -81,6 +83,17 @@ pub struct Rules {
     pub logging: LoggingConfig,
     /// Whether bogus data are given to every client, without AD, as if it had set CD.
     pub dnssec_debug: bool,
+    /// What is told about ourselves in class CH; nothing with `no-ident`.
+    pub ident: Option<Ident>,
+}
+
+/// What is told about ourselves in class CH, besides counters.
+#[derive(Clone, Debug)]
+pub struct Ident {
+    /// The answer to `id.server`, if there is one.
+    pub identity: Option<String>,
+    /// The answer to `cachesize.bind`.
+    pub cache_size: usize,
 }
 
 /// A publication, and the generation of what it rests on.
@@ -122,6 +135,14 @@ impl QueryService for Resolver {
         Answered::Later
     }
 
+    fn answer_chaos(&self, asked: &Asked<'_>, out: &mut Vec<u8>) -> Option<Sent> {
+        match ChaosQuestion::read(asked.question) {
+            ChaosQuestion::Known(name) => Some(write_chaos(asked, &self.told_in_chaos(name), out)),
+            ChaosQuestion::Unknown => Some(write_chaos(asked, &[], out)),
+            ChaosQuestion::Foreign => None,
+        }
+    }
+
     async fn answer_later(self: Arc<Self>, query: QueryBytes) -> (Vec<u8>, Option<Offer>) {
         let started = Instant::now();
         let mut out = Vec::new();
@@ -136,6 +157,7 @@ impl QueryService for Resolver {
         let sent = self.write(&query, &answer, answer.found_at_boot_ns, &mut out);
         self.log(&query, &answer.outcome, sent, source, started.elapsed());
         let publication = self.publication(&query, &answer, answer.found_at_boot_ns);
+        self.metrics.miss_duration.record(started.elapsed());
         (out, publication)
     }
 
@@ -165,6 +187,38 @@ impl Resolver {
     /// Where replies come from now.
     fn upstream(&self) -> Arc<Forwarder> {
         Arc::clone(&self.rules().upstream)
+    }
+
+    /// The answer to a question of class CH, as strings; none with `no-ident`.
+    fn told_in_chaos(&self, name: ChaosName) -> Vec<String> {
+        let rules = self.rules();
+        let Some(ident) = &rules.ident else { return Vec::new() };
+        let metrics = &self.metrics;
+        let told = match name {
+            ChaosName::Version => concat!("resolver-", env!("CARGO_PKG_VERSION")).to_owned(),
+            ChaosName::Authors => "the authors of resolver".to_owned(),
+            ChaosName::Copyright => concat!("licensed under ", env!("CARGO_PKG_LICENSE")).to_owned(),
+            ChaosName::CacheSize => ident.cache_size.to_string(),
+            ChaosName::Insertions => self.cache.insertions.value().to_string(),
+            ChaosName::Evictions => self.cache.evictions().to_string(),
+            ChaosName::Misses => metrics.cache_misses.value().to_string(),
+            ChaosName::Hits => {
+                let by_xdp = self.publisher.as_ref().and_then(|publisher| publisher.kernel_counters().answered());
+                metrics.cache_hits.value().saturating_add(by_xdp.unwrap_or(0)).to_string()
+            }
+            // We have no zones of our own.
+            ChaosName::Auth => "0".to_owned(),
+            ChaosName::Servers => {
+                let servers = rules.upstream.reports().into_iter();
+                let told = servers.map(|server| {
+                    let address = server.address;
+                    format!("{}#{} {} {}", address.ip(), address.port(), server.sent, server.failed)
+                });
+                return told.collect();
+            }
+            ChaosName::Identity => return ident.identity.iter().cloned().collect(),
+        };
+        vec![told]
     }
 
     /// Finds the answer to a question, or waits for whoever is already looking for it. The search is a task of its own:
@@ -416,6 +470,15 @@ impl Resolver {
             Outcome::Unchecked(_) => &self.metrics.outcomes_unchecked,
         };
         counter.add_one();
+        let extended_error = match outcome {
+            Outcome::Proven(validated) => validated.insecure_reason().and_then(ExtendedError::of_insecure),
+            Outcome::Bogus(reason, _) => Failure::Bogus(reason).extended_error(),
+            Outcome::Failed(reason, _) => Failure::Indeterminate(reason).extended_error(),
+            Outcome::Unchecked(_) => None,
+        };
+        if let Some(error) = extended_error {
+            self.metrics.extended_errors.add_one(error.code);
+        }
     }
 }
 

@@ -4,7 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::Command;
 
 use aya::maps::{Map, RingBuf};
-use resolver_ebpf::abi::{ABI_VERSION, AnswerBlock, Outcome};
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+use resolver_ebpf::abi::{ABI_VERSION, AnswerBlock, LATENCY_FIRST_LOG2, LATENCY_ONE_IN, Outcome};
 use resolver_ebpf::host::PlainFrame;
 use resolver_ebpf::host::message::ClientQuery;
 use resolver_ebpf::host::{records, vectors};
@@ -208,6 +210,35 @@ fn a_passed_query_is_logged_with_its_reason_and_an_answered_one_is_not() {
 }
 
 #[test]
+fn every_frame_is_counted_and_one_in_64_answers_is_timed() {
+    let store = records::store();
+    let mut kernel = Kernel::with_store(&store);
+    // Each CPU counts for itself.
+    let mut here = CpuSet::new();
+    here.set(0).expect("CPU 0");
+    sched_setaffinity(Pid::from_raw(0), &here).expect("stay on one CPU");
+    let hit = ClientQuery::new(&records::wire_name("www.example.com"), 1).frame();
+    let miss = ClientQuery::new(&records::wire_name("nobody.example.com"), 1).frame();
+    for _ in 0..3 * LATENCY_ONE_IN {
+        assert_eq!(kernel.run("resolver", &hit).0, XDP_TX);
+    }
+    for _ in 0..2 * LATENCY_ONE_IN {
+        assert_eq!(kernel.run("resolver", &miss).0, XDP_PASS);
+    }
+    let latency = kernel.latency();
+    assert_eq!((latency.frames, kernel.counters().frames()), (5 * LATENCY_ONE_IN, 5 * LATENCY_ONE_IN));
+    assert_eq!(latency.buckets.iter().sum::<u64>(), 3, "passed frames are timed for nothing");
+    let (fastest_ns, slowest_ns) = (10, 1_000_000_000);
+    assert!((3 * fastest_ns..3 * slowest_ns).contains(&latency.sum_ns), "{latency:?}");
+    let ended_ns = |bucket: usize| 1u64 << (LATENCY_FIRST_LOG2 as usize + bucket);
+    let at_most: u64 = latency.buckets.iter().enumerate().map(|(bucket, count)| count * ended_ns(bucket)).sum();
+    assert!(
+        latency.sum_ns <= at_most && latency.sum_ns >= (at_most / 2).saturating_sub(3 * ended_ns(0)),
+        "{latency:?}"
+    );
+}
+
+#[test]
 fn map_dumps_name_the_fields() {
     let kernel = Kernel::with_store(&records::store());
     for (name, field) in [
@@ -217,6 +248,7 @@ fn map_dumps_name_the_fields() {
         ("CLIENTS_V4", "generation"),
         ("CLIENTS_V6", "allowed"),
         ("COUNTERS", "answered_secure"),
+        ("LATENCY", "started_mono_ns"),
         ("CLOCK", "jiffies"),
     ] {
         let Some(Map::Array(map) | Map::PerCpuArray(map) | Map::LpmTrie(map)) = kernel.ebpf.map(name) else {

@@ -11,7 +11,7 @@ use aya::maps::{LpmTrie, Map, MapData, PerCpuArray};
 use aya::programs::{ProgramFd, TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
-use resolver_ebpf::abi::{AnswerBlock, Bucket, Counters, OUTCOMES, Settings, map_name};
+use resolver_ebpf::abi::{AnswerBlock, Bucket, Counters, Latency, OUTCOMES, Settings, map_name};
 use resolver_ebpf::host::{Network, OwnedStore, PlainStore};
 use resolver_ebpf::serve::{self, SharedWord};
 
@@ -184,6 +184,20 @@ impl Kernel {
             }
         }
         total
+    }
+
+    /// Frames and durations, all CPUs together.
+    ///
+    /// # Panics
+    /// When the map cannot be read.
+    pub fn latency(&self) -> Latency {
+        let map = self.ebpf.map(map_name::LATENCY).expect("LATENCY");
+        let map: PerCpuArray<_, [u64; size_of::<Latency>() / 8]> = map.try_into().expect("a per-CPU array");
+        let mut total = [0; size_of::<Latency>() / 8];
+        for cpu in map.get(&0, 0).expect("read LATENCY").iter() {
+            total.iter_mut().zip(cpu).for_each(|(sum, value)| *sum += value);
+        }
+        bytemuck::cast(total)
     }
 
     /// Descriptor of a program.

@@ -294,6 +294,18 @@ impl LabClient {
         assert_eq!(reply.get(question.clone()), sent.get(question), "the question comes back as sent: {query:?}");
         reply
     }
+
+    /// Sends a packet over IPv4 and returns what comes back.
+    ///
+    /// # Panics
+    /// If nothing comes.
+    pub fn exchange(&self, packet: &[u8]) -> Vec<u8> {
+        self.ipv4.send(packet).expect("the packet is sent");
+        let mut reply = vec![0; 65_535];
+        let length = self.ipv4.recv(&mut reply).expect("a reply");
+        reply.truncate(length);
+        reply
+    }
 }
 
 /// A client's socket on one address, which asks another one.

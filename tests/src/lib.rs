@@ -13,6 +13,7 @@ pub mod lab;
 pub mod message;
 #[cfg(feature = "lab")]
 pub mod netns;
+pub mod openmetrics;
 #[cfg(feature = "lab")]
 pub mod rig;
 pub mod signed;

@@ -8,11 +8,13 @@ mod answers;
 pub mod bench;
 mod clients;
 mod counters;
+mod latency;
 mod settings;
 
 pub use answers::*;
 pub use clients::*;
 pub use counters::*;
+pub use latency::*;
 pub use settings::*;
 
 /// Number of this layout. Compared by the daemon with the `abi_version` it finds in a BPF object and in pinned settings.
@@ -32,8 +34,10 @@ pub mod map_name {
     pub const CLIENTS_V6: &str = "CLIENTS_V6";
     /// PERCPU_ARRAY of one [`super::Counters`].
     pub const COUNTERS: &str = "COUNTERS";
+    /// PERCPU_ARRAY of one [`super::Latency`].
+    pub const LATENCY: &str = "LATENCY";
     /// PERCPU_ARRAY of one [`super::ClockSample`], written by the `clock` program.
     pub const CLOCK: &str = "CLOCK";
     /// All of them.
-    pub const ALL: [&str; 7] = [BUCKETS, ANSWERS, SETTINGS, CLIENTS_V4, CLIENTS_V6, COUNTERS, CLOCK];
+    pub const ALL: [&str; 8] = [BUCKETS, ANSWERS, SETTINGS, CLIENTS_V4, CLIENTS_V6, COUNTERS, LATENCY, CLOCK];
 }

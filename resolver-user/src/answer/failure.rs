@@ -17,6 +17,8 @@ pub enum Failure<'a> {
     EdnsVersion,
     /// The class is not IN.
     Class,
+    /// A question of class CH about a server that has no answer here.
+    ChaosName,
     /// The type is a transfer or another meta type; ANY is one (RFC 8482).
     MetaType,
     /// Recursion is not desired and the answer is not in the cache.
@@ -38,7 +40,7 @@ impl Failure<'_> {
     pub fn rcode(&self) -> RCode {
         match self {
             Self::Malformed => RCode::FORMERR,
-            Self::Opcode => RCode::NOTIMP,
+            Self::Opcode | Self::ChaosName => RCode::NOTIMP,
             Self::EdnsVersion => RCode::BADVERS,
             Self::Class | Self::MetaType | Self::NotCached | Self::Overload | Self::Prohibited => RCode::REFUSED,
             Self::Unavailable | Self::Bogus(_) | Self::Indeterminate(_) => RCode::SERVFAIL,
@@ -48,7 +50,7 @@ impl Failure<'_> {
     /// The extended error that the client sees, if it speaks EDNS.
     pub fn extended_error(&self) -> Option<ExtendedError> {
         let (code, text) = match self {
-            Self::Malformed | Self::Opcode | Self::EdnsVersion => return None,
+            Self::Malformed | Self::Opcode | Self::EdnsVersion | Self::ChaosName => return None,
             Self::Class => (NOT_SUPPORTED, "only class IN is served".to_owned()),
             Self::MetaType => (NOT_SUPPORTED, "query type is not served".to_owned()),
             Self::NotCached => (NOT_AUTHORITATIVE, "not cached and recursion not desired".to_owned()),

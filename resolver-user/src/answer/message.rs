@@ -36,8 +36,7 @@ pub fn write_answer(asked: &Asked<'_>, answer: Answer<'_>, ttl_s: u32, out: &mut
         Answer::Proven(rendered) => (rendered.sections(), rendered.is_secure(), rendered.extended_error()),
         Answer::Unchecked(unchecked) => (unchecked.sections(), false, None),
     };
-    let opt_len = if asked.edns.is_some() { OPT_LEN } else { 0 };
-    let length = 12 + asked.question.len() + sections.body.len() + opt_len;
+    let length = 12 + asked.question.len() + sections.body.len() + opt_len(asked);
     let room = asked.message_len_max();
     if sections.oversized || length > room {
         let sent = Sent { rcode: sections.rcode, truncated: true, authentic: false };
@@ -67,7 +66,7 @@ pub fn write_failure(asked: &Asked<'_>, failure: &Failure<'_>, out: &mut Vec<u8>
     sent
 }
 
-fn write_header(asked: &Asked<'_>, sent: Sent, [answers, authorities]: [u16; 2], out: &mut Vec<u8>) {
+pub(super) fn write_header(asked: &Asked<'_>, sent: Sent, [answers, authorities]: [u16; 2], out: &mut Vec<u8>) {
     out.clear();
     out.extend_from_slice(&asked.id.to_be_bytes());
     let truncated = u8::from(sent.truncated) << 1;
@@ -92,7 +91,7 @@ fn write_body(sections: &Sections, ttl_s: u32, out: &mut Vec<u8>) {
     }
 }
 
-fn write_opt(asked: &Asked<'_>, rcode: RCode, extended_error: Option<&ExtendedError>, out: &mut Vec<u8>) {
+pub(super) fn write_opt(asked: &Asked<'_>, rcode: RCode, extended_error: Option<&ExtendedError>, out: &mut Vec<u8>) {
     let Some(edns) = asked.edns else { return };
     out.extend_from_slice(&[0, 0, 41]);
     out.extend_from_slice(&UDP_PAYLOAD_LEN_MAX.to_be_bytes());
@@ -108,6 +107,11 @@ fn write_opt(asked: &Asked<'_>, rcode: RCode, extended_error: Option<&ExtendedEr
     out.extend_from_slice(&length(2 + error.text.len()));
     out.extend_from_slice(&error.code.to_be_bytes());
     out.extend_from_slice(error.text.as_bytes());
+}
+
+/// Length of our OPT without options in the answer to `asked`, in bytes.
+pub(super) fn opt_len(asked: &Asked<'_>) -> usize {
+    if asked.edns.is_some() { OPT_LEN } else { 0 }
 }
 
 /// Length of an extended error as an EDNS option, in bytes.

@@ -9,12 +9,14 @@
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)]
 
 mod asked;
+mod chaos;
 mod compress;
 mod failure;
 mod message;
 mod rendered;
 
 pub use asked::{Asked, AskedEdns, Form, Transport};
+pub use chaos::{ChaosName, ChaosQuestion, write_chaos};
 pub use failure::{ExtendedError, Failure};
 pub use message::{Answer, Sent, write_answer, write_failure};
 pub use rendered::{RenderedAnswer, UncheckedAnswer};

@@ -3,21 +3,46 @@
 use std::sync::Arc;
 
 use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, Lifecycle};
 
 use super::{BySize, CachedAnswer, QuestionKey, QuestionRef};
+use crate::metrics::Counter;
+
+type Entries = Cache<QuestionKey, Arc<CachedAnswer>, BySize, DefaultHashBuilder, Evictions>;
 
 /// The answer cache.
 #[derive(Debug)]
 pub struct AnswerCache {
     /// None with `cache-size=0`.
-    entries: Option<Cache<QuestionKey, Arc<CachedAnswer>, BySize>>,
+    entries: Option<Entries>,
+    /// Answers put in, in place of an earlier one or not.
+    pub insertions: Counter,
+    evictions: Evictions,
+}
+
+/// Counts the answers that had to make room for others.
+#[derive(Clone, Debug, Default)]
+struct Evictions(Arc<Counter>);
+
+impl Lifecycle<QuestionKey, Arc<CachedAnswer>> for Evictions {
+    /// What was evicted last: it is dropped once the cache is unlocked.
+    type RequestState = Option<(QuestionKey, Arc<CachedAnswer>)>;
+
+    fn on_evict(&self, state: &mut Self::RequestState, key: QuestionKey, answer: Arc<CachedAnswer>) {
+        self.0.add_one();
+        *state = Some((key, answer));
+    }
 }
 
 impl AnswerCache {
     /// A cache of at most `entries_max` answers of ordinary size; 0 keeps nothing.
     pub fn new(entries_max: usize) -> Self {
-        let cache = || Cache::with_weighter(entries_max, entries_max as u64, BySize);
-        Self { entries: (entries_max > 0).then(cache) }
+        let evictions = Evictions::default();
+        let entries = || {
+            let hashes = DefaultHashBuilder::default();
+            Cache::with(entries_max, entries_max as u64, BySize, hashes, evictions.clone())
+        };
+        Self { entries: (entries_max > 0).then(entries), insertions: Counter::default(), evictions }
     }
 
     /// The answer to a question, if it is there and has at least one whole second left.
@@ -31,8 +56,14 @@ impl AnswerCache {
         if let Some(entries) = &self.entries
             && answer.ttl_left_s(now_boot_ns) > 0
         {
+            self.insertions.add_one();
             entries.insert(QuestionKey::new(&answer.question), answer);
         }
+    }
+
+    /// Answers that had to make room for others.
+    pub fn evictions(&self) -> u64 {
+        self.evictions.0.value()
     }
 
     /// Forgets everything.
@@ -122,5 +153,6 @@ mod tests {
             cache.insert(answer(&format!("n{number}."), 60), 0);
         }
         assert!(cache.len() <= 128, "{}", cache.len());
+        assert_eq!((cache.insertions.value(), cache.evictions()), (10_000, 10_000 - cache.len() as u64));
     }
 }

@@ -1,10 +1,11 @@
 //! The command line: verbs, flags, and the exit code of whatever they start.
 //!
 //! In: the arguments of the process. Out: text for people, and dnsmasq's exit codes: 1 configuration, 2 network, 3 files,
-//! 5 other;
-//! `chain` has its own. Decides nothing but how to print.
+//! 5 other; `chain` and `check` have their own. Decides nothing but how to print.
 
 mod chain;
+mod check;
+mod metrics;
 mod query;
 
 use std::future::Future;
@@ -44,6 +45,10 @@ enum Command {
     Chain(chain::ChainArguments),
     /// Ask the running daemon, and tell who answered and whether it is proven
     Query(query::QueryArguments),
+    /// Ask for names that must be secure, bogus or unsigned, and tell which are not; exit code 0: all as they must be, 1: some not
+    Check(check::Lists),
+    /// What the daemon counts and measures, as OpenMetrics
+    Metrics(metrics::MetricsArguments),
     /// The daemon's own cache
     Cache {
         #[command(subcommand)]
@@ -160,6 +165,8 @@ pub fn main() -> ExitCode {
         Command::TestConfig(options) => test_config(&options.options),
         Command::Status(control) => ask(&control, Request::Status),
         Command::Chain(arguments) => chain::chain(&arguments),
+        Command::Check(lists) => check::check(&lists),
+        Command::Metrics(arguments) => metrics::metrics(&arguments),
         Command::Query(arguments) => query::query(&arguments),
         Command::Cache { command: CacheCommand::Dump(control) } => ask(&control, Request::CacheDump),
         Command::Anchors { command: AnchorsCommand::Negative { command } } => negative(command),
@@ -196,9 +203,11 @@ fn run(options: &[String]) -> ExitCode {
 
 fn exit_code(error: &DaemonError) -> u8 {
     match error {
-        DaemonError::Listen(_) | DaemonError::Control(_) | DaemonError::FastPath(_) | DaemonError::Inherited { .. } => {
-            EXIT_NETWORK
-        }
+        DaemonError::Listen(_)
+        | DaemonError::Control(_)
+        | DaemonError::Export(_)
+        | DaemonError::FastPath(_)
+        | DaemonError::Inherited { .. } => EXIT_NETWORK,
         DaemonError::NoBpfObject { .. } | DaemonError::NoXdpInterface { .. } | DaemonError::Identity(_) => EXIT_CONFIG,
         DaemonError::PidFile { .. }
         | DaemonError::Timestamp(_)

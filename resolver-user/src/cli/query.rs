@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use resolver_ebpf::abi::Outcome;
 use serde::Serialize;
 
 use super::{Asking, EXIT_CONFIG, EXIT_NETWORK, block_on, daemon_status, say};
@@ -45,6 +46,8 @@ struct AnswerReport {
     extended_errors: Vec<String>,
     /// Who answered, as far as the daemon's counters tell.
     answered_by: &'static str,
+    /// Why XDP passed the query on: the name of its counter; none if it did not see it, or others asked meanwhile.
+    passed_by_xdp: Option<&'static str>,
     took_ms: f64,
     answer: Vec<String>,
     authority: Vec<String>,
@@ -88,6 +91,7 @@ pub(super) fn query(arguments: &QueryArguments) -> ExitCode {
         authentic: message.header.flags.authentic_data,
         extended_errors: errors.iter().map(|(code, text)| error_text(*code, text)).collect(),
         answered_by: answered_by(before.as_ref(), after.as_ref()),
+        passed_by_xdp: passed_by_xdp(before.as_ref(), after.as_ref()),
         took_ms,
         answer: message.answer.iter().map(record_text).collect(),
         authority: message.authority.iter().map(record_text).collect(),
@@ -116,6 +120,7 @@ fn text(report: &AnswerReport) -> String {
         format!(";; {name} {rtype}: {rcode}, {status}"),
         format!(";; {server} answered in {took_ms:.2} ms; from {answered_by}"),
     ];
+    lines.extend(report.passed_by_xdp.map(|reason| format!(";; XDP passed it on: {reason}")));
     lines.extend(report.extended_errors.iter().map(|error| format!(";; {error}")));
     for (section, records) in [("answer", &report.answer), ("authority", &report.authority)] {
         if !records.is_empty() {
@@ -128,7 +133,7 @@ fn text(report: &AnswerReport) -> String {
 }
 
 /// Reads an address as `server=` has it.
-fn read_server(server: &str) -> Result<SocketAddr, String> {
+pub(super) fn read_server(server: &str) -> Result<SocketAddr, String> {
     let options = ["--no-resolv".to_owned(), "--xdp=off".to_owned(), format!("--server={server}")];
     let config = config::load(&options).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -138,7 +143,7 @@ fn read_server(server: &str) -> Result<SocketAddr, String> {
 }
 
 /// An address that the daemon listens on; where there is none to be had, that of a resolver on this machine.
-fn daemon_address(daemon: Option<&StatusReport>) -> SocketAddr {
+pub(super) fn daemon_address(daemon: Option<&StatusReport>) -> SocketAddr {
     let listening = daemon.and_then(|status| status.listening.first()?.parse::<SocketAddr>().ok());
     let address = listening.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, PORT).into());
     match address.ip() {
@@ -173,7 +178,7 @@ fn status(message: &Message, errors: &[(u16, String)], daemon: Option<&StatusRep
     }
 }
 
-fn extended_errors(message: &Message) -> Vec<(u16, String)> {
+pub(super) fn extended_errors(message: &Message) -> Vec<(u16, String)> {
     let options = message.edns.iter().flat_map(|edns| &edns.options).filter(|option| option.code == EXTENDED_ERROR);
     let read = |data: &[u8]| {
         let (code, text) = data.split_first_chunk::<2>()?;
@@ -210,6 +215,19 @@ fn answered_by(before: Option<&StatusReport>, after: Option<&StatusReport>) -> &
         (0, 0, 1) => "upstream",
         (0, 0, 0) => "the daemon, without looking for it",
         _ => "XDP or the daemon: others asked meanwhile",
+    }
+}
+
+/// Why XDP passed the one query that it passed meanwhile.
+fn passed_by_xdp(before: Option<&StatusReport>, after: Option<&StatusReport>) -> Option<&'static str> {
+    let (before, after) = (before?.fast_path.as_ref()?, after?.fast_path.as_ref()?);
+    let passes = Outcome::ALL.iter().filter(|(outcome, _)| outcome.is_pass_of_query());
+    let risen =
+        passes.map(|(_, name)| (*name, counted(&after.counters, name).saturating_sub(counted(&before.counters, name))));
+    let risen: Vec<(&str, u64)> = risen.filter(|(_, rise)| *rise > 0).collect();
+    match risen.as_slice() {
+        [(name, 1)] => Some(name),
+        _ => None,
     }
 }
 

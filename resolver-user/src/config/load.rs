@@ -137,6 +137,7 @@ impl Loader {
         self.errors.extend(config.access.complete().err());
         self.errors.extend(config.upstream.complete().err());
         config.dnssec.complete(&mut config.warnings);
+        config.observing.complete(&mut config.warnings);
         if !config.dnssec.enabled && config.xdp.mode != XdpMode::Off {
             let mode = config.xdp.mode;
             config

@@ -2,8 +2,8 @@
 //!
 //! In: config files in dnsmasq's language and the same words as flags. Out: a [`Config`], or every [`ConfigError`] of the
 //! whole set at once, each with file, line, option, value and legal range. Rooms: `syntax` cuts lines into options,
-//! `load` follows files and applies them, `option` is what one is and the table of all. Each topic (`listening`, `access`, `upstream`,
-//! `cache`, `dnssec`, `xdp`, `logging`, `process`, `files`) has a part of the [`Config`] with its defaults, the options that fill
+//! `load` follows files and applies them, `option` is what one is and the table of all. Each topic (`listening`, `access`,
+//! `upstream`, `cache`, `dnssec`, `xdp`, `logging`, `observing`, `process`, `files`) has a part of the [`Config`] with its defaults, the options that fill
 //! it, and the check of the whole part. `anchors` reads trust anchors, `limits` limits of validation, `written` writes options
 //! of validation back.
 //! Refuses: sockets, tasks, and options that dnsmasq has but that have no place here; none is silently ignored.
@@ -17,6 +17,7 @@ mod limits;
 mod listening;
 mod load;
 mod logging;
+mod observing;
 mod option;
 mod process;
 mod syntax;
@@ -33,6 +34,7 @@ pub use dnssec::DnssecConfig;
 pub use listening::{ListeningConfig, LocalService};
 pub use load::load;
 pub use logging::{LogTarget, LoggingConfig, QueryLog};
+pub use observing::{METRICS_PORT, ObservingConfig};
 pub use option::{OptionSpec, TOPICS, Takes, Topic};
 pub use process::{CONTROL_SOCKET, ProcessConfig};
 pub use upstream::UpstreamConfig;
@@ -61,6 +63,8 @@ pub struct Config {
     pub xdp: XdpConfig,
     /// What is logged.
     pub logging: LoggingConfig,
+    /// What is told about the daemon, and to whom.
+    pub observing: ObservingConfig,
     /// The process itself.
     pub process: ProcessConfig,
     /// What is legal but probably not meant; logged at start.

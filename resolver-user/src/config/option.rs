@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::syntax::reveal;
-use super::{Config, access, cache, dnssec, files, listening, logging, process, upstream, xdp};
+use super::{Config, access, cache, dnssec, files, listening, logging, observing, process, upstream, xdp};
 
 /// Whether an option takes a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +78,7 @@ pub const TOPICS: &[Topic] = &[
     Topic { title: "DNSSEC", options: dnssec::OPTIONS },
     Topic { title: "XDP", options: xdp::OPTIONS },
     Topic { title: "Logging", options: logging::OPTIONS },
+    Topic { title: "Observing", options: observing::OPTIONS },
     Topic { title: "Process", options: process::OPTIONS },
 ];
 

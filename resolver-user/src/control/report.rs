@@ -10,6 +10,8 @@ pub use crate::publish::{FastPathEntry, FastPathStatus, InterfaceStatus, MapStat
 pub enum Request {
     /// One [`StatusReport`].
     Status,
+    /// A [`Family`](crate::export::Family) for each thing that is counted or measured.
+    Metrics,
     /// A [`CachedEntry`] for each answer that the daemon keeps.
     CacheDump,
     /// A [`FastPathEntry`] for each answer in the kernel map.

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::report::{CachedEntry, ErrorReport, FastPathEntry, FlushReport, NegativeAnchorEntry, Request, StatusReport};
+use crate::export::Family;
 
 /// Longest request, in bytes.
 const REQUEST_LEN_MAX: u64 = 4096;
@@ -33,6 +34,8 @@ const DIRECTORY_MODE: u32 = 0o755;
 pub trait ControlService: Send + Sync + 'static {
     /// The state of the daemon.
     fn status(&self) -> StatusReport;
+    /// What both halves count and measure.
+    fn families(&self) -> Vec<Family>;
     /// The daemon's cache.
     fn cache_dump(&self) -> Vec<CachedEntry>;
     /// The kernel map; none if XDP is off.
@@ -192,6 +195,7 @@ fn reply<S: ControlService>(request: Request, service: &S) -> Result<String, Str
     let off = || "XDP is off".to_owned();
     match request {
         Request::Status => lines([service.status()]),
+        Request::Metrics => lines(service.families()),
         Request::CacheDump => lines(service.cache_dump()),
         Request::FastpathDump => lines(service.fastpath_dump().ok_or_else(off)?),
         Request::FastpathFlush => lines([service.fastpath_flush().ok_or_else(off)?]),

@@ -6,6 +6,7 @@ use super::ClientError;
 use super::report::{
     CachedEntry, FastPathEntry, FastPathStatus, FlushReport, NegativeAnchorEntry, Request, StatusReport, WorkReport,
 };
+use crate::export::{self, Format};
 
 /// The daemon's lines as aligned text.
 ///
@@ -14,6 +15,7 @@ use super::report::{
 pub fn print_reply(request: &Request, lines: &str) -> Result<String, ClientError> {
     let text = match request {
         Request::Status => read::<StatusReport>(lines)?.iter().map(print_status).collect(),
+        Request::Metrics => export::text(&read(lines)?, Format::OpenMetrics),
         Request::CacheDump => cache(&read(lines)?),
         Request::FastpathDump => fast_path_entries(&read(lines)?),
         Request::NegativeAnchors | Request::AddNegativeAnchor { .. } | Request::RemoveNegativeAnchor { .. } => {

@@ -2,6 +2,7 @@
 
 mod fast_path;
 mod listening;
+mod observe;
 mod privileges;
 mod reload;
 mod service;
@@ -26,12 +27,13 @@ use crate::cache::{AnswerCache, InFlight, ResponseCache};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, DnssecConfig, XdpMode};
 use crate::control::{ControlError, ControlService, print_status, serve_control};
+use crate::export::{ExportError, bind_metrics, serve_metrics};
 use crate::listener::{ListenError, Shared};
 use crate::logging::Log;
 use crate::metrics::Metrics;
 use crate::process::{IdentityError, ServiceManager, watchdog_period};
 use crate::publish::{FastPathError, Publisher};
-use crate::resolve::{Resolver, Rules};
+use crate::resolve::{Ident, Resolver, Rules};
 use crate::slow_lane::SlowLane;
 use crate::trust::{Configured, Timestamp, TimestampError, Trust, TrustChange};
 use crate::upstream::Forwarder;
@@ -58,6 +60,9 @@ pub enum DaemonError {
     /// The control socket.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// The socket for scrapers of metrics.
+    #[error(transparent)]
+    Export(#[from] ExportError),
     /// The file with the process number.
     #[error("cannot write pid-file {}: {source}", path.display())]
     PidFile {
@@ -127,6 +132,8 @@ struct Daemon {
     listening: Arc<Listening>,
     resolver: Arc<Resolver>,
     started: Instant,
+    /// When it started, in seconds since 1970.
+    started_unix_s: u64,
     log: Log,
 }
 
@@ -149,15 +156,13 @@ async fn serve(arguments: Vec<String>, config: Config, mut prepared: Prepared, l
     // Before anything is taken, so that a signal during the start is not lost.
     let signals = Signals::take().map_err(|source| DaemonError::Runtime { source })?;
     let bound = Bound::new(&config, &prepared.inherited)?;
+    let scraped = config.observing.metrics_address.map(bind_metrics).transpose()?;
     let trust = trust(&config)?;
     let fast_path = start_fast_path(&config, &prepared.pin_dir, &bound)?;
     let publisher = fast_path.as_ref().map(|fast_path| Arc::new(fast_path.publisher()));
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
     let metrics = Arc::new(Metrics::default());
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let slow_lane = SlowLane::start(Arc::clone(&clock), Arc::clone(&metrics));
-    let slow_lane = slow_lane.map_err(|source| DaemonError::Runtime { source })?;
-    let resolver = resolver(&config, trust, slow_lane, publisher.clone(), clock, Arc::clone(&metrics), tracker.clone());
+    let resolver = resolver(&config, trust, publisher.clone(), Arc::clone(&metrics), tracker.clone())?;
     let resolver = Arc::new(resolver);
     let access = bound.access.clone();
     let shared = Arc::new(Shared::new(Arc::clone(&resolver), metrics, access, tracker.clone(), stop.clone()));
@@ -168,7 +173,13 @@ async fn serve(arguments: Vec<String>, config: Config, mut prepared: Prepared, l
     let Prepared { control, .. } = &prepared;
     log_start(&config, &listening.addresses());
     let config = ArcSwap::from_pointee(config);
-    let daemon = Arc::new(Daemon { arguments, config, listening, resolver, started: Instant::now(), log });
+    let (started, started_unix_s) = (Instant::now(), SystemClock.now().unix_s);
+    let daemon = Arc::new(Daemon { arguments, config, listening, resolver, started, started_unix_s, log });
+    if let Some(socket) = scraped {
+        let (observed, metrics) = (Arc::clone(&daemon), Arc::clone(&daemon.resolver.metrics));
+        let observe = Arc::new(move || observed.families());
+        tracker.spawn(serve_metrics(socket, observe, metrics, tracker.clone(), stop.clone()));
+    }
     let control = control.listen()?;
     tracker.spawn(serve_control(control, Arc::clone(&daemon), tracker.clone(), stop.clone()));
     tracker.spawn(keep_alive(Arc::clone(&daemon), stop.clone()));
@@ -318,6 +329,10 @@ fn rules(config: &Config, metrics: &Arc<Metrics>, before: Option<(&Config, &Rule
         upstream,
         logging: config.logging.clone(),
         dnssec_debug: config.dnssec.enabled && config.dnssec.debug,
+        ident: config
+            .observing
+            .ident
+            .then(|| Ident { identity: config.observing.identity.clone(), cache_size: config.cache.size }),
     }
 }
 

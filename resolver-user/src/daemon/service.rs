@@ -13,6 +13,7 @@ use crate::control::ControlService;
 use crate::control::report::{
     CachedEntry, FastPathEntry, FlushReport, NegativeAnchorEntry, ServerStatus, StatusReport, WorkReport,
 };
+use crate::export::Family;
 use crate::metrics::WorkMetric;
 use crate::publish::Publisher;
 use crate::trust::{NegativeAnchor, NegativeAnchorError, Trust};
@@ -43,6 +44,10 @@ impl ControlService for Daemon {
             counters: self.resolver.metrics.snapshot(),
             fast_path: self.ask_publisher(Publisher::status),
         }
+    }
+
+    fn families(&self) -> Vec<Family> {
+        Daemon::families(self)
     }
 
     fn cache_dump(&self) -> Vec<CachedEntry> {

@@ -48,6 +48,9 @@ pub trait QueryService: Send + Sync + 'static {
     /// Answers from the cache, into `out`. Takes no longer than a look-up and does not allocate for a plain hit.
     fn answer_now(&self, query: &ClientQuery<'_>, out: &mut Vec<u8>) -> Answered<Self::Afterwork>;
 
+    /// Answers a question of another class than IN into `out`, if it is one about the daemon.
+    fn answer_chaos(&self, asked: &Asked<'_>, out: &mut Vec<u8>) -> Option<Sent>;
+
     /// Answers a query for which [`answer_now`](Self::answer_now) found nothing.
     fn answer_later(
         self: Arc<Self>,
@@ -172,7 +175,7 @@ impl ListenError {
     }
 }
 
-impl<S> Shared<S> {
+impl<S: QueryService> Shared<S> {
     /// Deals with a packet or message of a client that may not ask; false if it gets no answer.
     fn turn_away(
         &self,
@@ -192,7 +195,7 @@ impl<S> Shared<S> {
                 write_refusal(&asked, &Failure::Prohibited, &self.metrics, out);
                 true
             }
-            Err(rejection @ Rejection::Silence) => refuse(&rejection, &self.metrics, out),
+            Err(rejection @ Rejection::Silence) => refuse(&rejection, self, out),
         }
     }
 
@@ -205,13 +208,21 @@ impl<S> Shared<S> {
     }
 }
 
-/// Writes the refusal of a query that is not served, and counts it; false if it gets no answer at all.
-fn refuse(rejection: &Rejection<'_>, metrics: &Metrics, out: &mut Vec<u8>) -> bool {
+/// Writes the refusal of a query that is not served, and counts it; false if it gets no answer at all. Of another class
+/// than IN there are questions about the daemon, which may have an answer.
+fn refuse<S: QueryService>(rejection: &Rejection<'_>, shared: &Shared<S>, out: &mut Vec<u8>) -> bool {
     let Rejection::Refused(asked, failure) = rejection else {
-        metrics.dropped_not_a_query.add_one();
+        shared.metrics.dropped_not_a_query.add_one();
         return false;
     };
-    write_refusal(asked, failure, metrics, out);
+    let told = matches!(failure, Failure::Class).then(|| shared.service.answer_chaos(asked, out)).flatten();
+    match told {
+        Some(sent) => {
+            shared.metrics.chaos_answers.add_one();
+            count_sent(sent, &shared.metrics);
+        }
+        None => write_refusal(asked, failure, &shared.metrics, out),
+    }
     true
 }
 
@@ -242,6 +253,6 @@ pub fn count_sent(sent: Sent, metrics: &Metrics) {
     };
     counter.add_one();
     if sent.truncated {
-        metrics.answers_truncated.add_one();
+        metrics.truncated_answers.add_one();
     }
 }

@@ -172,7 +172,7 @@ fn take_query<S: QueryService>(
     }
     let query = match ClientQuery::read(packet, client, Transport::Tcp) {
         Ok(query) => query,
-        Err(rejection) if refuse(&rejection, &shared.metrics, output) => return Reply::Ready(None),
+        Err(rejection) if refuse(&rejection, shared, output) => return Reply::Ready(None),
         Err(_) => return Reply::None,
     };
     if let Answered::Now(work) = shared.service.answer_now(&query, output) {

@@ -5,6 +5,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::time::Instant;
 
 use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -81,8 +82,13 @@ pub async fn serve_udp<S: QueryService>(socket: UdpSocket, shared: Arc<Shared<S>
         BATCH.with_borrow_mut(|batch| {
             for _ in 0..BATCHES_PER_TURN {
                 let received = batch.receive(&socket, ipv6);
-                batch.answer(received, &socket, &shared, &mut afterwork);
+                // Two looks at the clock for a batch, not for each query.
+                let started = Instant::now();
+                let answered_at_once = batch.answer(received, &socket, &shared, &mut afterwork);
                 batch.send(&socket, &shared);
+                if answered_at_once > 0 {
+                    shared.metrics.hit_duration.record_several(started.elapsed(), answered_at_once);
+                }
                 for work in afterwork.drain(..) {
                     shared.service.after_sending(work);
                 }
@@ -152,27 +158,29 @@ impl Batch {
         taken.unwrap_or(0)
     }
 
-    /// Answers the packets received, or starts the tasks that will.
+    /// Answers the packets received, or starts the tasks that will. Returns how many queries were answered at once.
     fn answer<S: QueryService>(
         &mut self,
         received: usize,
         socket: &Arc<tokio::net::UdpSocket>,
         shared: &Arc<Shared<S>>,
         afterwork: &mut Vec<S::Afterwork>,
-    ) {
+    ) -> u64 {
         shared.metrics.queries_udp.add(received as u64);
         self.answer_count = 0;
         let access_list = shared.access.load();
+        let mut answered_at_once = 0;
         for (query, &(length, client)) in self.queries.iter().zip(&self.received).take(received) {
             let (Some(packet), Some(client)) = (query.get(..length), client) else { continue };
             let Some(answer) = self.answers.get_mut(self.answer_count) else { continue };
             let access = access_list.of(client.ip());
             let answered = match ClientQuery::read(packet, client, Transport::Udp) {
                 _ if access != Access::Answer => shared.turn_away(access, packet, client, Transport::Udp, answer),
-                Err(rejection) => refuse(&rejection, &shared.metrics, answer),
+                Err(rejection) => refuse(&rejection, shared, answer),
                 Ok(query) => match shared.service.answer_now(&query, answer) {
                     Answered::Now(work) => {
                         afterwork.extend(work);
+                        answered_at_once += 1;
                         true
                     }
                     Answered::Later => !answer_later(packet, &query, socket, shared, answer),
@@ -183,6 +191,7 @@ impl Batch {
                 self.answer_count += 1;
             }
         }
+        answered_at_once
     }
 
     /// Sends the answers. What the kernel does not take at once is dropped and counted: the client asks again.

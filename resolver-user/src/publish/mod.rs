@@ -7,7 +7,8 @@
 //!
 //! * `program`: loading, attaching, pinning, taking off
 //! * `writer`: the thread; `table`: index and records; `pool`: slots; `grace`: waiting for running programs
-//! * `clock`: tells the kernel half the time; `endpoints`, `clients`: tell it who is answered, and where
+//! * `clock`: tells the kernel half the time; `counters`: what it has counted; `endpoints`, `clients`: tell it who is
+//!   answered, and where
 //! * `memory`, `pod`: the maps' memory
 //!
 //! [`table`] and [`memory`] are public for the tests and benchmarks that fill maps of their own; in the daemon nothing but
@@ -15,6 +16,7 @@
 
 mod clients;
 mod clock;
+mod counters;
 mod endpoints;
 mod grace;
 mod log;
@@ -33,6 +35,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+pub use counters::KernelCounters;
 pub use program::{AttachMode, FastPathConfig, FastPathError, make_pin_dir};
 pub use status::{FastPathEntry, FastPathStatus, InterfaceStatus, MapStatus, PublisherStatus};
 use writer::Command;
@@ -66,6 +69,7 @@ pub struct Publication {
 #[derive(Clone, Debug)]
 pub struct Publisher {
     commands: SyncSender<Command>,
+    kernel_counters: Arc<KernelCounters>,
 }
 
 impl Publisher {
@@ -73,6 +77,11 @@ impl Publisher {
     /// when it is next asked for.
     pub fn offer(&self, publication: Publication) -> bool {
         self.commands.try_send(Command::Publish(publication, Instant::now())).is_ok()
+    }
+
+    /// What the kernel half has counted, read without waiting for the thread.
+    pub fn kernel_counters(&self) -> &KernelCounters {
+        &self.kernel_counters
     }
 
     /// What the fast path is doing; none if its thread does not answer. Waits for it.

@@ -21,6 +21,7 @@ use resolver_ebpf::abi::{self, AnswerBlock, Bucket, Settings, map_name};
 use thiserror::Error;
 
 use super::clients::Trie;
+use super::counters::KernelCounters;
 use super::memory::MappedArray;
 use super::pod::Shared;
 use crate::access::AccessList;
@@ -233,9 +234,7 @@ impl Loaded {
     /// # Errors
     /// [`FastPathError::Missing`].
     pub fn take_clock(&mut self) -> Result<(PerCpuArray<MapData, Shared<abi::ClockSample>>, &mut Xdp), FastPathError> {
-        let map = self.ebpf.take_map(map_name::CLOCK).ok_or(FastPathError::Missing { what: map_name::CLOCK })?;
-        let map = PerCpuArray::try_from(map).map_err(|error| map_error(map_name::CLOCK, error))?;
-        Ok((map, self.program(CLOCK_PROGRAM)?))
+        Ok((self.take_per_cpu(map_name::CLOCK)?, self.program(CLOCK_PROGRAM)?))
     }
 
     /// The clock program, to run it.
@@ -285,12 +284,21 @@ impl Loaded {
         }
     }
 
-    /// The counters of all CPUs.
+    /// What the kernel half counts.
     ///
     /// # Errors
-    /// [`FastPathError::Map`].
-    pub fn take_counters(&mut self) -> Result<PerCpuArray<MapData, Shared<abi::Counters>>, FastPathError> {
-        let name = map_name::COUNTERS;
+    /// [`FastPathError::Missing`], [`FastPathError::Map`].
+    pub fn take_counters(&mut self) -> Result<KernelCounters, FastPathError> {
+        Ok(KernelCounters {
+            counters: self.take_per_cpu(map_name::COUNTERS)?,
+            latency: self.take_per_cpu(map_name::LATENCY)?,
+        })
+    }
+
+    fn take_per_cpu<T: bytemuck::Pod>(
+        &mut self,
+        name: &'static str,
+    ) -> Result<PerCpuArray<MapData, Shared<T>>, FastPathError> {
         let map = self.ebpf.take_map(name).ok_or(FastPathError::Missing { what: name })?;
         PerCpuArray::try_from(map).map_err(|error| map_error(name, error))
     }

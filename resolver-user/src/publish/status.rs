@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::metrics::Durations;
+
 /// State of the fast path.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FastPathStatus {
@@ -15,6 +17,12 @@ pub struct FastPathStatus {
     pub publisher: PublisherStatus,
     /// The kernel half's counters, summed over all CPUs: every frame is in exactly one.
     pub counters: Vec<(String, u64)>,
+    /// Frames seen, counted apart from their outcomes.
+    #[serde(default)]
+    pub frames: u64,
+    /// How long the kernel half took to answer, of one in [`LATENCY_ONE_IN`](resolver_ebpf::abi::LATENCY_ONE_IN) frames.
+    #[serde(default)]
+    pub durations: Durations,
 }
 
 /// What the publisher counts and measures, since the start.

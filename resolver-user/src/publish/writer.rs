@@ -8,18 +8,17 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, s
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use aya::maps::{MapData, PerCpuArray};
 use bytemuck::Zeroable as _;
 use resolver_ebpf::abi::{
-    self, ABI_VERSION, AnswerBlock, BUCKET_ENTRIES, Bucket, CLIENT_NETWORKS_MAX, Counters, LINE_LEN, MODE_OFF,
-    MODE_SERVE, OUTCOMES, Outcome, Place, SLOT_START_MAX, Settings, map_name,
+    self, ABI_VERSION, AnswerBlock, BUCKET_ENTRIES, Bucket, CLIENT_NETWORKS_MAX, LINE_LEN, MODE_OFF, MODE_SERVE,
+    OUTCOMES, Outcome, Place, SLOT_START_MAX, Settings, map_name,
 };
 
 use super::clients::Clients;
 use super::clock::KernelClock;
+use super::counters::KernelCounters;
 use super::endpoints::{self, Endpoints, store_u32};
 use super::memory::MappedArray;
-use super::pod::Shared;
 use super::program::{FastPathConfig, FastPathError, Loaded};
 use super::slot::{self, NotPublishable};
 use super::status::{FastPathEntry, FastPathStatus, InterfaceStatus, MapStatus, PublisherStatus};
@@ -68,6 +67,7 @@ pub enum Command {
 #[derive(Debug)]
 pub struct FastPath {
     commands: SyncSender<Command>,
+    kernel_counters: Arc<KernelCounters>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -81,13 +81,14 @@ impl FastPath {
         let (commands, inbox) = sync_channel(QUEUE_LEN);
         let retired = start_reclaimer(commands.clone())?;
         let writer = Writer::new(object, config, clock, retired)?;
+        let kernel_counters = Arc::clone(&writer.counters);
         let thread = Builder::new().name("publish".into()).spawn(move || writer.run(&inbox));
-        Ok(Self { commands, thread: Some(thread.map_err(FastPathError::Thread)?) })
+        Ok(Self { commands, kernel_counters, thread: Some(thread.map_err(FastPathError::Thread)?) })
     }
 
     /// A handle to publish with.
     pub fn publisher(&self) -> Publisher {
-        Publisher { commands: self.commands.clone() }
+        Publisher { commands: self.commands.clone(), kernel_counters: Arc::clone(&self.kernel_counters) }
     }
 }
 
@@ -146,7 +147,7 @@ struct Writer {
     endpoints: Endpoints,
     clients: Clients,
     hash_key: [u64; abi::HASH_KEY_WORDS],
-    counters: PerCpuArray<MapData, Shared<Counters>>,
+    counters: Arc<KernelCounters>,
     kernel_clock: KernelClock,
     clock: Arc<dyn Clock>,
     log: Option<aya_log::EbpfLogger<super::log::ToTracing>>,
@@ -185,7 +186,7 @@ impl Writer {
         let clients = Clients::new(clients_v4, clients_v6);
         let log = config.log.then(|| super::log::start(loaded.ebpf_mut())).flatten();
         let mut writer = Self {
-            counters: loaded.take_counters()?,
+            counters: Arc::new(loaded.take_counters()?),
             hash_key: initial.hash_key,
             loaded,
             table,
@@ -315,7 +316,13 @@ impl Writer {
     fn status(&self) -> FastPathStatus {
         let interface =
             |at: &super::program::Attachment| InterfaceStatus { name: at.interface.clone(), mode: at.mode.to_owned() };
+        let (frames, durations) = self.counters.latency().unwrap_or_else(|error| {
+            tracing::error!(%error, "the kernel half's durations cannot be read");
+            Default::default()
+        });
         FastPathStatus {
+            frames,
+            durations,
             interfaces: self.loaded.attachments.iter().map(interface).collect(),
             maps: self.map_status(),
             published: self.table.published() as u64,
@@ -357,17 +364,10 @@ impl Writer {
     }
 
     fn counters(&self) -> Vec<(String, u64)> {
-        let mut sums = [0; OUTCOMES];
-        match self.counters.get(&0, 0) {
-            Ok(values) => {
-                for value in values.iter() {
-                    for (sum, count) in sums.iter_mut().zip(value.0.as_array()) {
-                        *sum += count;
-                    }
-                }
-            }
-            Err(error) => tracing::error!(%error, "the kernel half's counters cannot be read"),
-        }
+        let sums = self.counters.outcomes().unwrap_or_else(|error| {
+            tracing::error!(%error, "the kernel half's counters cannot be read");
+            [0; OUTCOMES]
+        });
         Outcome::ALL.iter().zip(sums).map(|((_, name), sum)| ((*name).to_owned(), sum)).collect()
     }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::metrics::Counter;
+use crate::metrics::{Counter, Durations, Histogram};
 
 /// Shortest wait before the next try. A validating or recursing server needs a few round trips of its own.
 const RETRY_AFTER_MIN: Duration = Duration::from_millis(300);
@@ -26,6 +26,8 @@ pub(super) struct Server {
     pub(super) address: SocketAddr,
     /// Smoothed round-trip time, in microseconds; 0 = not known.
     srtt_us: AtomicU32,
+    /// Round-trip times of the replies.
+    rtt: Histogram,
     /// Queries sent.
     pub(super) sent: Counter,
     /// Queries that got no usable reply.
@@ -43,6 +45,8 @@ pub struct ServerReport {
     pub failed: u64,
     /// Smoothed round-trip time, in microseconds; none before the first reply.
     pub srtt_us: Option<u32>,
+    /// Round-trip times of its replies.
+    pub rtt: Durations,
 }
 
 impl Servers {
@@ -50,6 +54,7 @@ impl Servers {
         let server = |&address| Server {
             address,
             srtt_us: AtomicU32::new(0),
+            rtt: Histogram::default(),
             sent: Counter::default(),
             failed: Counter::default(),
         };
@@ -75,7 +80,8 @@ impl Servers {
     pub(super) fn reports(&self) -> Vec<ServerReport> {
         let report = |server: &Server| {
             let srtt_us = Some(server.srtt_us.load(Ordering::Relaxed)).filter(|&srtt_us| srtt_us > 0);
-            ServerReport { address: server.address, sent: server.sent.value(), failed: server.failed.value(), srtt_us }
+            let (sent, failed, rtt) = (server.sent.value(), server.failed.value(), server.rtt.snapshot());
+            ServerReport { address: server.address, sent, failed, srtt_us, rtt }
         };
         self.list.iter().map(report).collect()
     }
@@ -93,8 +99,9 @@ impl Server {
         }
     }
 
-    /// Takes a measured round-trip time into the smoothed one. A lost update among threads does no harm.
+    /// Takes a measured round-trip time into the histogram and into the smoothed one. A lost update among threads does no harm.
     pub(super) fn note_rtt(&self, rtt: Duration) {
+        self.rtt.record(rtt);
         let new_us = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX).max(1);
         let old_us = self.srtt_us.load(Ordering::Relaxed);
         let smoothed = match old_us {

@@ -218,7 +218,8 @@ impl Chain {
             AnchoredAt::Negative(anchor) => InsecureReason::NegativeAnchor { anchor: anchor.clone() },
             AnchoredAt::Zone(_) | AnchoredAt::Nowhere => InsecureReason::NoAnchor { name: name.clone() },
         };
-        Arc::new(Fact { name: name.clone(), what: ZoneFact::Insecure(reason), expires_at_boot_ns: u64::MAX })
+        let what = ZoneFact::Insecure(reason);
+        Arc::new(Fact { name: name.clone(), what, found_at_boot_ns: 0, expires_at_boot_ns: u64::MAX })
     }
 
     fn fact_of(&mut self, name: &Name, now: Now) -> Option<Arc<Fact>> {

@@ -37,6 +37,8 @@ pub(super) struct Fact {
     pub(super) name: Name,
     /// What is proven about it.
     pub(super) what: ZoneFact,
+    /// When it was found, in nanoseconds of boot time.
+    pub(super) found_at_boot_ns: u64,
     /// End of its life, in nanoseconds of boot time.
     pub(super) expires_at_boot_ns: u64,
 }
@@ -45,7 +47,8 @@ impl Fact {
     /// A fact that holds for `ttl_s` seconds from `now`, at most a day.
     pub(super) fn new(name: &Name, what: ZoneFact, ttl_s: u32, now: Now) -> Arc<Self> {
         let life_ns = u64::from(ttl_s.min(FACT_TTL_S_MAX)).saturating_mul(NS_PER_S);
-        Arc::new(Self { name: name.clone(), what, expires_at_boot_ns: now.boot_ns.saturating_add(life_ns) })
+        let expires_at_boot_ns = now.boot_ns.saturating_add(life_ns);
+        Arc::new(Self { name: name.clone(), what, found_at_boot_ns: now.boot_ns, expires_at_boot_ns })
     }
 
     /// Whole seconds that are left of its life.
@@ -80,6 +83,13 @@ impl ZoneCache {
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
         self.facts.is_empty()
+    }
+
+    /// Time since the keys of a zone were last proven, in seconds, whether that still holds or not; none if it never was,
+    /// or was forgotten.
+    pub fn secure_age_s(&self, zone: &Name, now: Now) -> Option<u64> {
+        let fact = self.facts.peek(zone).filter(|fact| matches!(fact.what, ZoneFact::Secure(_)))?;
+        now.boot_ns.saturating_sub(fact.found_at_boot_ns).checked_div(NS_PER_S)
     }
 
     /// What is known about `name`, if it still holds.

@@ -7,5 +7,6 @@ mod equality;
 mod frames;
 mod life;
 mod listening;
+mod metrics;
 mod rights;
 mod status;

@@ -18,6 +18,7 @@ fn bpftool_names_the_fields_of_every_map() {
     let _daemon = LabDaemon::start(&facts, "xdp-cache-size=100\ndeny-client=192.0.2.0/24");
     let fields = [
         ("COUNTERS", ["answered_secure", "pass_miss"]),
+        ("LATENCY", ["frames", "buckets"]),
         ("SETTINGS", ["jiffy_ns", "listen_v4"]),
         ("BUCKETS", ["place", "tag"]),
         ("ANSWERS", ["expires_at_boot_ns", "last_used_s"]),

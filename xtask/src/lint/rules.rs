@@ -19,11 +19,12 @@ const ROOM_IMPORTS: &[(&str, &[&str])] = &[
     // It tells what a validation met, and which extended error `answer` makes of the verdict.
     ("chain", &["answer", "validator"]),
     ("publish", &["answer"]),
-    // It shows what the publisher reports.
-    ("control", &["config", "publish"]),
     // They do what the configuration says.
     ("logging", &["config"]),
     ("process", &["config"]),
+    // It shows what they report.
+    ("export", &["publish", "upstream"]),
+    ("control", &["config", "export", "publish"]),
 ];
 
 /// A rule broken.

@@ -141,6 +141,8 @@ const NEEDS: &[Need] = &[
     // The same package signs what BIND refuses to.
     need("drill", "ldnsutils"),
     need("ldns-signzone", "ldnsutils"),
+    // A second opinion on our metrics.
+    server("promtool", "prometheus", &["prometheus"]),
     // Load of the benchmarks against peers.
     need("dnsperf", "dnsperf"),
 ];

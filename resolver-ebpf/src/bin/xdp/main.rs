@@ -10,6 +10,7 @@
 #![expect(missing_docs, reason = "the entry points that the macros write beside ours carry no comment")]
 #![expect(unstable_features, reason = "inline assembly for BPF is unstable; one empty instruction hides values")]
 
+mod latency;
 mod log;
 mod maps;
 mod packet;
@@ -27,9 +28,11 @@ use packet::Packet;
 /// Answers DNS queries from the maps.
 #[xdp]
 pub fn resolver(ctx: XdpContext) -> u32 {
+    latency::start();
     let outcome = serve(&mut Packet::new(&ctx), &Maps);
     maps::count(outcome);
     if outcome.is_answer() {
+        latency::end();
         return XDP_TX;
     }
     log::passed(&ctx, outcome);

@@ -10,7 +10,7 @@ use aya_ebpf::btf_maps::{Array, LpmTrie, PerCpuArray};
 use aya_ebpf::macros::btf_map;
 use resolver_ebpf::abi::{
     AnswerBlock, Bucket, CLIENT_NETWORKS_MAX, ClientRule, ClientV4, ClientV6, ClockSample, Counters, GENERATION_BITS,
-    LINE_LEN, Outcome, Place, SLOT_START_MAX, Settings,
+    LINE_LEN, Latency, Outcome, Place, SLOT_START_MAX, Settings,
 };
 use resolver_ebpf::serve::{self, Store};
 
@@ -42,6 +42,10 @@ static CLIENTS_V6: LpmTrie<ClientV6, ClientRule, { 2 * CLIENT_NETWORKS_MAX }> = 
 #[btf_map]
 static COUNTERS: PerCpuArray<Counters, 1> = PerCpuArray::new();
 
+/// Frames and how long answers took: one element for each CPU, for the same reason.
+#[btf_map]
+static LATENCY: PerCpuArray<Latency, 1> = PerCpuArray::new();
+
 /// What `clock` saw: for each CPU, so that two runs do not mix.
 #[btf_map]
 static CLOCK: PerCpuArray<ClockSample, 1> = PerCpuArray::new();
@@ -55,6 +59,13 @@ pub fn count(outcome: Outcome) {
     if let Some(counter) = counters.as_array_mut().get_mut(outcome as usize) {
         *counter = counter.wrapping_add(1);
     }
+}
+
+/// This CPU's durations.
+#[inline(always)]
+pub fn latency<'a>() -> Option<&'a mut Latency> {
+    // SAFETY: as in `count`; nobody else borrows the element, since each caller lets go of it before the next one asks.
+    LATENCY.get_ptr_mut(0).map(|latency| unsafe { &mut *latency })
 }
 
 /// Stores a sample of the clocks.

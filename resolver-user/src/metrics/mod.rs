@@ -1,11 +1,14 @@
 //! What the daemon counts. Every refusal, drop and fallback adds to one of these.
 //!
-//! In: one call per event, from any thread. Out: names and numbers for `resolver status`.
+//! In: one call per event, from any thread. Out: names and numbers, for `resolver status` and for [`crate::export`].
 //! Keeps no history and computes no rates, but for the most work that one query has caused.
+
+mod histogram;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::validator::WorkSpent;
+pub use histogram::{Durations, Histogram};
 
 /// A number that only rises.
 #[derive(Debug, Default)]
@@ -83,21 +86,68 @@ impl WorkMetrics {
     }
 }
 
-/// Declares [`Metrics`] with its list of names, so that no counter is left out of the report.
+/// A counter as it is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedCounter {
+    /// Its name.
+    pub name: &'static str,
+    /// What it counts, in a sentence.
+    pub help: String,
+    /// What it shows.
+    pub value: u64,
+}
+
+/// Outcomes by INFO-CODE of their extended error (RFC 8914). Codes that the registry does not have yet share one counter.
+#[derive(Debug, Default)]
+pub struct ByExtendedError([Counter; EXTENDED_ERROR_CODES]);
+
+/// Counted codes: those of the registry are below, the last one is for all others.
+const EXTENDED_ERROR_CODES: usize = 32;
+
+impl ByExtendedError {
+    /// Adds one to a code.
+    pub fn add_one(&self, code: u16) {
+        let counter = self.0.get(usize::from(code)).or(self.0.last());
+        counter.into_iter().for_each(Counter::add_one);
+    }
+
+    /// Every code with its count.
+    pub fn snapshot(&self) -> impl Iterator<Item = (u16, u64)> {
+        (0..).zip(&self.0).map(|(code, counter)| (code, counter.value()))
+    }
+}
+
+/// Declares [`Metrics`] with its list of names, so that no counter is left out of the report. The comment on a counter is
+/// its help.
 macro_rules! metrics {
-    ($($(#[$doc:meta])* $field:ident,)*) => {
-        /// The daemon's counters.
+    ($($(#[doc = $doc:literal])* $field:ident,)*) => {
+        /// What the daemon counts and measures.
         #[derive(Debug, Default)]
         pub struct Metrics {
-            $($(#[$doc])* pub $field: Counter,)*
+            $($(#[doc = $doc])* pub $field: Counter,)*
             /// What validations have cost.
             pub work: WorkMetrics,
+            /// How long UDP queries that were answered at once were with us: from receiving a batch to having sent its answers.
+            pub hit_duration: Histogram,
+            /// How long the answers took that had to be found.
+            pub miss_duration: Histogram,
+            /// Outcomes by extended error.
+            pub extended_errors: ByExtendedError,
         }
 
         impl Metrics {
             /// Every counter with its name, in the order of a query's journey.
             pub fn snapshot(&self) -> Vec<(String, u64)> {
                 vec![$((stringify!($field).to_owned(), self.$field.value()),)*]
+            }
+
+            /// Every counter with its name and its help.
+            pub fn named(&self) -> Vec<NamedCounter> {
+                vec![$(NamedCounter {
+                    name: stringify!($field),
+                    help: concat!($($doc),*).trim().to_owned(),
+                    value: self.$field.value(),
+                },)*]
             }
         }
     };
@@ -179,7 +229,9 @@ metrics! {
     /// Answers sent with another RCODE.
     answers_other,
     /// Answers sent with TC because they were too large for the client.
-    answers_truncated,
+    truncated_answers,
+    /// Questions of class CH about the daemon itself that were answered.
+    chaos_answers,
     /// Answer forms offered for publication.
     publications_offered,
     /// Answer forms that the publisher's full queue did not take.
@@ -188,4 +240,8 @@ metrics! {
     reloads,
     /// Times that it was read again and was wrong.
     reloads_failed,
+    /// Scrapes of the metrics over HTTP.
+    scrapes,
+    /// Requests over HTTP that were none, or that were not taken to their end.
+    scrapes_failed,
 }

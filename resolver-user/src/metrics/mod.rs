@@ -245,3 +245,24 @@ metrics! {
     /// Requests over HTTP that were none, or that were not taken to their end.
     scrapes_failed,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extended_errors_beyond_the_registry_share_a_counter() {
+        let by_error = ByExtendedError::default();
+        [0, 6, 6, 31, 32, u16::MAX].into_iter().for_each(|code| by_error.add_one(code));
+        let counted: Vec<(u16, u64)> = by_error.snapshot().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(counted, [(0, 1), (6, 2), (31, 3)]);
+    }
+
+    #[test]
+    fn every_counter_has_a_name_and_says_what_it_counts() {
+        let metrics = Metrics::default();
+        let named = metrics.named();
+        assert_eq!(named.len(), metrics.snapshot().len());
+        assert!(named.iter().all(|counter| counter.help.ends_with('.') && !counter.help.starts_with(' ')));
+    }
+}

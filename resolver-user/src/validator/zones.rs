@@ -133,6 +133,17 @@ mod tests {
     }
 
     #[test]
+    fn the_age_of_a_zones_keys_is_told_even_when_they_hold_no_longer() {
+        let cache = ZoneCache::new(10);
+        let name = |text: &str| -> Name { text.parse().unwrap() };
+        cache.remember(Fact::new(&name("."), ZoneFact::Secure(Vec::new()), 60, NOW), NOW);
+        cache.remember(no_cut("a.example", 60), NOW);
+        assert_eq!(cache.secure_age_s(&name("."), later(90)), Some(90));
+        assert_eq!(cache.secure_age_s(&name("a.example"), later(1)), None, "no keys there");
+        assert_eq!(cache.secure_age_s(&name("b.example"), later(1)), None);
+    }
+
+    #[test]
     fn the_cache_stays_within_its_capacity() {
         let cache = ZoneCache::new(16);
         for index in 0..1000 {

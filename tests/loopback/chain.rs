@@ -112,6 +112,7 @@ fn the_running_daemons_policy_and_negative_anchors_are_used() {
         ("--trust-anchor=forged.example", "forged.example", 0, "verdict: insecure"),
         ("--dnssec-no-timecheck", "expired.example", 0, "verdict: secure"),
         ("--dnssec-check-unsigned=no", "naked.example", 3, "verdict: unchecked"),
+        ("--dnssec-limits=0,2", "www.example", 3, "signature checks"),
     ] {
         let daemon = RESOLVER.start(&["--dnssec", &anchor, &upstream.option(), option]);
         let socket = format!("--control-socket={}", daemon.control.display());

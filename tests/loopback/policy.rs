@@ -118,6 +118,7 @@ fn times_are_checked_once_the_clock_has_passed_the_timestamp_file() {
     let started = SystemTime::now() - Duration::from_secs(2);
     let (upstream, daemon) = start(&[&option]);
     assert_eq!(seen(&daemon, "expired.example."), (RCode::SERVFAIL, false));
+    assert!(!daemon.status().awaits_clock);
     drop((upstream, daemon));
     assert!(modified() >= started, "brought up to date");
     // A clock that is behind: nothing expires until it is set. Here the file is ahead instead.
@@ -129,6 +130,10 @@ fn times_are_checked_once_the_clock_has_passed_the_timestamp_file() {
         .unwrap();
     let (_upstream, daemon) = start(&[&option]);
     assert_eq!(seen(&daemon, "expired.example."), (RCode::NOERROR, true));
+    assert!(daemon.status().awaits_clock);
+    let shown = RESOLVER.output(&["status", &format!("--control-socket={}", daemon.control.display())]);
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains("signature times are not checked until the clock is set"), "{shown}");
     let output = RESOLVER.output(&[
         "run",
         "--server=127.0.0.1",
@@ -149,4 +154,8 @@ fn work_limits_are_options() {
     let answer = ask_for(&daemon, "www.example.");
     assert_eq!(answer.rcode(), RCode::SERVFAIL);
     assert_eq!(daemon.counter("outcomes_failed"), 1);
+    // Two checks, which was all.
+    let status = daemon.status();
+    let checks = status.work.iter().find(|work| work.name == "signature_weight").expect("told");
+    assert_eq!((checks.total, checks.most, checks.limit), (2, 2, Some(2)));
 }

@@ -130,7 +130,7 @@ mod tests {
     fn large_answers_count_as_several() {
         let cache = AnswerCache::new(100);
         for number in 0..1000 {
-            let mut large = (*answer(&format!("n{number}."), 60)).question.clone();
+            let mut large = answer(&format!("n{number}."), 60).question.clone();
             large.qtype = RecordType::TXT;
             let set = RrSet {
                 owner: large.qname.clone(),

@@ -3,9 +3,11 @@
 //! * [`resolve`]: the whole journey on one page; read this first
 //! * [`config`]: option text becomes a checked configuration
 //! * [`listener`]: takes queries from clients and gives them their answers
+//! * [`local`]: what the operator has said about names; answered before anything else
 //! * [`cache`]: keeps answers, and lets identical misses share one search
 //! * [`upstream`]: asks other servers
 //! * [`trust`]: what validation starts from, and when that changes
+//! * [`filter`]: takes out of answers what the operator does not want to be seen
 //! * [`validator`]: decides what may be believed
 //! * [`answer`]: the one place that sets AD, RCODE, TC and extended errors
 //! * [`publish`]: puts finished answers where XDP finds them
@@ -23,7 +25,9 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod filter;
 pub mod listener;
+pub mod local;
 pub mod metrics;
 pub mod publish;
 pub mod resolve;

@@ -1,6 +1,6 @@
-//! The whole journey of one query: cache → somebody else's search → upstream → validation → cache → answer → publication.
+//! The whole journey of one query: local data → cache → somebody else's search → upstream → validation → filters → cache → answer → publication.
 //!
-//! Start at [`Resolver::answer_now`] (what the cache holds) and [`Resolver::answer_later`] (what has to be found). Each
+//! Start at [`Resolver::answer_now`] (what the operator says, and what the cache holds) and [`Resolver::answer_later`] (what has to be found). Each
 //! step is one function; the rooms know nothing of each other.
 
 use std::sync::Arc;
@@ -12,13 +12,15 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use crate::answer::{Failure, Form, Sent, write_answer, write_failure};
+use crate::answer::{Failure, Form, Sent, write_answer, write_failure, write_local, write_stale};
 use crate::cache::{
-    AnswerCache, CachedAnswer, InFlight, Joined, Leader, Outcome, QuestionKey, QuestionRef, RenderedForm,
+    AnswerCache, CachedAnswer, InFlight, Joined, Keeping, Leader, Outcome, QuestionKey, QuestionRef, RenderedForm,
     ResponseCache, result,
 };
 use crate::clock::Clock;
+use crate::filter::Filters;
 use crate::listener::{Answered, ClientQuery, QueryBytes, QueryService, count_sent};
+use crate::local::LocalData;
 use crate::metrics::Metrics;
 use crate::publish::{Publication, Publisher};
 use crate::trust::{Basis, Trust};
@@ -35,6 +37,8 @@ pub const ANSWER_TTL_S_MAX: u32 = resolver_ebpf::abi::FAST_TTL_S_MAX;
 pub const BOGUS_TTL_S: u32 = 60;
 /// How long a failure is remembered, in seconds (RFC 9520 §3.2 recommends 5).
 pub const FAILURE_TTL_S: u32 = 5;
+/// TTL that clients see of data whose time is over, in seconds (RFC 8767 §4).
+const STALE_TTL_S: u32 = 30;
 /// Longest time that one question may take, sub-queries and all. Clients give up after five to ten seconds.
 const RESOLUTION_TIME_MAX: Duration = Duration::from_secs(12);
 
@@ -67,6 +71,12 @@ pub struct Resolver {
 pub struct Rules {
     /// Where replies come from.
     pub upstream: Forwarder,
+    /// What the operator says about names: given before anything else, never published.
+    pub local: Arc<LocalData>,
+    /// What clients do not get to see.
+    pub filters: Filters,
+    /// How long answers are kept, and which TTLs are shown.
+    pub keeping: Keeping,
     /// Whether each answer is logged.
     pub log_queries: bool,
     /// Whether the chain of each validation is logged.
@@ -82,18 +92,32 @@ pub struct Offer {
     trust_generation: u64,
 }
 
+/// What is left to do after an answer was sent.
+#[derive(Debug)]
+pub enum Afterwork {
+    /// Publish it.
+    Publish(Offer),
+    /// Its time was over: find it anew.
+    Refresh(Question),
+}
+
 /// Who had the answer, for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
+    Local,
+    Stale,
     Cache,
     Upstream,
     Merged,
 }
 
 impl QueryService for Resolver {
-    type Afterwork = Offer;
+    type Afterwork = Afterwork;
 
-    fn answer_now(&self, query: &ClientQuery<'_>, out: &mut Vec<u8>) -> Answered<Offer> {
+    fn answer_now(&self, query: &ClientQuery<'_>, out: &mut Vec<u8>) -> Answered<Afterwork> {
+        if self.answer_locally(query, out) {
+            return Answered::Now(None);
+        }
         let now_boot_ns = self.clock.now().boot_ns;
         let key = QuestionRef { qname_wire: query.qname_wire, qtype: query.qtype };
         if let Some(answer) = self.cache.answer(key, now_boot_ns)
@@ -102,7 +126,10 @@ impl QueryService for Resolver {
             self.metrics.cache_hits.add_one();
             let sent = self.write(query, &answer, now_boot_ns, out);
             self.log(query, &answer.outcome, sent, Source::Cache, Duration::ZERO);
-            return Answered::Now(self.publication(query, &answer, now_boot_ns));
+            return Answered::Now(self.publication(query, &answer, now_boot_ns).map(Afterwork::Publish));
+        }
+        if let Some(question) = self.answer_stale(query, now_boot_ns, out) {
+            return Answered::Now(Some(Afterwork::Refresh(question)));
         }
         // Choice: a client that does not want recursion gets what is here and nothing else (as Unbound does).
         if !query.asked.recursion_desired {
@@ -114,7 +141,7 @@ impl QueryService for Resolver {
         Answered::Later
     }
 
-    async fn answer_later(self: Arc<Self>, query: QueryBytes) -> (Vec<u8>, Option<Offer>) {
+    async fn answer_later(self: Arc<Self>, query: QueryBytes) -> (Vec<u8>, Option<Afterwork>) {
         let started = Instant::now();
         let mut out = Vec::new();
         let Some(query) = query.query() else { return (out, None) };
@@ -128,10 +155,89 @@ impl QueryService for Resolver {
         let sent = self.write(&query, &answer, answer.found_at_boot_ns, &mut out);
         self.log(&query, &answer.outcome, sent, source, started.elapsed());
         let publication = self.publication(&query, &answer, answer.found_at_boot_ns);
-        (out, publication)
+        (out, publication.map(Afterwork::Publish))
     }
 
-    fn after_sending(&self, offer: Offer) {
+    fn after_sending(self: &Arc<Self>, work: Afterwork) {
+        match work {
+            Afterwork::Publish(offer) => self.offer(offer),
+            Afterwork::Refresh(question) => self.refresh(question),
+        }
+    }
+}
+
+impl Resolver {
+    /// Answers what the operator has said something about; false if that is nothing.
+    fn answer_locally(&self, query: &ClientQuery<'_>, out: &mut Vec<u8>) -> bool {
+        let rules = self.rules();
+        let Some(answer) = rules.local.answer(query.qname_wire, query.qtype) else { return false };
+        let sent = write_local(&query.asked, answer.rcode, answer.authoritative, &answer.records, out);
+        self.metrics.local_answers.add_one();
+        count_sent(sent, &self.metrics);
+        if rules.log_queries {
+            log_answer(query, &"local", sent, Source::Local, Duration::ZERO);
+        }
+        true
+    }
+
+    /// Answers from data whose time is over, if that is allowed, and says what is to be found anew.
+    ///
+    /// Choice: at once, as dnsmasq does, not only after a failure (RFC 8767 §5 allows both). Stale data have no proof any
+    /// more: they never carry AD, and are not published.
+    fn answer_stale(&self, query: &ClientQuery<'_>, now_boot_ns: u64, out: &mut Vec<u8>) -> Option<Question> {
+        let rules = self.rules();
+        let key = QuestionRef { qname_wire: query.qname_wire, qtype: query.qtype };
+        let answer = self.cache.stale(key, now_boot_ns, rules.keeping.stale_max_ns()?)?;
+        if answer.trust_generation != self.trust_generation() {
+            return None;
+        }
+        let rendered = answer.rendered(query.asked.form())?;
+        let sent = write_stale(&query.asked, rendered.as_answer(), rules.keeping.shown_s(STALE_TTL_S), out);
+        self.metrics.cache_stale_hits.add_one();
+        count_sent(sent, &self.metrics);
+        self.log(query, &answer.outcome, sent, Source::Stale, Duration::ZERO);
+        Some(answer.question.clone())
+    }
+
+    /// Finds an answer anew, unless somebody is at it already.
+    fn refresh(self: &Arc<Self>, question: Question) {
+        if let Joined::Leader(leader) = self.searches.join(QuestionKey::new(&question)) {
+            self.tracker.spawn(search(Arc::clone(self), question, leader));
+        }
+    }
+
+    /// Keeps what a search has found. A failure does not take the place of data that may still be given (RFC 8767 §4);
+    /// anything else ends them.
+    fn keep(&self, answer: &Arc<CachedAnswer>, now_boot_ns: u64) {
+        let rules = self.rules();
+        let key = QuestionRef::from(&answer.question);
+        let stale = rules.keeping.stale_max_ns().and_then(|max_ns| self.cache.stale(key, now_boot_ns, max_ns));
+        let stays = stale.is_some_and(|stale| stale.trust_generation == answer.trust_generation);
+        if stays && matches!(answer.outcome, Outcome::Failed(..)) {
+            return;
+        }
+        if rules.keeping.keeps(&answer.outcome) && answer.ttl_left_s(now_boot_ns) > 0 {
+            self.cache.insert(Arc::clone(answer), now_boot_ns);
+        } else {
+            self.cache.remove(key);
+        }
+    }
+
+    /// What filters leave of an outcome. Bogus data, which CD=1 lets through, go through them like all others.
+    fn filter(&self, outcome: Outcome) -> Outcome {
+        let Some((left, reason)) = outcome.response().and_then(|response| self.rules().filters.apply(response)) else {
+            return outcome;
+        };
+        let left = Arc::new(left);
+        match outcome {
+            Outcome::Bogus(reason, _) => Outcome::Bogus(reason, left),
+            Outcome::Failed(reason, _) => Outcome::Failed(reason, Some(left)),
+            Outcome::Proven(_) | Outcome::Unchecked(_) | Outcome::Filtered(..) => Outcome::Filtered(left, reason),
+        }
+    }
+
+    /// Hands an answer to the publisher.
+    fn offer(&self, offer: Offer) {
         let Some(publisher) = &self.publisher else { return };
         let Offer { publication, trust_generation } = offer;
         let published = Arc::clone(&publication.published);
@@ -146,9 +252,7 @@ impl QueryService for Resolver {
             published.store(false, Ordering::Relaxed);
         }
     }
-}
 
-impl Resolver {
     /// The rules that hold now.
     pub fn rules(&self) -> Guard<Arc<Rules>> {
         self.rules.load()
@@ -196,11 +300,20 @@ impl Resolver {
 
     /// Asks upstream, validates, and says what came of it and for how many seconds that may be kept.
     async fn resolve(self: &Arc<Self>, question: &Question, basis: Option<&Basis>) -> (Outcome, u32) {
-        if let Some(known) = basis.and_then(|basis| self.known_denial(basis, question)) {
+        let rules = self.rules.load_full();
+        let basis_of_denials = basis.filter(|_| rules.keeping.keeps_negative);
+        if let Some(known) = basis_of_denials.and_then(|basis| self.known_denial(basis, question)) {
             let ttl_s = known.ttl_s();
             return (Outcome::Proven(known), ttl_s);
         }
-        let response = match self.rules.load_full().upstream.fetch(question).await {
+        let response = match rules.upstream.fetch(question).await {
+            Ok(response) if rules.filters.ignores(&response) => {
+                // Differs: dnsmasq goes on listening for another reply; the client is told that none came.
+                self.metrics.replies_ignored.add_one();
+                let failure = FetchFailure::NoAnswer;
+                let reason = IndeterminateReason::Fetch { question: question.clone(), failure };
+                return (Outcome::Failed(reason, None), FAILURE_TTL_S);
+            }
             Ok(response) => Arc::new(response),
             Err(error) => {
                 let failure = fetch_failure(&error);
@@ -289,10 +402,13 @@ impl Resolver {
             }
             Outcome::Bogus(reason, _) => Some(Failure::Bogus(reason)),
             Outcome::Failed(reason, _) => Some(Failure::Indeterminate(reason)),
-            Outcome::Proven(_) | Outcome::Unchecked(_) => None,
+            Outcome::Proven(_) | Outcome::Unchecked(_) | Outcome::Filtered(..) => None,
         };
         let sent = match (failure, answer.rendered(asked.form())) {
-            (None, Some(rendered)) => write_answer(asked, rendered.as_answer(), answer.ttl_left_s(now_boot_ns), out),
+            (None, Some(rendered)) => {
+                let ttl_s = self.rules().keeping.shown_s(answer.ttl_left_s(now_boot_ns));
+                write_answer(asked, rendered.as_answer(), ttl_s, out)
+            }
             (Some(failure), _) => write_failure(asked, &failure, out),
             (None, None) => write_failure(asked, &Failure::Unavailable, out),
         };
@@ -307,6 +423,9 @@ impl Resolver {
         let form = query.asked.form();
         let published = &answer.slot(form).published;
         if published.load(Ordering::Relaxed) || answer.ttl_left_s(now_boot_ns) == 0 {
+            return None;
+        }
+        if !self.rules().keeping.keeps(&answer.outcome) {
             return None;
         }
         let RenderedForm::Proven(rendered) = answer.rendered(form)? else { return None };
@@ -356,24 +475,15 @@ impl Resolver {
         if !self.rules().log_queries {
             return;
         }
-        let qname = Name::from_wire(query.qname_wire).unwrap_or_else(|_| Name::root());
         let outcome: &dyn std::fmt::Display = match outcome {
             Outcome::Proven(validated) if validated.status() == ProvenStatus::Secure => &"secure",
             Outcome::Proven(_) => &"insecure",
             Outcome::Unchecked(_) => &"unchecked",
+            Outcome::Filtered(_, reason) => reason,
             Outcome::Bogus(reason, _) => reason,
             Outcome::Failed(reason, _) => reason,
         };
-        let source = match source {
-            Source::Cache => "cache",
-            Source::Upstream => "upstream",
-            Source::Merged => "merged",
-        };
-        info!(
-            %qname, qtype = %query.qtype, client = %query.client, dnssec_ok = query.asked.form() == Form::Dnssec,
-            %outcome, rcode = %sent.rcode, ad = sent.authentic, tc = sent.truncated, from = %source,
-            ms = %format_args!("{:.1}", took.as_secs_f64() * 1e3), "answered"
-        );
+        log_answer(query, outcome, sent, source, took);
     }
 
     fn count_outcome(&self, outcome: &Outcome) {
@@ -383,9 +493,28 @@ impl Resolver {
             Outcome::Bogus(..) => &self.metrics.outcomes_bogus,
             Outcome::Failed(..) => &self.metrics.outcomes_failed,
             Outcome::Unchecked(_) => &self.metrics.outcomes_unchecked,
+            // Counted by `search` beside what it was before.
+            Outcome::Filtered(..) => return,
         };
         counter.add_one();
     }
+}
+
+/// Logs an answer.
+fn log_answer(query: &ClientQuery<'_>, outcome: &dyn std::fmt::Display, sent: Sent, source: Source, took: Duration) {
+    let qname = Name::from_wire(query.qname_wire).unwrap_or_else(|_| Name::root());
+    let source = match source {
+        Source::Local => "local",
+        Source::Stale => "stale",
+        Source::Cache => "cache",
+        Source::Upstream => "upstream",
+        Source::Merged => "merged",
+    };
+    info!(
+        %qname, qtype = %query.qtype, client = %query.client, dnssec_ok = query.asked.form() == Form::Dnssec,
+        %outcome, rcode = %sent.rcode, ad = sent.authentic, tc = sent.truncated, from = %source,
+        ms = %format_args!("{:.1}", took.as_secs_f64() * 1e3), "answered"
+    );
 }
 
 /// The task of one search: resolves, keeps the outcome, tells everybody who waits.
@@ -402,9 +531,14 @@ async fn search(resolver: Arc<Resolver>, question: Question, leader: Leader<Arc<
     if let (Outcome::Bogus(reason, _), true) = (&outcome, resolver.rules().dnssec_debug) {
         warn!(%question, %reason, "bogus, but given to clients: dnssec-debug");
     }
+    let ttl_s = resolver.rules().keeping.kept_s(&outcome, ttl_s).min(ANSWER_TTL_S_MAX);
+    let outcome = resolver.filter(outcome);
+    if matches!(outcome, Outcome::Filtered(..)) {
+        resolver.metrics.outcomes_filtered.add_one();
+    }
     let now_boot_ns = resolver.clock.now().boot_ns;
     let answer = Arc::new(CachedAnswer::new(question, outcome, ttl_s, trust_generation, now_boot_ns));
-    resolver.cache.insert(Arc::clone(&answer), now_boot_ns);
+    resolver.keep(&answer, now_boot_ns);
     leader.finish(answer);
 }
 

@@ -134,6 +134,12 @@ impl Loader {
     fn finish(mut self) -> Result<Config, Vec<ConfigError>> {
         let mut config = self.config;
         self.errors.extend(config.upstream.complete().err());
+        config
+            .dnssec
+            .negative_anchors
+            .extend(config.local.unsigned_zones().into_iter().filter(|_| config.dnssec.enabled));
+        self.errors.extend(config.local.complete(&mut config.warnings).err());
+        config.filter.complete(&mut config.warnings);
         config.dnssec.complete(&mut config.warnings);
         if !config.dnssec.enabled && config.xdp.mode != XdpMode::Off {
             let mode = config.xdp.mode;

@@ -221,6 +221,9 @@ fn resolver(
 fn rules(config: &Config, metrics: &Arc<Metrics>) -> Rules {
     Rules {
         upstream: Forwarder::new(&config.upstream.servers, config.dnssec.enabled, Arc::clone(metrics)),
+        local: Arc::clone(&config.local.data),
+        filters: config.filter.filters(),
+        keeping: config.cache.keeping.clone(),
         log_queries: config.logging.queries,
         log_dnssec: config.logging.dnssec,
         dnssec_debug: config.dnssec.enabled && config.dnssec.debug,

@@ -25,6 +25,7 @@ fn the_kernel_answers_every_vector_as_the_host_does() {
     for vector in vectors::vectors() {
         store.settings.mode = vector.mode;
         store.settings.abi_version = vector.abi_version;
+        store.settings.ttl_shown_s_max = vector.ttl_shown_s_max;
         kernel.set(&store.settings);
         let mut frame = PlainFrame::new(&vector.frame, HEAD_ROOM, TAIL_ROOM).expect("fits a page");
         let outcome = serve(&mut frame, &store.view());
@@ -150,5 +151,5 @@ fn the_programs_fit_the_verifier_with_room_to_spare() {
         assert!(verified < 250_000, "{name}: {verified} of 1 000 000 instructions");
     }
     assert_eq!(Outcome::ALL.len(), resolver_ebpf::abi::OUTCOMES);
-    assert_eq!(ABI_VERSION, 1);
+    assert_eq!(ABI_VERSION, 2);
 }

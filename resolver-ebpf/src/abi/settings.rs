@@ -54,6 +54,10 @@ pub struct Settings {
     pub listen_v6_count: u32,
     /// While the program is loaded with `XDP_LOG`: one of this many passed queries is logged, a power of two. 0 logs none.
     pub log_one_in: u32,
+    /// Longest TTL that an answer shows, in seconds: 1..=[`super::FAST_TTL_S_MAX`].
+    pub ttl_shown_s_max: u32,
+    /// Zero.
+    pub padding: u32,
     /// Length of a jiffy, in nanoseconds.
     pub jiffy_ns: u64,
     /// CLOCK_BOOTTIME = jiffies64 · `jiffy_ns` + this, in nanoseconds, wrapping. Refreshed by the daemon, since jiffies stop in suspend.
@@ -64,8 +68,6 @@ pub struct Settings {
     pub listen_v4: [ListenV4; LISTEN_MAX],
     /// UDP endpoints that are ours.
     pub listen_v6: [ListenV6; LISTEN_MAX],
-    /// Zero.
-    pub padding: [u64; 1],
 }
 
 /// What the `clock` program saw, both taken within one run.

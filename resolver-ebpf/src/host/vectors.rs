@@ -8,7 +8,7 @@ use std::vec::Vec;
 
 use super::message::{ClientOpt, ClientQuery, FLAGS_AD, FLAGS_CD, FLAGS_RD, internet_checksum};
 use super::records::{Record, name_lengths, name_of_len, records, wire_name};
-use crate::abi::{ABI_VERSION, MODE_DRY_RUN, MODE_OFF, MODE_SERVE, Outcome};
+use crate::abi::{ABI_VERSION, FAST_TTL_S_MAX, MODE_DRY_RUN, MODE_OFF, MODE_SERVE, Outcome};
 
 /// One frame and what must come of it.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct Vector {
     pub mode: u32,
     /// [`crate::abi::Settings::abi_version`].
     pub abi_version: u32,
+    /// [`crate::abi::Settings::ttl_shown_s_max`].
+    pub ttl_shown_s_max: u32,
     /// The frame that comes in.
     pub frame: Vec<u8>,
     /// The outcome.
@@ -32,6 +34,7 @@ pub fn vectors() -> Vec<Vector> {
     let mut table = Table { records: records(), vectors: Vec::new() };
     for over_v6 in [false, true] {
         table.answers(over_v6);
+        table.caps(over_v6);
         table.names(over_v6);
         table.sizes(over_v6);
         table.refusals(over_v6);
@@ -76,7 +79,8 @@ impl Table {
     fn push(&mut self, name: &str, frame: Vec<u8>, outcome: Outcome, result: Vec<u8>) {
         let version = if frame.get(12..14) == Some(&[0x86, 0xdd]) { 6 } else { 4 };
         let name = format!("{name} v{version}");
-        self.vectors.push(Vector { name, mode: MODE_SERVE, abi_version: ABI_VERSION, frame, outcome, result });
+        let (mode, abi_version, ttl_shown_s_max) = (MODE_SERVE, ABI_VERSION, FAST_TTL_S_MAX);
+        self.vectors.push(Vector { name, mode, abi_version, ttl_shown_s_max, frame, outcome, result });
     }
 
     /// What answers look like.
@@ -112,6 +116,19 @@ impl Table {
         let padding = [&[0, 12, 1, 140][..], &[0; 396]].concat();
         let padded = ClientOpt { options: padding, ..ClientOpt::new(1232, false) };
         self.answered("answer shorter than the query", &ClientQuery { opt: Some(padded), ..base }, 300);
+    }
+
+    /// What is shown where the operator caps TTLs: the cap if more is left.
+    fn caps(&mut self, over_v6: bool) {
+        let base = ClientQuery { over_v6, ..ClientQuery::new(&wire_name("www.example.com"), 1) };
+        for (cap_s, shown_s) in [(1, 1), (40, 40), (299, 299), (300, 300), (301, 300)] {
+            for opt in [None, Some(ClientOpt::new(1232, true))] {
+                self.answered(&format!("TTL capped at {cap_s}"), &ClientQuery { opt, ..base.clone() }, shown_s);
+                if let Some(vector) = self.vectors.last_mut() {
+                    vector.ttl_shown_s_max = cap_s;
+                }
+            }
+        }
     }
 
     /// Names of every length, with and without OPT, in mixed case; and what is left of the TTL.

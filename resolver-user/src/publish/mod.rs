@@ -89,6 +89,11 @@ impl Publisher {
         replied.recv_timeout(PATIENCE).ok()
     }
 
+    /// Has XDP show clients no longer TTL than this, in seconds, from now on; false if the queue is full.
+    pub fn show_at_most(&self, ttl_s: u32) -> bool {
+        self.commands.try_send(Command::ShowAtMost(ttl_s)).is_ok()
+    }
+
     fn ask<T>(&self, command: impl FnOnce(SyncSender<T>) -> Command) -> Option<T> {
         let (reply, replied) = sync_channel(1);
         self.commands.try_send(command(reply)).ok()?;

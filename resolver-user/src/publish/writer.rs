@@ -48,6 +48,8 @@ pub enum Command {
     Status(SyncSender<FastPathStatus>),
     /// List what is published.
     Dump(SyncSender<Vec<FastPathEntry>>),
+    /// Show clients no longer TTL than this, in seconds.
+    ShowAtMost(u32),
     /// Withdraw everything.
     Flush(SyncSender<usize>),
     /// Take the program off and end.
@@ -222,6 +224,9 @@ impl Writer {
                 self.table.flush();
                 _ = reply.send(count);
             }
+            Command::ShowAtMost(ttl_s) => {
+                self.store_setting(std::mem::offset_of!(Settings, ttl_shown_s_max), cap_word(ttl_s));
+            }
             Command::Stop => {}
         }
     }
@@ -356,6 +361,7 @@ fn initial_settings(
         abi_version: ABI_VERSION,
         mode: MODE_SERVE,
         bucket_shift: table.bucket_shift(),
+        ttl_shown_s_max: config.ttl_shown_s_max.clamp(1, abi::FAST_TTL_S_MAX),
         log_one_in: if config.log { LOG_ONE_IN } else { 0 },
         jiffy_ns: kernel_clock.jiffy_ns,
         boot_offset_ns,
@@ -395,6 +401,12 @@ fn first_word(mode: u32) -> u64 {
     bytemuck::must_cast([ABI_VERSION, mode])
 }
 
+/// The word of the settings that holds the cap of TTLs.
+fn cap_word(ttl_s: u32) -> u64 {
+    bytemuck::must_cast([ttl_s.clamp(1, abi::FAST_TTL_S_MAX), 0])
+}
+
+const _: () = assert!(std::mem::offset_of!(Settings, ttl_shown_s_max) % 8 == 0);
 const _: () = assert!(std::mem::offset_of!(Settings, abi_version) == 0 && std::mem::offset_of!(Settings, mode) == 4);
 
 #[cfg(test)]

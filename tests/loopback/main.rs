@@ -6,6 +6,7 @@ mod answers;
 mod chain;
 mod forwarding;
 mod hostile;
+mod local;
 mod operation;
 mod policy;
 mod validation;

@@ -188,7 +188,8 @@ impl Resolver {
         let rules = self.rules();
         let key = QuestionRef { qname_wire: query.qname_wire, qtype: query.qtype };
         let answer = self.cache.stale(key, now_boot_ns, rules.keeping.stale_max_ns()?)?;
-        if answer.trust_generation != self.trust_generation() {
+        // In its last second an answer is proven still, but can show no TTL: that is a miss as ever.
+        if answer.trust_generation != self.trust_generation() || now_boot_ns < answer.expires_at_boot_ns {
             return None;
         }
         let rendered = answer.rendered(query.asked.form())?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::park_timeout;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use resolver_tests::client::{ask, ask_tcp};
 use resolver_tests::compare::extended_error;
@@ -72,6 +72,14 @@ fn await_answer(daemon: &Daemon, query: &TestQuery, wanted: impl Fn(&Message) ->
         park_timeout(Duration::from_millis(5));
     }
     panic!("no such answer to {query:?}");
+}
+
+/// Waits until a TTL is over that began before now.
+fn await_end_of(ttl_s: u64) {
+    let over = Instant::now() + Duration::from_secs(ttl_s);
+    while let Some(left) = over.checked_duration_since(Instant::now()) {
+        park_timeout(left);
+    }
 }
 
 #[test]
@@ -197,13 +205,14 @@ fn stale_answers_are_given_at_once_without_proof_and_refreshed() {
         |qname: &str| upstream.seen().iter().filter(|asked| asked.question.qname.to_string() == qname).count();
     assert_eq!(told(&ask(daemon.address, &query("www.example."))), (RCode::NOERROR, 1, true, None));
     assert_eq!(told(&ask(daemon.address, &query("nowhere.example."))).0, RCode::NXDOMAIN);
-    let stale = await_answer(&daemon, &query("www.example."), |answer| extended_error(answer).is_some());
+    await_end_of(1);
+    let stale = ask(daemon.address, &query("www.example."));
     assert_eq!(told(&stale), (RCode::NOERROR, 1, false, Some(STALE)));
     assert_eq!(stale.answer[0].ttl_s, 30);
     // The refresh brings the proof back.
     await_answer(&daemon, &query("www.example."), |answer| answer.header.flags.authentic_data);
     assert!(asked_for("www.example.") >= 2);
-    let stale = await_answer(&daemon, &query("nowhere.example."), |answer| extended_error(answer).is_some());
+    let stale = ask(daemon.address, &query("nowhere.example."));
     assert_eq!((stale.rcode(), extended_error(&stale)), (RCode::NXDOMAIN, Some(STALE_NXDOMAIN)));
 }
 
@@ -244,7 +253,7 @@ fn stale_answers_survive_the_loss_of_the_server_but_not_their_limit_nor_a_denial
 }
 
 #[test]
-fn private_reverse_zones_need_no_proof_of_being_unsigned() {
+fn private_reverse_names_are_asked_for_nowhere_else() {
     let (upstream, daemon) = signed(&["--bogus-priv"]);
     let answer = ask(daemon.address, &TestQuery::new("1.0.168.192.in-addr.arpa.", RecordType::PTR).edns(1232, true));
     assert_eq!(told(&answer), (RCode::NXDOMAIN, 0, false, None));

@@ -25,7 +25,7 @@ impl AnswerCache {
         (entry.ttl_left_s(now_boot_ns) > 0).then_some(entry)
     }
 
-    /// The answer to a question whose time has been up for at most `stale_max_ns`, if it has data to give.
+    /// The answer to a question unless its time has been up for more than `stale_max_ns`, if it has data to give.
     pub fn stale(&self, question: QuestionRef<'_>, now_boot_ns: u64, stale_max_ns: u64) -> Option<Arc<CachedAnswer>> {
         let entry = self.entries.as_ref()?.get(&question)?;
         let is_over = now_boot_ns.saturating_sub(entry.expires_at_boot_ns) > stale_max_ns;

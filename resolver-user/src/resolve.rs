@@ -18,7 +18,7 @@ use crate::cache::{
     ResponseCache, result,
 };
 use crate::clock::Clock;
-use crate::filter::Filters;
+use crate::filter::{FilterReason, Filters};
 use crate::listener::{Answered, ClientQuery, QueryBytes, QueryService, count_sent};
 use crate::local::LocalData;
 use crate::metrics::Metrics;
@@ -224,11 +224,17 @@ impl Resolver {
         }
     }
 
-    /// What filters leave of an outcome. Bogus data, which CD=1 lets through, go through them like all others.
+    /// What filters leave of an outcome. Bogus data, which CD=1 lets through, go through them like all others. A denial of
+    /// a name that the operator has given other types for becomes one of the type alone, as with dnsmasq.
     fn filter(&self, outcome: Outcome) -> Outcome {
-        let Some((left, reason)) = outcome.response().and_then(|response| self.rules().filters.apply(response)) else {
-            return outcome;
-        };
+        let rules = self.rules();
+        let changed = outcome.response().and_then(|response| {
+            let denied = response.rcode == RCode::NXDOMAIN && response.answer.is_empty();
+            let known = || denied && rules.local.knows(&response.question.qname);
+            let without = || Response { rcode: RCode::NOERROR, ..response.clone() };
+            rules.filters.apply(response).or_else(|| known().then(|| (without(), FilterReason::Known)))
+        });
+        let Some((left, reason)) = changed else { return outcome };
         let left = Arc::new(left);
         match outcome {
             Outcome::Bogus(reason, _) => Outcome::Bogus(reason, left),

@@ -75,6 +75,7 @@ impl Notice {
         let code = match self {
             Self::Filtered(FilterReason::Rebind | FilterReason::BogusNxdomain) => BLOCKED,
             Self::Filtered(FilterReason::Type) => FILTERED,
+            Self::Filtered(FilterReason::Known) => OTHER,
             Self::Stale(RCode::NXDOMAIN) => STALE_NXDOMAIN,
             Self::Stale(_) => STALE,
         };

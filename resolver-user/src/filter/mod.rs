@@ -51,6 +51,9 @@ pub enum FilterReason {
     /// Records of a type that no client gets.
     #[error("record type filtered")]
     Type,
+    /// The server says that a name does not exist that the operator has given other types for: it exists without this one.
+    #[error("name is known here")]
+    Known,
 }
 
 impl Filters {

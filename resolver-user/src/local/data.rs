@@ -117,9 +117,13 @@ impl LocalData {
         (self.domain_needed && single_label && address_asked).then(|| self.nothing(node.is_some(), false))
     }
 
-    /// Whether anything is known of a name or below it.
-    pub fn exists(&self, name: &Name) -> bool {
-        self.nodes.contains_key(&name.canonical_wire())
+    /// Whether a name exists by what was said here, with whatever types.
+    pub fn knows(&self, name: &Name) -> bool {
+        let folded = name.canonical_wire();
+        let by_rule = || self.rules.longest_folded(&folded).is_some_and(|rule| rule.null || !rule.addresses.is_empty());
+        self.nodes.contains_key(&folded)
+            || by_rule()
+            || self.synths.iter().any(|synth| synth.address(&folded).is_some())
     }
 
     /// The records of a name that answer the question, with the aliases that lead to them; none if there is neither.

@@ -304,3 +304,21 @@ fn a_hundred_thousand_names_are_found_each() {
     }
     assert!(data.answer(name("n100000.ads.example").wire(), A).is_none());
 }
+
+#[test]
+fn names_with_other_types_are_known() {
+    let data = build(&LocalSource {
+        hosts: vec![host(&["a.b.example"], &["10.0.0.1"], true)],
+        rules: vec![rule("ad.example", RuleKind::Null), rule("nx.example", RuleKind::LocalOnly)],
+        ..LocalSource::default()
+    });
+    for (qname, known) in [
+        ("A.b.example", true),
+        ("b.example", true),
+        ("c.example", false),
+        ("x.ad.example", true),
+        ("nx.example", false),
+    ] {
+        assert_eq!(data.knows(&name(qname)), known, "{qname}");
+    }
+}

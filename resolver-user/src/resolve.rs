@@ -1,7 +1,9 @@
 //! The whole journey of one query: local data → cache → somebody else's search → upstream → validation → filters → cache → answer → publication.
 //!
-//! Start at [`Resolver::answer_now`] (what the operator says, and what the cache holds) and [`Resolver::answer_later`] (what has to be found). Each
+//! Start at [`Resolver::answer_now`] (what the operator says, and what the cache holds; `early` has the less common ways) and [`Resolver::answer_later`] (what has to be found). Each
 //! step is one function; the rooms know nothing of each other.
+
+mod early;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,13 +14,13 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use crate::answer::{Failure, Form, Sent, write_answer, write_failure, write_local, write_stale};
+use crate::answer::{Failure, Form, Sent, write_answer, write_failure};
 use crate::cache::{
     AnswerCache, CachedAnswer, InFlight, Joined, Keeping, Leader, Outcome, QuestionKey, QuestionRef, RenderedForm,
     ResponseCache, result,
 };
 use crate::clock::Clock;
-use crate::filter::{FilterReason, Filters};
+use crate::filter::Filters;
 use crate::listener::{Answered, ClientQuery, QueryBytes, QueryService, count_sent};
 use crate::local::LocalData;
 use crate::metrics::Metrics;
@@ -37,8 +39,6 @@ pub const ANSWER_TTL_S_MAX: u32 = resolver_ebpf::abi::FAST_TTL_S_MAX;
 pub const BOGUS_TTL_S: u32 = 60;
 /// How long a failure is remembered, in seconds (RFC 9520 §3.2 recommends 5).
 pub const FAILURE_TTL_S: u32 = 5;
-/// TTL that clients see of data whose time is over, in seconds (RFC 8767 §4).
-const STALE_TTL_S: u32 = 30;
 /// Longest time that one question may take, sub-queries and all. Clients give up after five to ten seconds.
 const RESOLUTION_TIME_MAX: Duration = Duration::from_secs(12);
 
@@ -167,82 +167,6 @@ impl QueryService for Resolver {
 }
 
 impl Resolver {
-    /// Answers what the operator has said something about; false if that is nothing.
-    fn answer_locally(&self, query: &ClientQuery<'_>, out: &mut Vec<u8>) -> bool {
-        let rules = self.rules();
-        let Some(answer) = rules.local.answer(query.qname_wire, query.qtype) else { return false };
-        let sent = write_local(&query.asked, answer.rcode, answer.authoritative, &answer.records, out);
-        self.metrics.local_answers.add_one();
-        count_sent(sent, &self.metrics);
-        if rules.log_queries {
-            log_answer(query, &"local", sent, Source::Local, Duration::ZERO);
-        }
-        true
-    }
-
-    /// Answers from data whose time is over, if that is allowed, and says what is to be found anew.
-    ///
-    /// Choice: at once, as dnsmasq does, not only after a failure (RFC 8767 §5 allows both). Stale data have no proof any
-    /// more: they never carry AD, and are not published.
-    fn answer_stale(&self, query: &ClientQuery<'_>, now_boot_ns: u64, out: &mut Vec<u8>) -> Option<Question> {
-        let rules = self.rules();
-        let key = QuestionRef { qname_wire: query.qname_wire, qtype: query.qtype };
-        let answer = self.cache.stale(key, now_boot_ns, rules.keeping.stale_max_ns()?)?;
-        // In its last second an answer is proven still, but can show no TTL: that is a miss as ever.
-        if answer.trust_generation != self.trust_generation() || now_boot_ns < answer.expires_at_boot_ns {
-            return None;
-        }
-        let rendered = answer.rendered(query.asked.form())?;
-        let sent = write_stale(&query.asked, rendered.as_answer(), rules.keeping.shown_s(STALE_TTL_S), out);
-        self.metrics.cache_stale_hits.add_one();
-        count_sent(sent, &self.metrics);
-        self.log(query, &answer.outcome, sent, Source::Stale, Duration::ZERO);
-        Some(answer.question.clone())
-    }
-
-    /// Finds an answer anew, unless somebody is at it already.
-    fn refresh(self: &Arc<Self>, question: Question) {
-        if let Joined::Leader(leader) = self.searches.join(QuestionKey::new(&question)) {
-            self.tracker.spawn(search(Arc::clone(self), question, leader));
-        }
-    }
-
-    /// Keeps what a search has found. A failure does not take the place of data that may still be given (RFC 8767 §4);
-    /// anything else ends them.
-    fn keep(&self, answer: &Arc<CachedAnswer>, now_boot_ns: u64) {
-        let rules = self.rules();
-        let key = QuestionRef::from(&answer.question);
-        let stale = rules.keeping.stale_max_ns().and_then(|max_ns| self.cache.stale(key, now_boot_ns, max_ns));
-        let stays = stale.is_some_and(|stale| stale.trust_generation == answer.trust_generation);
-        if stays && matches!(answer.outcome, Outcome::Failed(..)) {
-            return;
-        }
-        if rules.keeping.keeps(&answer.outcome) && answer.ttl_left_s(now_boot_ns) > 0 {
-            self.cache.insert(Arc::clone(answer), now_boot_ns);
-        } else {
-            self.cache.remove(key);
-        }
-    }
-
-    /// What filters leave of an outcome. Bogus data, which CD=1 lets through, go through them like all others. A denial of
-    /// a name that the operator has given other types for becomes one of the type alone, as with dnsmasq.
-    fn filter(&self, outcome: Outcome) -> Outcome {
-        let rules = self.rules();
-        let changed = outcome.response().and_then(|response| {
-            let denied = response.rcode == RCode::NXDOMAIN && response.answer.is_empty();
-            let known = || denied && rules.local.knows(&response.question.qname);
-            let without = || Response { rcode: RCode::NOERROR, ..response.clone() };
-            rules.filters.apply(response).or_else(|| known().then(|| (without(), FilterReason::Known)))
-        });
-        let Some((left, reason)) = changed else { return outcome };
-        let left = Arc::new(left);
-        match outcome {
-            Outcome::Bogus(reason, _) => Outcome::Bogus(reason, left),
-            Outcome::Failed(reason, _) => Outcome::Failed(reason, Some(left)),
-            Outcome::Proven(_) | Outcome::Unchecked(_) | Outcome::Filtered(..) => Outcome::Filtered(left, reason),
-        }
-    }
-
     /// Hands an answer to the publisher.
     fn offer(&self, offer: Offer) {
         let Some(publisher) = &self.publisher else { return };

@@ -241,7 +241,8 @@ fn stale_answers_survive_the_loss_of_the_server_but_not_their_limit_nor_a_denial
         park_timeout(Duration::from_millis(5));
     }
     // A denial that may not be kept ends the old data too.
-    (lost.store(false, Ordering::Relaxed), gone.store(true, Ordering::Relaxed));
+    gone.store(true, Ordering::Relaxed);
+    lost.store(false, Ordering::Relaxed);
     await_answer(&daemon, &query("www."), |answer| {
         answer.rcode() == RCode::NXDOMAIN && extended_error(answer).is_none()
     });

@@ -35,7 +35,8 @@ pub(super) fn read(path: &Path, hosts: &mut Vec<HostLine>, warnings: &mut Vec<St
 /// Files but those that editors leave behind.
 fn is_wanted(path: &Path) -> bool {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    path.is_file() && !name.ends_with('~') && !name.starts_with('.') && !(name.starts_with('#') && name.ends_with('#'))
+    let left_behind = name.ends_with('~') || name.starts_with('.') || name.starts_with('#') && name.ends_with('#');
+    path.is_file() && !left_behind
 }
 
 fn read_file(path: &Path, hosts: &mut Vec<HostLine>, warnings: &mut Vec<String>) {

@@ -109,5 +109,4 @@ fn has_address(response: &Response, wanted: impl Fn(IpAddr) -> bool) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests may panic")]
 mod tests;

@@ -15,7 +15,6 @@ mod source;
 mod synth;
 
 #[cfg(test)]
-#[expect(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 mod tests;
 
 pub use build::BuildError;

@@ -26,13 +26,16 @@ pub enum DomainPattern {
     Any,
 }
 
+/// Values by folded bytes of a name.
+type ByWire<T> = HashMap<Box<[u8]>, T>;
+
 /// Values by domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DomainMap<T> {
     /// By folded wire form.
-    domains: HashMap<Box<[u8]>, T>,
+    domains: ByWire<T>,
     /// By the folded wire form of what follows the first label, and by that label's end.
-    partial: HashMap<Box<[u8]>, HashMap<Box<[u8]>, T>>,
+    partial: ByWire<ByWire<T>>,
     undotted: Option<T>,
     any: Option<T>,
 }

@@ -17,6 +17,7 @@ use super::RESOLVER;
 
 /// Extended errors (RFC 8914 §4).
 const STALE: u16 = 3;
+const FORGED: u16 = 4;
 const BLOCKED: u16 = 15;
 const FILTERED: u16 = 17;
 const STALE_NXDOMAIN: u16 = 19;
@@ -251,6 +252,30 @@ fn stale_answers_survive_the_loss_of_the_server_but_not_their_limit_nor_a_denial
     ask(daemon.address, &query("www."));
     await_answer(&daemon, &query("www."), |_| upstream.seen().len() > 1);
     assert_eq!(daemon.counter("cache_stale_hits"), 0, "only where it is wanted");
+}
+
+#[test]
+fn a_servers_denial_of_a_name_with_other_types_here_is_one_of_the_type_alone() {
+    let (_upstream, daemon) = signed(&["--host-record=nowhere.example,10.0.0.1"]);
+    for _ in 0..2 {
+        let answer = ask(daemon.address, &TestQuery { qtype: RecordType::TXT, ..query("nowhere.example.") });
+        assert_eq!(told(&answer), (RCode::NOERROR, 0, false, Some(FORGED)));
+    }
+    assert_eq!(told(&ask(daemon.address, &query("gone.example."))), (RCode::NXDOMAIN, 0, true, None));
+}
+
+#[test]
+fn resolver_query_calls_nothing_proven_that_is_not() {
+    let (_upstream, daemon) = signed(&["--host-record=own.example,10.0.0.1", "--filter-rr=A"]);
+    let socket = format!("--control-socket={}", daemon.control.display());
+    for (qname, expected) in [
+        ("own.example", [";; own.example. A: NOERROR, local", "from the operator's own names"]),
+        ("www.example", [";; www.example. A: NOERROR, filtered", "extended error 17"]),
+    ] {
+        let output = RESOLVER.output(&["query", qname, &socket]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(expected.iter().all(|part| text.contains(part)), "{qname}: {text}");
+    }
 }
 
 #[test]

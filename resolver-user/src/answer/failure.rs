@@ -75,7 +75,7 @@ impl Notice {
         let code = match self {
             Self::Filtered(FilterReason::Rebind | FilterReason::BogusNxdomain) => BLOCKED,
             Self::Filtered(FilterReason::Type) => FILTERED,
-            Self::Filtered(FilterReason::Known) => OTHER,
+            Self::Filtered(FilterReason::Known) => FORGED,
             Self::Stale(RCode::NXDOMAIN) => STALE_NXDOMAIN,
             Self::Stale(_) => STALE,
         };
@@ -150,6 +150,7 @@ const OTHER: u16 = 0;
 const UNSUPPORTED_ALGORITHM: u16 = 1;
 const UNSUPPORTED_DIGEST: u16 = 2;
 const STALE: u16 = 3;
+const FORGED: u16 = 4;
 const INDETERMINATE: u16 = 5;
 const BOGUS: u16 = 6;
 const EXPIRED: u16 = 7;

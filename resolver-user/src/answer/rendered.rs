@@ -90,9 +90,7 @@ impl UncheckedAnswer {
 
     /// Renders what filters have left of a response, and says that they did.
     pub fn filtered(response: &Response, reason: FilterReason, form: Form) -> Self {
-        // A name that the operator has given is no news to tell.
-        let told = reason != FilterReason::Known;
-        let extended_error = told.then(|| Notice::Filtered(reason).extended_error());
+        let extended_error = Some(Notice::Filtered(reason).extended_error());
         Self { sections: Sections::render(response, form), extended_error }
     }
 

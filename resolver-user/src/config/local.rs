@@ -8,8 +8,8 @@ use super::option::{OptionSpec, PATH, address, flag, number, path, value};
 use super::syntax::reveal;
 use super::{ConfigError, Origin, Problem, hosts, records};
 use crate::local::{
-    AddressRange, Cname, HostLine, LocalData, LocalRecord, LocalSource, PRIVATE_REVERSE_ZONES, RuleKind, SubnetDomain,
-    SynthDomain,
+    AddressRange, BuildError, Cname, HostLine, LocalData, LocalRecord, LocalSource, PRIVATE_REVERSE_ZONES, RuleKind,
+    SubnetDomain, SynthDomain,
 };
 use crate::wire::{DomainPattern, Name, RecordType};
 
@@ -122,7 +122,7 @@ impl LocalConfig {
         }
         let built = LocalData::build(&source).map_err(|error| ConfigError {
             origin: Origin::Whole,
-            option: "cname".to_owned(),
+            option: if error == BuildError::TooManyNames { "addn-hosts" } else { "cname" }.to_owned(),
             value: None,
             problem: Problem::Local(error),
         });

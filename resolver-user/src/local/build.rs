@@ -9,7 +9,7 @@ use super::data::{ALIASES_MAX, Data, address_data};
 use super::{Cname, HostLine, LocalData, LocalSource, PRIVATE_REVERSE_ZONES, RuleKind, reverse_name};
 use crate::wire::{DomainPattern, Name, RecordType};
 
-/// Most names that may be given; it bounds the memory to about 1 GiB.
+/// Most names and domains that may be given; it bounds the memory to about 1 GiB.
 const NAMES_MAX: usize = 4_000_000;
 
 /// Why what was said cannot be held together.
@@ -27,8 +27,8 @@ pub enum BuildError {
         /// The alias.
         alias: Name,
     },
-    /// More names than may be.
-    #[error("more than 4000000 local names")]
+    /// More names and domains than may be.
+    #[error("more than 4000000 names and domains")]
     TooManyNames,
 }
 
@@ -63,7 +63,8 @@ impl LocalData {
             }
         }
         data.name_count = data.nodes.values().filter(|node| !node.is_empty()).count();
-        if data.name_count > NAMES_MAX { Err(BuildError::TooManyNames) } else { Ok(data) }
+        let count = data.name_count.saturating_add(data.rules.len());
+        if count > NAMES_MAX { Err(BuildError::TooManyNames) } else { Ok(data) }
     }
 
     /// Adds a record, unless it is there already.

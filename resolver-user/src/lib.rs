@@ -3,9 +3,11 @@
 //! * [`resolve`]: the whole journey on one page; read this first
 //! * [`config`]: option text becomes a checked configuration
 //! * [`listener`]: takes queries from clients and gives them their answers
+//! * [`local`]: what the operator has said about names; answered before anything else
 //! * [`cache`]: keeps answers, and lets identical misses share one search
 //! * [`upstream`]: asks other servers
 //! * [`trust`]: what validation starts from, and when that changes
+//! * [`filter`]: takes out of answers what the operator does not want to be seen
 //! * [`validator`]: decides what may be believed
 //! * [`slow_lane`]: lets costly validations delay nobody else
 //! * [`answer`]: the one place that sets AD, RCODE, TC and extended errors
@@ -30,7 +32,9 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod export;
+pub mod filter;
 pub mod listener;
+pub mod local;
 pub mod logging;
 pub mod metrics;
 pub mod process;

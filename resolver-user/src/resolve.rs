@@ -1,7 +1,10 @@
-//! The whole journey of one query: cache → somebody else's search → upstream → validation → cache → answer → publication.
+//! The whole journey of one query: local data → cache → somebody else's search → upstream → validation → filters → cache → answer → publication.
 //!
-//! Start at [`Resolver::answer_now`] (what the cache holds) and [`Resolver::answer_later`] (what has to be found). Each
+//! Start at [`Resolver::answer_now`] (what the operator says, and what the cache holds; `early` has the less common ways) and [`Resolver::answer_later`] (what has to be found). Each
 //! step is one function; the rooms know nothing of each other.
+
+mod early;
+mod telling;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,26 +13,25 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, Guard};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
-use crate::answer::{
-    Asked, ChaosName, ChaosQuestion, ExtendedError, Failure, Form, Sent, write_answer, write_chaos, write_failure,
-};
+use crate::answer::{Asked, ChaosQuestion, Failure, Sent, write_answer, write_chaos, write_failure};
 use crate::cache::{
-    AnswerCache, CachedAnswer, InFlight, Joined, Leader, Outcome, QuestionKey, QuestionRef, RenderedForm,
+    AnswerCache, CachedAnswer, InFlight, Joined, Keeping, Leader, Outcome, QuestionKey, QuestionRef, RenderedForm,
     ResponseCache, result,
 };
 use crate::clock::Clock;
-use crate::config::{LoggingConfig, QueryLog};
+use crate::config::LoggingConfig;
+use crate::filter::Filters;
 use crate::listener::{Answered, ClientQuery, QueryBytes, QueryService, count_sent};
+use crate::local::LocalData;
 use crate::metrics::Metrics;
 use crate::publish::{Publication, Publisher};
 use crate::slow_lane::{Run, SlowLane};
 use crate::trust::{Basis, Trust};
 use crate::upstream::{Forwarder, UpstreamError};
 use crate::validator::{
-    BudgetItem, ChainStep, FetchFailure, IndeterminateReason, Pace, ProvenStatus, Step, Validated, Validation, Verdict,
-    WorkBudget,
+    BudgetItem, FetchFailure, IndeterminateReason, Pace, Step, Validated, Validation, Verdict, WorkBudget,
 };
 use crate::wire::{Name, Question, RCode, RecordType, Response, Soa};
 
@@ -79,6 +81,12 @@ pub struct Rules {
     pub generation: u64,
     /// Where replies come from.
     pub upstream: Arc<Forwarder>,
+    /// What the operator says about names: given before anything else, never published.
+    pub local: Arc<LocalData>,
+    /// What clients do not get to see.
+    pub filters: Filters,
+    /// How long answers are kept, and which TTLs are shown.
+    pub keeping: Keeping,
     /// What is logged of queries and validations.
     pub logging: LoggingConfig,
     /// Whether bogus data are given to every client, without AD, as if it had set CD.
@@ -103,18 +111,32 @@ pub struct Offer {
     generation: u64,
 }
 
+/// What is left to do after an answer was sent.
+#[derive(Debug)]
+pub enum Afterwork {
+    /// Publish it.
+    Publish(Offer),
+    /// Its time was over: find it anew.
+    Refresh(Question),
+}
+
 /// Who had the answer, for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
+    Local,
+    Stale,
     Cache,
     Upstream,
     Merged,
 }
 
 impl QueryService for Resolver {
-    type Afterwork = Offer;
+    type Afterwork = Afterwork;
 
-    fn answer_now(&self, query: &ClientQuery<'_>, out: &mut Vec<u8>) -> Answered<Offer> {
+    fn answer_now(&self, query: &ClientQuery<'_>, out: &mut Vec<u8>) -> Answered<Afterwork> {
+        if self.answer_locally(query, out) {
+            return Answered::Now(None);
+        }
         let now_boot_ns = self.clock.now().boot_ns;
         let key = QuestionRef { qname_wire: query.qname_wire, qtype: query.qtype };
         if let Some(answer) = self.cache.answer(key, now_boot_ns)
@@ -123,7 +145,10 @@ impl QueryService for Resolver {
             self.metrics.cache_hits.add_one();
             let sent = self.write(query, &answer, now_boot_ns, out);
             self.log(query, &answer.outcome, sent, Source::Cache, Duration::ZERO);
-            return Answered::Now(self.publication(query, &answer, now_boot_ns));
+            return Answered::Now(self.publication(query, &answer, now_boot_ns).map(Afterwork::Publish));
+        }
+        if let Some(question) = self.answer_stale(query, now_boot_ns, out) {
+            return Answered::Now(Some(Afterwork::Refresh(question)));
         }
         // Choice: a client that does not want recursion gets what is here and nothing else (as Unbound does).
         if !query.asked.recursion_desired {
@@ -143,7 +168,7 @@ impl QueryService for Resolver {
         }
     }
 
-    async fn answer_later(self: Arc<Self>, query: QueryBytes) -> (Vec<u8>, Option<Offer>) {
+    async fn answer_later(self: Arc<Self>, query: QueryBytes) -> (Vec<u8>, Option<Afterwork>) {
         let started = Instant::now();
         let mut out = Vec::new();
         let Some(query) = query.query() else { return (out, None) };
@@ -158,10 +183,20 @@ impl QueryService for Resolver {
         self.log(&query, &answer.outcome, sent, source, started.elapsed());
         let publication = self.publication(&query, &answer, answer.found_at_boot_ns);
         self.metrics.miss_duration.record(started.elapsed());
-        (out, publication)
+        (out, publication.map(Afterwork::Publish))
     }
 
-    fn after_sending(&self, offer: Offer) {
+    fn after_sending(self: &Arc<Self>, work: Afterwork) {
+        match work {
+            Afterwork::Publish(offer) => self.offer(offer),
+            Afterwork::Refresh(question) => self.refresh(question),
+        }
+    }
+}
+
+impl Resolver {
+    /// Hands an answer to the publisher.
+    fn offer(&self, offer: Offer) {
         let Some(publisher) = &self.publisher else { return };
         let Offer { publication, generation } = offer;
         let published = Arc::clone(&publication.published);
@@ -176,9 +211,7 @@ impl QueryService for Resolver {
             published.store(false, Ordering::Relaxed);
         }
     }
-}
 
-impl Resolver {
     /// The rules that hold now.
     pub fn rules(&self) -> Guard<Arc<Rules>> {
         self.rules.load()
@@ -187,38 +220,6 @@ impl Resolver {
     /// Where replies come from now.
     fn upstream(&self) -> Arc<Forwarder> {
         Arc::clone(&self.rules().upstream)
-    }
-
-    /// The answer to a question of class CH, as strings; none with `no-ident`.
-    fn told_in_chaos(&self, name: ChaosName) -> Vec<String> {
-        let rules = self.rules();
-        let Some(ident) = &rules.ident else { return Vec::new() };
-        let metrics = &self.metrics;
-        let told = match name {
-            ChaosName::Version => concat!("resolver-", env!("CARGO_PKG_VERSION")).to_owned(),
-            ChaosName::Authors => "the authors of resolver".to_owned(),
-            ChaosName::Copyright => concat!("licensed under ", env!("CARGO_PKG_LICENSE")).to_owned(),
-            ChaosName::CacheSize => ident.cache_size.to_string(),
-            ChaosName::Insertions => self.cache.insertions.value().to_string(),
-            ChaosName::Evictions => self.cache.evictions().to_string(),
-            ChaosName::Misses => metrics.cache_misses.value().to_string(),
-            ChaosName::Hits => {
-                let by_xdp = self.publisher.as_ref().and_then(|publisher| publisher.kernel_counters().answered());
-                metrics.cache_hits.value().saturating_add(by_xdp.unwrap_or(0)).to_string()
-            }
-            // We have no zones of our own.
-            ChaosName::Auth => "0".to_owned(),
-            ChaosName::Servers => {
-                let servers = rules.upstream.reports().into_iter();
-                let told = servers.map(|server| {
-                    let address = server.address;
-                    format!("{}#{} {} {}", address.ip(), address.port(), server.sent, server.failed)
-                });
-                return told.collect();
-            }
-            ChaosName::Identity => return ident.identity.iter().cloned().collect(),
-        };
-        vec![told]
     }
 
     /// Finds the answer to a question, or waits for whoever is already looking for it. The search is a task of its own:
@@ -264,11 +265,20 @@ impl Resolver {
 
     /// Asks upstream, validates, and says what came of it and for how many seconds that may be kept.
     async fn resolve(self: &Arc<Self>, question: &Question, basis: Option<&Basis>) -> (Outcome, u32) {
-        if let Some(known) = basis.and_then(|basis| self.known_denial(basis, question)) {
+        let rules = self.rules.load_full();
+        let basis_of_denials = basis.filter(|_| rules.keeping.keeps_negative);
+        if let Some(known) = basis_of_denials.and_then(|basis| self.known_denial(basis, question)) {
             let ttl_s = known.ttl_s();
             return (Outcome::Proven(known), ttl_s);
         }
-        let response = match self.upstream().fetch(question).await {
+        let response = match rules.upstream.fetch(question).await {
+            Ok(response) if rules.filters.ignores(&response) => {
+                // Differs: dnsmasq goes on listening for another reply; the client is told that none came.
+                self.metrics.replies_ignored.add_one();
+                let failure = FetchFailure::NoAnswer;
+                let reason = IndeterminateReason::Fetch { question: question.clone(), failure };
+                return (Outcome::Failed(reason, None), FAILURE_TTL_S);
+            }
             Ok(response) => Arc::new(response),
             Err(error) => {
                 let failure = fetch_failure(&error);
@@ -367,10 +377,13 @@ impl Resolver {
             }
             Outcome::Bogus(reason, _) => Some(Failure::Bogus(reason)),
             Outcome::Failed(reason, _) => Some(Failure::Indeterminate(reason)),
-            Outcome::Proven(_) | Outcome::Unchecked(_) => None,
+            Outcome::Proven(_) | Outcome::Unchecked(_) | Outcome::Filtered(..) => None,
         };
         let sent = match (failure, answer.rendered(asked.form())) {
-            (None, Some(rendered)) => write_answer(asked, rendered.as_answer(), answer.ttl_left_s(now_boot_ns), out),
+            (None, Some(rendered)) => {
+                let ttl_s = self.rules().keeping.shown_s(answer.ttl_left_s(now_boot_ns));
+                write_answer(asked, rendered.as_answer(), ttl_s, out)
+            }
             (Some(failure), _) => write_failure(asked, &failure, out),
             (None, None) => write_failure(asked, &Failure::Unavailable, out),
         };
@@ -385,6 +398,9 @@ impl Resolver {
         let form = query.asked.form();
         let published = &answer.slot(form).published;
         if published.load(Ordering::Relaxed) || answer.ttl_left_s(now_boot_ns) == 0 {
+            return None;
+        }
+        if !self.rules().keeping.keeps(&answer.outcome) {
             return None;
         }
         let RenderedForm::Proven(rendered) = answer.rendered(form)? else { return None };
@@ -405,81 +421,6 @@ impl Resolver {
         };
         Some(Offer { publication, generation: answer.generation })
     }
-
-    /// Logs the chain of a validation step by step, if that is wanted.
-    fn log_chain(&self, question: &Question, validation: &Validation, verdict: &Verdict) {
-        if !self.rules().logging.dnssec {
-            return;
-        }
-        for step in validation.steps() {
-            match step {
-                ChainStep::Zone { name, standing } => info!(%question, zone = %name, %standing, "chain"),
-                ChainStep::Set { owner, rtype, signer, verified } => {
-                    info!(%question, set = %Question::new(owner, rtype), %signer, verified, "chain");
-                }
-            }
-        }
-        match verdict {
-            Verdict::Proven(validated) => {
-                let reason = validated.insecure_reason().map(ToString::to_string).unwrap_or_default();
-                info!(%question, status = ?validated.status(), reason, ttl_s = validated.ttl_s(), "verdict");
-            }
-            Verdict::Unchecked { ttl_s, .. } => info!(%question, status = "Unchecked", ttl_s, "verdict"),
-            Verdict::Bogus(reason) => info!(%question, status = "Bogus", %reason, "verdict"),
-            Verdict::Indeterminate(reason) => info!(%question, status = "Indeterminate", %reason, "verdict"),
-        }
-    }
-
-    fn log(&self, query: &ClientQuery<'_>, outcome: &Outcome, sent: Sent, source: Source, took: Duration) {
-        let rules = self.rules();
-        let failed = !matches!(sent.rcode, RCode::NOERROR | RCode::NXDOMAIN);
-        match rules.logging.queries {
-            QueryLog::All => {}
-            QueryLog::Failed if failed => {}
-            QueryLog::Failed | QueryLog::Off => return,
-        }
-        let number = rules.logging.query_numbers.then(|| self.queries_logged.fetch_add(1, Ordering::Relaxed));
-        let transport = rules.logging.query_transport.then_some(query.asked.transport);
-        let qname = Name::from_wire(query.qname_wire).unwrap_or_else(|_| Name::root());
-        let outcome: &dyn std::fmt::Display = match outcome {
-            Outcome::Proven(validated) if validated.status() == ProvenStatus::Secure => &"secure",
-            Outcome::Proven(_) => &"insecure",
-            Outcome::Unchecked(_) => &"unchecked",
-            Outcome::Bogus(reason, _) => reason,
-            Outcome::Failed(reason, _) => reason,
-        };
-        let source = match source {
-            Source::Cache => "cache",
-            Source::Upstream => "upstream",
-            Source::Merged => "merged",
-        };
-        info!(
-            number, transport = transport.map(tracing::field::debug),
-            %qname, qtype = %query.qtype, client = %query.client, dnssec_ok = query.asked.form() == Form::Dnssec,
-            %outcome, rcode = %sent.rcode, ad = sent.authentic, tc = sent.truncated, from = %source,
-            ms = %format_args!("{:.1}", took.as_secs_f64() * 1e3), "answered"
-        );
-    }
-
-    fn count_outcome(&self, outcome: &Outcome) {
-        let counter = match outcome {
-            Outcome::Proven(validated) if validated.status() == ProvenStatus::Secure => &self.metrics.outcomes_secure,
-            Outcome::Proven(_) => &self.metrics.outcomes_insecure,
-            Outcome::Bogus(..) => &self.metrics.outcomes_bogus,
-            Outcome::Failed(..) => &self.metrics.outcomes_failed,
-            Outcome::Unchecked(_) => &self.metrics.outcomes_unchecked,
-        };
-        counter.add_one();
-        let extended_error = match outcome {
-            Outcome::Proven(validated) => validated.insecure_reason().and_then(ExtendedError::of_insecure),
-            Outcome::Bogus(reason, _) => Failure::Bogus(reason).extended_error(),
-            Outcome::Failed(reason, _) => Failure::Indeterminate(reason).extended_error(),
-            Outcome::Unchecked(_) => None,
-        };
-        if let Some(error) = extended_error {
-            self.metrics.extended_errors.add_one(error.code);
-        }
-    }
 }
 
 /// The task of one search: resolves, keeps the outcome, tells everybody who waits.
@@ -496,9 +437,14 @@ async fn search(resolver: Arc<Resolver>, question: Question, leader: Leader<Arc<
     if let (Outcome::Bogus(reason, _), true) = (&outcome, resolver.rules().dnssec_debug) {
         warn!(%question, %reason, "bogus, but given to clients: dnssec-debug");
     }
+    let ttl_s = resolver.rules().keeping.kept_s(&outcome, ttl_s).min(ANSWER_TTL_S_MAX);
+    let outcome = resolver.filter(outcome);
+    if matches!(outcome, Outcome::Filtered(..)) {
+        resolver.metrics.outcomes_filtered.add_one();
+    }
     let now_boot_ns = resolver.clock.now().boot_ns;
     let answer = Arc::new(CachedAnswer::new(question, outcome, ttl_s, generation, now_boot_ns));
-    resolver.cache.insert(Arc::clone(&answer), now_boot_ns);
+    resolver.keep(&answer, now_boot_ns);
     leader.finish(answer);
 }
 

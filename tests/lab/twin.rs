@@ -31,6 +31,7 @@ fn the_kernel_answers_every_vector_as_the_host_does() {
         store.settings.mode = vector.mode;
         store.settings.abi_version = vector.abi_version;
         store.settings.clients = vector.clients;
+        store.settings.ttl_shown_s_max = vector.ttl_shown_s_max;
         kernel.set(&store.settings);
         let mut frame = PlainFrame::new(&vector.frame, HEAD_ROOM, TAIL_ROOM).expect("fits a page");
         let outcome = serve(&mut frame, &store.view());

@@ -7,6 +7,7 @@ mod answers;
 mod chain;
 mod forwarding;
 mod hostile;
+mod local;
 mod observing;
 mod operation;
 mod policy;

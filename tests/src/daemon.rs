@@ -114,7 +114,7 @@ impl Program {
         let control = directory.path().join("control.sock");
         let mut child = Command::new(self.0)
             .arg("run")
-            .args(["--no-resolv", "--xdp=off", "--threads=2"])
+            .args(["--no-resolv", "--no-hosts", "--xdp=off", "--threads=2"])
             .args([format!("--listen-address={ip}"), format!("--port={port}")])
             .arg(format!("--control-socket={}", control.display()))
             .args(options)

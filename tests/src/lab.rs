@@ -361,7 +361,7 @@ impl Asker {
 
 fn config_text(facts: &Facts, socket: &Path, lines: &str) -> String {
     let at = &facts.resolver.interfaces[0];
-    let mut text = String::from("no-resolv\ndnssec\nxdp=native\n");
+    let mut text = String::from("no-resolv\nno-hosts\ndnssec\nxdp=native\n");
     for upstream in &facts.upstreams {
         text += &format!("server={}#{}\n", upstream.ipv4, upstream.port);
     }

@@ -65,14 +65,14 @@ pub struct Settings {
     pub listen_v6_count: u32,
     /// While the program is loaded with `XDP_LOG`: one of this many passed queries is logged, a power of two. 0 logs none.
     pub log_one_in: u32,
+    /// Longest TTL that an answer shows, in seconds: 1..=[`super::FAST_TTL_S_MAX`].
+    pub ttl_shown_s_max: u32,
+    /// Generation of the list in `CLIENTS_V4` and `CLIENTS_V6` that says who is answered; [`super::CLIENTS_ALL`]: everybody is.
+    pub clients: u32,
     /// Length of a jiffy, in nanoseconds.
     pub jiffy_ns: u64,
     /// CLOCK_BOOTTIME = jiffies64 · `jiffy_ns` + this, in nanoseconds, wrapping. Refreshed by the daemon, since jiffies stop in suspend.
     pub boot_offset_ns: u64,
-    /// Generation of the list in `CLIENTS_V4` and `CLIENTS_V6` that says who is answered; [`super::CLIENTS_ALL`]: everybody is.
-    pub clients: u32,
-    /// Zero.
-    pub reserved: u32,
     /// Random, new at each start.
     pub hash_key: [u64; HASH_KEY_WORDS],
     /// UDP endpoints that are ours.

@@ -3,8 +3,8 @@
 use std::vec::Vec;
 
 use crate::abi::{
-    ABI_VERSION, BLOCK_LINES, BUCKET_ENTRIES, BucketEntry, ClientRule, ClientV4, ClientV6, GENERATION_BITS, LINE_LEN,
-    MODE_SERVE, Place, SLOT_REACH_WORDS, SLOT_START_MAX, SLOT_WORDS_MAX, Settings,
+    ABI_VERSION, BLOCK_LINES, BUCKET_ENTRIES, BucketEntry, ClientRule, ClientV4, ClientV6, FAST_TTL_S_MAX,
+    GENERATION_BITS, LINE_LEN, MODE_SERVE, Place, SLOT_REACH_WORDS, SLOT_START_MAX, SLOT_WORDS_MAX, Settings,
 };
 use crate::serve::{Bucket, SharedWord, Slot, Store};
 use crate::slot::{Answer, SlotError, answer_key_hash, render};
@@ -116,6 +116,7 @@ impl OwnedStore {
         let mut settings: Settings = bytemuck::Zeroable::zeroed();
         settings.abi_version = ABI_VERSION;
         settings.mode = MODE_SERVE;
+        settings.ttl_shown_s_max = FAST_TTL_S_MAX;
         settings.bucket_shift = 64 - bucket_bits;
         // No jiffy has a length, so the clock stands still, here and in the kernel.
         settings.boot_offset_ns = now_boot_ns;

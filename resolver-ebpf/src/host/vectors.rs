@@ -9,7 +9,7 @@ use std::vec::Vec;
 use super::clients::CLIENT_LISTS;
 use super::message::{ClientOpt, ClientQuery, FLAGS_AD, FLAGS_CD, FLAGS_RD, internet_checksum};
 use super::records::{Record, name_lengths, name_of_len, records, wire_name};
-use crate::abi::{ABI_VERSION, CLIENTS_ALL, MODE_DRY_RUN, MODE_OFF, MODE_SERVE, Outcome};
+use crate::abi::{ABI_VERSION, CLIENTS_ALL, FAST_TTL_S_MAX, MODE_DRY_RUN, MODE_OFF, MODE_SERVE, Outcome};
 
 /// One frame and what must come of it.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct Vector {
     pub abi_version: u32,
     /// [`crate::abi::Settings::clients`].
     pub clients: u32,
+    /// [`crate::abi::Settings::ttl_shown_s_max`].
+    pub ttl_shown_s_max: u32,
     /// The frame that comes in.
     pub frame: Vec<u8>,
     /// The outcome.
@@ -35,6 +37,7 @@ pub fn vectors() -> Vec<Vector> {
     let mut table = Table { records: records(), vectors: Vec::new() };
     for over_v6 in [false, true] {
         table.answers(over_v6);
+        table.caps(over_v6);
         table.names(over_v6);
         table.sizes(over_v6);
         table.refusals(over_v6);
@@ -80,8 +83,8 @@ impl Table {
     fn push(&mut self, name: &str, frame: Vec<u8>, outcome: Outcome, result: Vec<u8>) {
         let version = if frame.get(12..14) == Some(&[0x86, 0xdd]) { 6 } else { 4 };
         let name = format!("{name} v{version}");
-        let (mode, abi_version, clients) = (MODE_SERVE, ABI_VERSION, CLIENTS_ALL);
-        self.vectors.push(Vector { name, mode, abi_version, clients, frame, outcome, result });
+        let (mode, abi_version, clients, ttl_shown_s_max) = (MODE_SERVE, ABI_VERSION, CLIENTS_ALL, FAST_TTL_S_MAX);
+        self.vectors.push(Vector { name, mode, abi_version, clients, ttl_shown_s_max, frame, outcome, result });
     }
 
     /// What answers look like.
@@ -145,6 +148,19 @@ impl Table {
             }
             for vector in self.vectors.iter_mut().skip(start) {
                 vector.clients = list.generation;
+            }
+        }
+    }
+
+    /// What is shown where the operator caps TTLs: the cap if more is left.
+    fn caps(&mut self, over_v6: bool) {
+        let base = ClientQuery { over_v6, ..ClientQuery::new(&wire_name("www.example.com"), 1) };
+        for (cap_s, shown_s) in [(1, 1), (40, 40), (299, 299), (300, 300), (301, 300)] {
+            for opt in [None, Some(ClientOpt::new(1232, true))] {
+                self.answered(&format!("TTL capped at {cap_s}"), &ClientQuery { opt, ..base.clone() }, shown_s);
+                if let Some(vector) = self.vectors.last_mut() {
+                    vector.ttl_shown_s_max = cap_s;
+                }
             }
         }
     }

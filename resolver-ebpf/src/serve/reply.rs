@@ -41,7 +41,9 @@ pub(super) fn plan(settings: &Settings, jiffies: u64, query: &Query, found: &Fou
     if dns_len > query.payload_len_max {
         return Err(Outcome::PassTooLarge);
     }
-    Ok(Plan { dns_len, ttl_raw: ttl_s.to_be(), now_s: low_u32(whole_seconds(now_ns)) })
+    // The cap is on what is shown only: how long the answer lives was decided when it was published.
+    let ttl_shown_s = ttl_s.min(settings.ttl_shown_s_max);
+    Ok(Plan { dns_len, ttl_raw: ttl_shown_s.to_be(), now_s: low_u32(whole_seconds(now_ns)) })
 }
 
 /// Length of header and question, in bytes.

@@ -1,5 +1,6 @@
 //! The one table from what went wrong to RCODE and extended error (RFC 8914).
 
+use crate::filter::FilterReason;
 use crate::validator::{BogusReason, BudgetItem, FetchFailure, IndeterminateReason, InsecureReason};
 use crate::wire::RCode;
 
@@ -61,6 +62,33 @@ impl Failure<'_> {
             Self::Indeterminate(reason) => (indeterminate_code(reason), reason.to_string()),
         };
         Some(ExtendedError::new(code, text))
+    }
+}
+
+/// What a client should know about data that it does get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The operator's filters have taken something out.
+    Filtered(FilterReason),
+    /// Their time is over; with the RCODE (RFC 8767 §4).
+    Stale(RCode),
+}
+
+impl Notice {
+    /// The extended error that says so.
+    pub fn extended_error(self) -> ExtendedError {
+        let code = match self {
+            Self::Filtered(FilterReason::Rebind | FilterReason::BogusNxdomain) => BLOCKED,
+            Self::Filtered(FilterReason::Type) => FILTERED,
+            Self::Filtered(FilterReason::Known) => FORGED,
+            Self::Stale(RCode::NXDOMAIN) => STALE_NXDOMAIN,
+            Self::Stale(_) => STALE,
+        };
+        let text = match self {
+            Self::Filtered(reason) => reason.to_string(),
+            Self::Stale(_) => "expired; being refreshed".to_owned(),
+        };
+        ExtendedError::new(code, text)
     }
 }
 
@@ -126,6 +154,8 @@ fn indeterminate_code(reason: &IndeterminateReason) -> u16 {
 const OTHER: u16 = 0;
 const UNSUPPORTED_ALGORITHM: u16 = 1;
 const UNSUPPORTED_DIGEST: u16 = 2;
+const STALE: u16 = 3;
+const FORGED: u16 = 4;
 const INDETERMINATE: u16 = 5;
 const BOGUS: u16 = 6;
 const EXPIRED: u16 = 7;
@@ -135,7 +165,10 @@ const RRSIGS_MISSING: u16 = 10;
 const NO_ZONE_KEY_BIT: u16 = 11;
 const NSEC_MISSING: u16 = 12;
 const NOT_READY: u16 = 14;
+const BLOCKED: u16 = 15;
+const FILTERED: u16 = 17;
 const PROHIBITED: u16 = 18;
+const STALE_NXDOMAIN: u16 = 19;
 const NOT_AUTHORITATIVE: u16 = 20;
 const NOT_SUPPORTED: u16 = 21;
 const NO_REACHABLE_AUTHORITY: u16 = 22;

@@ -1,11 +1,11 @@
 //! Writes the message: header, the client's own question, the answer's body with its TTLs, OPT.
 
 use super::rendered::Sections;
-use super::{Asked, ExtendedError, Failure, RenderedAnswer, UDP_PAYLOAD_LEN_MAX, UncheckedAnswer};
+use super::{Asked, ExtendedError, Failure, Notice, RenderedAnswer, UDP_PAYLOAD_LEN_MAX, UncheckedAnswer};
 use crate::wire::RCode;
 
 /// Our OPT without options, in bytes.
-const OPT_LEN: usize = 11;
+pub(super) const OPT_LEN: usize = 11;
 /// Option code of an extended error (RFC 8914 §2).
 const OPTION_EXTENDED_ERROR: u16 = 15;
 
@@ -32,10 +32,31 @@ pub struct Sent {
 /// Writes the message that answers `asked`, every TTL `ttl_s`, into `out`, which is cleared first. An answer that is too
 /// large for the client becomes a truncated one without records (RFC 2181 §9).
 pub fn write_answer(asked: &Asked<'_>, answer: Answer<'_>, ttl_s: u32, out: &mut Vec<u8>) -> Sent {
+    write_data(asked, answer, None, ttl_s, out)
+}
+
+/// The same for an answer whose time is over: never with AD, and with the extended error that says so (RFC 8767 §4).
+pub fn write_stale(asked: &Asked<'_>, answer: Answer<'_>, ttl_s: u32, out: &mut Vec<u8>) -> Sent {
+    let rcode = match answer {
+        Answer::Proven(rendered) => rendered.rcode(),
+        Answer::Unchecked(unchecked) => unchecked.rcode(),
+    };
+    write_data(asked, answer, Some(&Notice::Stale(rcode).extended_error()), ttl_s, out)
+}
+
+/// Writes an answer. With a notice it has no proof any more: no AD, and the notice in place of its own extended error.
+fn write_data(
+    asked: &Asked<'_>,
+    answer: Answer<'_>,
+    notice: Option<&ExtendedError>,
+    ttl_s: u32,
+    out: &mut Vec<u8>,
+) -> Sent {
     let (sections, secure, extended_error) = match answer {
         Answer::Proven(rendered) => (rendered.sections(), rendered.is_secure(), rendered.extended_error()),
-        Answer::Unchecked(unchecked) => (unchecked.sections(), false, None),
+        Answer::Unchecked(unchecked) => (unchecked.sections(), false, unchecked.extended_error()),
     };
+    let (secure, extended_error) = (secure && notice.is_none(), notice.or(extended_error));
     let length = 12 + asked.question.len() + sections.body.len() + opt_len(asked);
     let room = asked.message_len_max();
     if sections.oversized || length > room {
@@ -66,6 +87,7 @@ pub fn write_failure(asked: &Asked<'_>, failure: &Failure<'_>, out: &mut Vec<u8>
     sent
 }
 
+/// Writes the header into `out`, which is cleared first.
 pub(super) fn write_header(asked: &Asked<'_>, sent: Sent, [answers, authorities]: [u16; 2], out: &mut Vec<u8>) {
     out.clear();
     out.extend_from_slice(&asked.id.to_be_bytes());
@@ -91,6 +113,7 @@ fn write_body(sections: &Sections, ttl_s: u32, out: &mut Vec<u8>) {
     }
 }
 
+/// Writes the OPT, if the client sent one.
 pub(super) fn write_opt(asked: &Asked<'_>, rcode: RCode, extended_error: Option<&ExtendedError>, out: &mut Vec<u8>) {
     let Some(edns) = asked.edns else { return };
     out.extend_from_slice(&[0, 0, 41]);

@@ -1,7 +1,7 @@
 //! Turns an outcome and a client's wishes into a message: the one place that sets AD, RCODE, TC and extended errors.
 //!
 //! In: what was asked ([`Asked`]) and either a finished answer ([`RenderedAnswer`], [`UncheckedAnswer`]) with its remaining
-//! TTL, or a [`Failure`]. Out: the bytes of a message.
+//! TTL, or records of the operator's own, or a [`Failure`]. Out: the bytes of a message.
 //! Refuses: sockets, clocks, tasks; the remaining TTL comes in as a number. A [`RenderedAnswer`] can only be made from
 //! what the validator let through, and only it can carry AD or be published.
 //! Ruled by RFC 1035 §4, RFC 3597 §4 (compression), RFC 4035 §3.2, RFC 6840 §5.7–5.8 (AD), RFC 6891, RFC 8914.
@@ -12,13 +12,15 @@ mod asked;
 mod chaos;
 mod compress;
 mod failure;
+mod local;
 mod message;
 mod rendered;
 
 pub use asked::{Asked, AskedEdns, Form, Transport};
 pub use chaos::{ChaosName, ChaosQuestion, write_chaos};
-pub use failure::{ExtendedError, Failure};
-pub use message::{Answer, Sent, write_answer, write_failure};
+pub use failure::{ExtendedError, Failure, Notice};
+pub use local::write_local;
+pub use message::{Answer, Sent, write_answer, write_failure, write_stale};
 pub use rendered::{RenderedAnswer, UncheckedAnswer};
 
 /// UDP payload size that our OPT announces and that no UDP answer of ours exceeds, in bytes (DNS flag day 2020).

@@ -1,7 +1,8 @@
 //! Answers in wire form, ready to be put behind any client's question.
 
 use super::compress::Compressor;
-use super::{ExtendedError, Form};
+use super::{ExtendedError, Form, Notice};
+use crate::filter::FilterReason;
 use crate::validator::{ProvenStatus, Validated};
 use crate::wire::{CLASS_IN, Name, RCode, RdataField, RecordType, Response, RrSet, rdata_layout};
 
@@ -73,16 +74,24 @@ impl RenderedAnswer {
     }
 }
 
-/// An answer that was not validated: `dnssec` is off, or the client set CD and the data are bogus. Never carries AD.
+/// An answer that was not validated: `dnssec` is off, or the client set CD and the data are bogus, or something was taken
+/// out of it. Never carries AD.
 #[derive(Debug)]
 pub struct UncheckedAnswer {
     sections: Sections,
+    extended_error: Option<ExtendedError>,
 }
 
 impl UncheckedAnswer {
     /// Renders a response as it is.
     pub fn new(response: &Response, form: Form) -> Self {
-        Self { sections: Sections::render(response, form) }
+        Self { sections: Sections::render(response, form), extended_error: None }
+    }
+
+    /// Renders what filters have left of a response, and says that they did.
+    pub fn filtered(response: &Response, reason: FilterReason, form: Form) -> Self {
+        let extended_error = Some(Notice::Filtered(reason).extended_error());
+        Self { sections: Sections::render(response, form), extended_error }
     }
 
     /// RCODE.
@@ -97,6 +106,10 @@ impl UncheckedAnswer {
 
     pub(super) fn sections(&self) -> &Sections {
         &self.sections
+    }
+
+    pub(super) fn extended_error(&self) -> Option<&ExtendedError> {
+        self.extended_error.as_ref()
     }
 }
 
@@ -136,14 +149,15 @@ impl Sections {
 const MESSAGE_LEN_MAX: usize = 65_535 - 256;
 
 /// Writes records with zero TTLs and remembers where those are.
-struct SectionWriter {
+pub(super) struct SectionWriter {
     names: Compressor,
     body_at: usize,
     ttl_offsets: Vec<u16>,
 }
 
 impl SectionWriter {
-    fn new(qname: &Name) -> Self {
+    /// A writer behind a question for `qname`.
+    pub(super) fn new(qname: &Name) -> Self {
         let names = Compressor::new(qname);
         let body_at = names.message.len();
         Self { names, body_at, ttl_offsets: Vec::new() }
@@ -167,7 +181,8 @@ impl SectionWriter {
         count
     }
 
-    fn write_record(&mut self, owner: &Name, rtype: RecordType, rdata: &[u8]) {
+    /// Writes a record with a TTL of zero.
+    pub(super) fn write_record(&mut self, owner: &Name, rtype: RecordType, rdata: &[u8]) {
         self.names.write_name(owner);
         self.names.message.extend_from_slice(&rtype.0.to_be_bytes());
         self.names.message.extend_from_slice(&CLASS_IN.to_be_bytes());
@@ -207,7 +222,7 @@ impl SectionWriter {
     }
 
     /// The sections, with the body if it fits a message.
-    fn finish(self, rcode: RCode, answer_count: u16, authority_count: u16) -> Sections {
+    pub(super) fn finish(self, rcode: RCode, answer_count: u16, authority_count: u16) -> Sections {
         match self.names.message.get(self.body_at..) {
             Some(body) if self.names.message.len() <= MESSAGE_LEN_MAX => Sections {
                 rcode,

@@ -190,3 +190,52 @@ fn failures_have_their_rcode_and_extended_error() {
     write_failure(&Asked { question: &[], opcode: 5, ..asked(None) }, &Failure::Opcode, &mut out);
     assert_eq!(out, [0x12, 0x34, 0xa9, 0x84, 0, 0, 0, 0, 0, 0, 0, 0]);
 }
+
+#[test]
+fn records_of_the_operators_own_have_their_own_ttls_and_never_ad() {
+    let record = |owner: &str, rtype, ttl_s, rdata: &[u8]| Record {
+        owner: name(owner),
+        rtype,
+        class: 1,
+        ttl_s,
+        rdata: rdata.into(),
+    };
+    let alias = record("www.example.", RecordType::CNAME, 50, name("host.example.").wire());
+    let address = record("host.example.", RecordType::A, 7, &[10, 0, 0, 1]);
+    for (edns, authoritative) in [(None, true), (Some((1232, true)), false)] {
+        let asked = Asked { authentic_data: true, ..asked(edns) };
+        let mut out = vec![9];
+        let records = [alias.clone(), address.clone()];
+        let sent = write_local(&asked, RCode::NOERROR, authoritative, &records, &mut out);
+        let message = Message::read(&out).unwrap();
+        assert_eq!((sent.authentic, sent.truncated, message.header.flags.authentic_data), (false, false, false));
+        assert_eq!(message.header.flags.authoritative, authoritative);
+        assert!(message.header.flags.recursion_available);
+        assert_eq!(message.answer, records);
+        assert_eq!(message.edns.is_some(), edns.is_some());
+    }
+    let many: Vec<Record> = (0..50).map(|last| record("www.example.", RecordType::A, 1, &[10, 0, 0, last])).collect();
+    let mut out = Vec::new();
+    let sent = write_local(&asked(None), RCode::NOERROR, true, &many, &mut out);
+    let message = Message::read(&out).unwrap();
+    assert!(sent.truncated && message.header.flags.truncated && message.answer.is_empty());
+    assert!(message.header.flags.authoritative);
+}
+
+#[test]
+fn stale_data_say_so_in_place_of_what_they_said_before() {
+    let mut out = Vec::new();
+    for (rcode, code) in [(RCode::NOERROR, 3), (RCode::NXDOMAIN, 19)] {
+        let response = response(RecordType::A, rcode, Vec::new(), Vec::new());
+        let filtered = UncheckedAnswer::filtered(&response, crate::filter::FilterReason::Type, Form::Plain);
+        for (stale, expected) in [(false, 17), (true, code)] {
+            let answer = Answer::Unchecked(&filtered);
+            let write = if stale { write_stale } else { write_answer };
+            write(&asked(Some((1232, false))), answer, 30, &mut out);
+            let edns = Message::read(&out).unwrap().edns.unwrap();
+            let told: Vec<u16> =
+                edns.options.iter().map(|option| u16::from_be_bytes([option.data[0], option.data[1]])).collect();
+            assert_eq!(told, [expected], "one extended error");
+        }
+    }
+}

@@ -51,6 +51,13 @@ impl AnswerCache {
         (entry.ttl_left_s(now_boot_ns) > 0).then_some(entry)
     }
 
+    /// The answer to a question unless its time has been up for more than `stale_max_ns`, if it has data to give.
+    pub fn stale(&self, question: QuestionRef<'_>, now_boot_ns: u64, stale_max_ns: u64) -> Option<Arc<CachedAnswer>> {
+        let entry = self.entries.as_ref()?.get(&question)?;
+        let is_over = now_boot_ns.saturating_sub(entry.expires_at_boot_ns) > stale_max_ns;
+        (!is_over && entry.outcome.may_be_stale()).then_some(entry)
+    }
+
     /// Keeps an answer. One without a whole second left is not kept (RFC 1035 §3.2.1: TTL 0 is for one use).
     pub fn insert(&self, answer: Arc<CachedAnswer>, now_boot_ns: u64) {
         if let Some(entries) = &self.entries
@@ -64,6 +71,13 @@ impl AnswerCache {
     /// Answers that had to make room for others.
     pub fn evictions(&self) -> u64 {
         self.evictions.0.value()
+    }
+
+    /// Forgets the answer to a question.
+    pub fn remove(&self, question: QuestionRef<'_>) {
+        if let Some(entries) = &self.entries {
+            entries.remove(&question);
+        }
     }
 
     /// Forgets everything.

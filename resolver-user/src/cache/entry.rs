@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::answer::{Answer, Form, RenderedAnswer, UncheckedAnswer};
 use crate::clock::NS_PER_S;
+use crate::filter::FilterReason;
 use crate::validator::{BogusReason, IndeterminateReason, Validated};
 use crate::wire::{Question, Response};
 
@@ -19,6 +20,24 @@ pub enum Outcome {
     Failed(IndeterminateReason, Option<Arc<Response>>),
     /// Taken over as it came, because `dnssec` is off.
     Unchecked(Arc<Response>),
+    /// What the operator's filters have left of an answer. It has no proof any more.
+    Filtered(Arc<Response>, FilterReason),
+}
+
+impl Outcome {
+    /// Whether it may be given after its time (RFC 8767): it holds data that were not found wrong.
+    pub fn may_be_stale(&self) -> bool {
+        matches!(self, Self::Proven(_) | Self::Unchecked(_) | Self::Filtered(..))
+    }
+
+    /// The response that it holds, if it holds one.
+    pub fn response(&self) -> Option<&Response> {
+        match self {
+            Self::Proven(validated) => Some(validated.response()),
+            Self::Bogus(_, response) | Self::Unchecked(response) | Self::Filtered(response, _) => Some(response),
+            Self::Failed(_, response) => response.as_deref(),
+        }
+    }
 }
 
 /// An outcome with its time and its forms.
@@ -105,6 +124,11 @@ impl CachedAnswer {
             }
             Outcome::Bogus(_, response) | Outcome::Unchecked(response) | Outcome::Failed(_, Some(response)) => {
                 Some(slot.get_or_init(|| unchecked(response)))
+            }
+            Outcome::Filtered(response, reason) => {
+                Some(slot.get_or_init(|| {
+                    RenderedForm::Unchecked(Arc::new(UncheckedAnswer::filtered(response, *reason, form)))
+                }))
             }
             Outcome::Failed(_, None) => None,
         }

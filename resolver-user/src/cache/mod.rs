@@ -2,14 +2,16 @@
 //!
 //! In: outcomes of resolution. Out: the same, by name and type, until their time is up. Rooms: [`AnswerCache`] holds
 //! finished answers, [`ResponseCache`] holds raw replies to validation's sub-queries for seconds, [`InFlight`] joins
-//! askers of the same question, [`CachedAnswer`] renders an outcome once per form.
+//! askers of the same question, [`CachedAnswer`] renders an outcome once per form, [`Keeping`] says how
+//! long one is kept.
 //! Refuses: resolving, judging, sockets and clocks; the time comes in as a number. Every cache is bounded by entries,
 //! of which large ones count as several (`size`).
-//! Ruled by RFC 2181 §8 and RFC 2308 (TTLs), RFC 9520 (failures).
+//! Ruled by RFC 2181 §8 and RFC 2308 (TTLs), RFC 8767 (stale answers), RFC 9520 (failures).
 
 mod answers;
 mod entry;
 mod in_flight;
+mod keeping;
 mod key;
 mod responses;
 mod size;
@@ -17,6 +19,7 @@ mod size;
 pub use answers::AnswerCache;
 pub use entry::{CachedAnswer, FormSlot, Outcome, RenderedForm};
 pub use in_flight::{InFlight, Joined, Leader, result};
+pub use keeping::Keeping;
 pub use key::{QuestionKey, QuestionRef};
 pub use responses::ResponseCache;
 use size::BySize;

@@ -21,9 +21,10 @@ impl Weighter<QuestionKey, Arc<CachedAnswer>> for BySize {
     fn weight(&self, _key: &QuestionKey, answer: &Arc<CachedAnswer>) -> u64 {
         match &answer.outcome {
             Outcome::Proven(validated) => places(validated.response()),
-            Outcome::Bogus(_, response) | Outcome::Unchecked(response) | Outcome::Failed(_, Some(response)) => {
-                places(response)
-            }
+            Outcome::Bogus(_, response)
+            | Outcome::Unchecked(response)
+            | Outcome::Filtered(response, _)
+            | Outcome::Failed(_, Some(response)) => places(response),
             Outcome::Failed(_, None) => 1,
         }
     }

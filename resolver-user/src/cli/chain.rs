@@ -108,7 +108,8 @@ fn exit_code(verdict: &Verdict) -> u8 {
 fn sources(arguments: &ChainArguments, server: Option<&str>) -> Result<Sources, (String, u8)> {
     let daemon = daemon_status(&arguments.asking.control.control_socket);
     let anchors_given = !arguments.trust_anchor.is_empty() || !arguments.trust_anchors_file.is_empty();
-    let mut options = vec!["--no-resolv".to_owned(), "--dnssec".to_owned(), "--xdp=off".to_owned()];
+    let mut options =
+        vec!["--no-resolv".to_owned(), "--no-hosts".to_owned(), "--dnssec".to_owned(), "--xdp=off".to_owned()];
     options.extend(arguments.trust_anchor.iter().map(|anchor| format!("--trust-anchor={anchor}")));
     let files = arguments.trust_anchors_file.iter();
     options.extend(files.map(|path| format!("--trust-anchors-file={}", path.display())));

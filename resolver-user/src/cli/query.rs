@@ -134,7 +134,8 @@ fn text(report: &AnswerReport) -> String {
 
 /// Reads an address as `server=` has it.
 pub(super) fn read_server(server: &str) -> Result<SocketAddr, String> {
-    let options = ["--no-resolv".to_owned(), "--xdp=off".to_owned(), format!("--server={server}")];
+    let options =
+        ["--no-resolv".to_owned(), "--no-hosts".to_owned(), "--xdp=off".to_owned(), format!("--server={server}")];
     let config = config::load(&options).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         lines.join("\n")
@@ -170,6 +171,10 @@ fn status(message: &Message, errors: &[(u16, String)], daemon: Option<&StatusRep
         RCode::SERVFAIL if has(&[6, 7, 8, 9, 10, 11, 12, 25]) => "bogus",
         RCode::SERVFAIL if has(&[5, 27]) => "indeterminate",
         RCode::NOERROR | RCode::NXDOMAIN | RCode::YXDOMAIN if has(&[5]) => "indeterminate",
+        // None of these has a proof: changed by filters, past its time, or the operator's own.
+        RCode::NOERROR | RCode::NXDOMAIN if has(&[4, 15, 17]) => "filtered",
+        RCode::NOERROR | RCode::NXDOMAIN if has(&[3, 19]) => "stale",
+        RCode::NOERROR | RCode::NXDOMAIN if daemon.is_some() && message.header.flags.authoritative => "local",
         RCode::NOERROR | RCode::NXDOMAIN | RCode::YXDOMAIN => match daemon {
             Some(status) if status.dnssec => "insecure",
             _ => "unknown",
@@ -208,6 +213,11 @@ fn answered_by(before: Option<&StatusReport>, after: Option<&StatusReport>) -> &
         of(after).saturating_sub(of(before))
     };
     let by_xdp = kernel("answered_secure").saturating_add(kernel("answered_insecure"));
+    match (daemon("local_answers"), daemon("cache_stale_hits")) {
+        (1, 0) if by_xdp == 0 => return "the operator's own names",
+        (0, 1) if by_xdp == 0 => return "the daemon's cache, stale",
+        _ => {}
+    }
     match (by_xdp, daemon("cache_hits"), daemon("cache_misses")) {
         (1, 0, 0) => "XDP",
         (0, 1, 0) => "the daemon's cache",
@@ -257,6 +267,9 @@ mod tests {
             (3, true, None, "secure"),
             (0, false, None, "unknown"),
             (0, false, Some(5), "indeterminate"),
+            (0, false, Some(17), "filtered"),
+            (3, false, Some(15), "filtered"),
+            (3, false, Some(19), "stale"),
             (2, false, Some(7), "bogus"),
             (2, false, Some(27), "indeterminate"),
             (2, false, Some(22), "failed"),

@@ -136,6 +136,12 @@ impl Loader {
         self.errors.extend(config.listening.complete(&mut config.warnings).err());
         self.errors.extend(config.access.complete().err());
         self.errors.extend(config.upstream.complete().err());
+        config
+            .dnssec
+            .negative_anchors
+            .extend(config.local.unsigned_zones().into_iter().filter(|_| config.dnssec.enabled));
+        self.errors.extend(config.local.complete(&mut config.warnings).err());
+        config.filter.complete(&mut config.warnings);
         config.dnssec.complete(&mut config.warnings);
         config.observing.complete(&mut config.warnings);
         if !config.dnssec.enabled && config.xdp.mode != XdpMode::Off {

@@ -3,8 +3,9 @@
 //! In: config files in dnsmasq's language and the same words as flags. Out: a [`Config`], or every [`ConfigError`] of the
 //! whole set at once, each with file, line, option, value and legal range. Rooms: `syntax` cuts lines into options,
 //! `load` follows files and applies them, `option` is what one is and the table of all. Each topic (`listening`, `access`,
-//! `upstream`, `cache`, `dnssec`, `xdp`, `logging`, `observing`, `process`, `files`) has a part of the [`Config`] with its defaults, the options that fill
-//! it, and the check of the whole part. `anchors` reads trust anchors, `limits` limits of validation, `written` writes options
+//! `upstream`, `cache`, `local`, `filter`, `dnssec`, `xdp`, `logging`, `observing`, `process`, `files`) has a part of the
+//! [`Config`] with its defaults, the options that fill
+//! it, and the check of the whole part. `hosts` reads hosts files, `records` records. `anchors` reads trust anchors, `limits` limits of validation, `written` writes options
 //! of validation back.
 //! Refuses: sockets, tasks, and options that dnsmasq has but that have no place here; none is silently ignored.
 
@@ -13,13 +14,17 @@ mod anchors;
 mod cache;
 mod dnssec;
 mod files;
+mod filter;
+mod hosts;
 mod limits;
 mod listening;
 mod load;
+mod local;
 mod logging;
 mod observing;
 mod option;
 mod process;
+mod records;
 mod syntax;
 mod upstream;
 mod written;
@@ -28,11 +33,15 @@ mod xdp;
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::local::BuildError;
+
 pub use access::AccessConfig;
 pub use cache::{CACHE_SIZE, CacheConfig};
 pub use dnssec::DnssecConfig;
+pub use filter::FilterConfig;
 pub use listening::{ListeningConfig, LocalService};
 pub use load::load;
+pub use local::LocalConfig;
 pub use logging::{LogTarget, LoggingConfig, QueryLog};
 pub use observing::{METRICS_PORT, ObservingConfig};
 pub use option::{OptionSpec, TOPICS, Takes, Topic};
@@ -57,6 +66,10 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     /// What the daemon keeps, and for how long.
     pub cache: CacheConfig,
+    /// What the operator says about names.
+    pub local: LocalConfig,
+    /// What clients do not get to see.
+    pub filter: FilterConfig,
     /// What is validated.
     pub dnssec: DnssecConfig,
     /// How the kernel half is used.
@@ -133,6 +146,8 @@ pub enum Problem {
     },
     /// `conf-file` leads back to a file that is being read, or too deep.
     Nesting,
+    /// What is said about names does not hold together.
+    Local(BuildError),
     /// The options taken together are wrong.
     Together {
         /// What is wrong.
@@ -169,6 +184,7 @@ impl fmt::Display for ConfigError {
             Problem::OpenQuote => f.write_str("missing \""),
             Problem::Unreadable { reason } => write!(f, "cannot read file: {reason}"),
             Problem::Nesting => f.write_str("files include each other, or are nested more than 16 deep"),
+            Problem::Local(error) => write!(f, "{error}"),
             Problem::Together { what } => f.write_str(what),
         }
     }

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::syntax::reveal;
-use super::{Config, access, cache, dnssec, files, listening, logging, observing, process, upstream, xdp};
+use super::{
+    Config, access, cache, dnssec, files, filter, listening, local, logging, observing, process, upstream, xdp,
+};
 
 /// Whether an option takes a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +77,8 @@ pub const TOPICS: &[Topic] = &[
     Topic { title: "Access", options: access::OPTIONS },
     Topic { title: "Servers", options: upstream::OPTIONS },
     Topic { title: "Cache", options: cache::OPTIONS },
+    Topic { title: "Names of your own", options: local::OPTIONS },
+    Topic { title: "Filters", options: filter::OPTIONS },
     Topic { title: "DNSSEC", options: dnssec::OPTIONS },
     Topic { title: "XDP", options: xdp::OPTIONS },
     Topic { title: "Logging", options: logging::OPTIONS },
@@ -185,6 +189,15 @@ pub(super) const NOT_SUPPORTED: &[(&str, &str)] = &[
     ("tftp-*", TFTP),
     ("pxe-*", "network boot is not this program's business"),
     ("proxy-dnssec", "an upstream's AD is not passed on: only what is validated here, with dnssec, carries AD"),
+    ("alias", "addresses are not rewritten: signatures would fail at clients that check; use host-record or address"),
+    ("interface-name", "addresses of interfaces are not looked at; use host-record"),
+    ("dynamic-host", "addresses of interfaces are not looked at; use host-record"),
+    ("localise-queries", "answers do not depend on the interface that a query came by"),
+    ("selfmx", "no MX records are made up; use mx-host"),
+    ("localmx", "no MX records are made up; use mx-host"),
+    ("mx-target", "no MX records are made up; use mx-host with its target"),
+    ("ipset", "addresses are not put into firewall sets: answers of XDP would not be seen there"),
+    ("nftset", "addresses are not put into firewall sets: answers of XDP would not be seen there"),
     ("auth-*", "this is a resolver; zones are served by an authoritative server"),
     ("ubus", "there is no ubus here; use the control socket"),
     ("enable-ubus", "there is no ubus here; use the control socket"),

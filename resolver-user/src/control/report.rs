@@ -69,6 +69,12 @@ pub struct StatusReport {
     pub cache_entries: u64,
     /// Most answers that the cache may hold.
     pub cache_entries_max: u64,
+    /// Names that the operator has given records for.
+    #[serde(default)]
+    pub local_names: u64,
+    /// Domains that the operator has said something about.
+    #[serde(default)]
+    pub local_domains: u64,
     /// Searches under way.
     pub searches: u64,
     /// The daemon's counters, by name.
@@ -110,7 +116,7 @@ pub struct CachedEntry {
     pub name: String,
     /// Type, mnemonic.
     pub rtype: String,
-    /// `secure`, `insecure`, `bogus`, `failed` or `unchecked`.
+    /// `secure`, `insecure`, `bogus`, `failed`, `unchecked` or `filtered`.
     pub status: String,
     /// RCODE that a client sees.
     pub rcode: String,

@@ -41,6 +41,7 @@ pub fn print_status(status: &StatusReport) -> String {
         vec!["dnssec".into(), dnssec(status)],
         vec!["listening".into(), status.listening.join(" ")],
         vec!["cache".into(), format!("{} of {} answers", status.cache_entries, status.cache_entries_max)],
+        vec!["local".into(), format!("{} names, {} domains", status.local_names, status.local_domains)],
         vec!["searches".into(), status.searches.to_string()],
     ];
     rows.extend(status.servers.iter().map(|server| {

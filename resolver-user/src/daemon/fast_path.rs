@@ -10,6 +10,7 @@ use super::listening::Bound;
 use crate::clock::SystemClock;
 use crate::config::{Config, XdpConfig, XdpMode};
 use crate::publish::{AttachMode, FastPath, FastPathConfig};
+use crate::resolve::ANSWER_TTL_S_MAX;
 
 /// The XDP program that was built with us, as an ELF object; none in a plain `cargo build`.
 pub const BPF_OBJECT: Option<&[u8]> = include!(concat!(env!("OUT_DIR"), "/bpf_object.rs"));
@@ -45,6 +46,7 @@ pub(super) fn start_fast_path(config: &Config, pin_dir: &Path, bound: &Bound) ->
             XdpMode::Generic => AttachMode::Generic,
             XdpMode::Auto | XdpMode::Off => AttachMode::Auto,
         },
+        ttl_shown_s_max: config.cache.keeping.shown_s(ANSWER_TTL_S_MAX),
         interfaces,
         cache_size: config.xdp.cache_size,
         listen: bound.endpoints(),

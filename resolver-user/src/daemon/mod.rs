@@ -327,6 +327,9 @@ fn rules(config: &Config, metrics: &Arc<Metrics>, before: Option<(&Config, &Rule
     Rules {
         generation: 0,
         upstream,
+        local: Arc::clone(&config.local.data),
+        filters: config.filter.filters(),
+        keeping: config.cache.keeping.clone(),
         logging: config.logging.clone(),
         dnssec_debug: config.dnssec.enabled && config.dnssec.debug,
         ident: config

@@ -50,8 +50,7 @@ impl Daemon {
         }
         let changed = *old != new;
         if changed {
-            let trust_differs = configured(&old.dnssec) != configured(&new.dnssec);
-            let answers_differ = trust_differs || old.upstream != new.upstream;
+            let answers_differ = answers_differ(&old, &new);
             let before = self.resolver.rules.load_full();
             let mut after = rules(&new, &self.resolver.metrics, Some((&old, &before)));
             after.generation = before.generation.saturating_add(u64::from(answers_differ));
@@ -67,6 +66,15 @@ impl Daemon {
         }
         info!(changed, "configuration read again");
     }
+}
+
+/// Whether the same question may have another answer.
+fn answers_differ(old: &Config, new: &Config) -> bool {
+    configured(&old.dnssec) != configured(&new.dnssec)
+        || old.upstream != new.upstream
+        || old.local != new.local
+        || old.filter != new.filter
+        || old.cache.keeping != new.cache.keeping
 }
 
 /// Puts back what a running daemon cannot change, and names it.

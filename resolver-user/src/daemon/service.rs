@@ -40,6 +40,8 @@ impl ControlService for Daemon {
             servers: servers.collect(),
             cache_entries: self.resolver.cache.len() as u64,
             cache_entries_max: self.config.load().cache.size as u64,
+            local_names: self.resolver.rules().local.name_count() as u64,
+            local_domains: self.resolver.rules().local.domain_count() as u64,
             searches: self.resolver.searches.len() as u64,
             counters: self.resolver.metrics.snapshot(),
             fast_path: self.ask_publisher(Publisher::status),
@@ -141,6 +143,7 @@ fn cached_entry(entry: &CachedAnswer, now_boot_ns: u64) -> CachedEntry {
         }
         Outcome::Proven(validated) => ("insecure", validated.response().rcode.to_string()),
         Outcome::Unchecked(response) => ("unchecked", response.rcode.to_string()),
+        Outcome::Filtered(response, _) => ("filtered", response.rcode.to_string()),
         Outcome::Bogus(..) => ("bogus", "SERVFAIL".to_owned()),
         Outcome::Failed(..) => ("failed", "SERVFAIL".to_owned()),
     };

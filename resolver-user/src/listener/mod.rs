@@ -58,7 +58,7 @@ pub trait QueryService: Send + Sync + 'static {
     ) -> impl Future<Output = (Vec<u8>, Option<Self::Afterwork>)> + Send;
 
     /// Does what is left to do.
-    fn after_sending(&self, work: Self::Afterwork);
+    fn after_sending(self: &Arc<Self>, work: Self::Afterwork);
 }
 
 /// What came of looking into the cache.

@@ -184,8 +184,12 @@ metrics! {
     tcp_connections,
     /// TCP connections closed because they were idle, slow or broken.
     tcp_connections_aborted,
+    /// Queries answered from what the operator says about names.
+    local_answers,
     /// Queries answered from the cache.
     cache_hits,
+    /// Queries answered from the cache although its time was up (`use-stale-cache`).
+    cache_stale_hits,
     /// Queries whose answer had to be found.
     cache_misses,
     /// Misses that waited for the same question asked by somebody else.
@@ -210,6 +214,10 @@ metrics! {
     outcomes_failed,
     /// Outcomes taken over without validation, because `dnssec` is off.
     outcomes_unchecked,
+    /// Outcomes that filters have changed, whatever else they were.
+    outcomes_filtered,
+    /// Replies passed over because of an address in them (`ignore-address`).
+    replies_ignored,
     /// Queries sent to upstream servers over UDP.
     upstream_udp,
     /// Queries sent to upstream servers over TCP, after a truncated answer.

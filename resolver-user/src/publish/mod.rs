@@ -120,6 +120,11 @@ impl Publisher {
         self.commands.send(command(reply)).is_ok() && replied.recv_timeout(PATIENCE).unwrap_or(false)
     }
 
+    /// Has XDP show clients no longer TTL than this, in seconds, and waits until it does; false if the thread does not say so.
+    pub fn show_at_most(&self, ttl_s: u32) -> bool {
+        self.order(|reply| Command::ShowAtMost(ttl_s, reply))
+    }
+
     fn ask<T>(&self, command: impl FnOnce(SyncSender<T>) -> Command) -> Option<T> {
         let (reply, replied) = sync_channel(1);
         self.commands.try_send(command(reply)).ok()?;

@@ -45,6 +45,8 @@ pub enum AttachMode {
 /// What the fast path is built from.
 #[derive(Clone, Debug)]
 pub struct FastPathConfig {
+    /// Longest TTL that an answer shows, in seconds: 1..=86 400.
+    pub ttl_shown_s_max: u32,
     /// How to attach.
     pub mode: AttachMode,
     /// Interfaces, by name; at least one.

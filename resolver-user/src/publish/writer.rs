@@ -53,6 +53,8 @@ pub enum Command {
     Status(SyncSender<FastPathStatus>),
     /// List what is published.
     Dump(SyncSender<Vec<FastPathEntry>>),
+    /// Show clients no longer TTL than this, in seconds.
+    ShowAtMost(u32, SyncSender<bool>),
     /// Withdraw everything.
     Flush(SyncSender<usize>),
     /// Answer for these endpoints; true once that is so.
@@ -243,6 +245,11 @@ impl Writer {
             }
             Command::Endpoints(endpoints, reply) => _ = reply.send(self.set_endpoints(&endpoints)),
             Command::Access(list, reply) => _ = reply.send(self.set_access(&list)),
+            Command::ShowAtMost(ttl_s, reply) => {
+                let shown_s_max = ttl_s.clamp(1, abi::FAST_TTL_S_MAX);
+                store_u32(&self.settings, offset_of!(Settings, ttl_shown_s_max), shown_s_max);
+                _ = reply.send(true);
+            }
             Command::Stop => {}
         }
     }
@@ -397,6 +404,7 @@ fn initial_settings(
         abi_version: ABI_VERSION,
         mode: MODE_SERVE,
         bucket_shift: table.bucket_shift(),
+        ttl_shown_s_max: config.ttl_shown_s_max.clamp(1, abi::FAST_TTL_S_MAX),
         log_one_in: if config.log { LOG_ONE_IN } else { 0 },
         jiffy_ns: kernel_clock.jiffy_ns,
         boot_offset_ns,

@@ -54,6 +54,8 @@ pub(super) enum Judged {
         fact: Arc<Fact>,
         /// Longest time it may be kept, in seconds, its zone's keys aside.
         ttl_s: u32,
+        /// The same, its own TTL aside.
+        proof_ttl_s: u32,
         /// Whether it was expanded from a wildcard.
         expanded: bool,
         /// The verified sets that prove that the wildcard rightly answered.
@@ -128,17 +130,18 @@ impl Chain {
             Err(failure) => return Ok(Err(failure.reason(set))),
         };
         let Some(encloser_labels) = signed.expanded_from else {
-            return Ok(Ok(Judged::Secure { fact, ttl_s: signed.ttl_s, expanded: false, proof: Vec::new() }));
+            let (ttl_s, proof_ttl_s) = (signed.ttl_s, signed.valid_s);
+            return Ok(Ok(Judged::Secure { fact, ttl_s, proof_ttl_s, expanded: false, proof: Vec::new() }));
         };
         // Expanded from a wildcard: right only if no closer name exists (RFC 4035 §5.3.4, RFC 5155 §8.8).
         let denied = BogusReason::MissingDenial { question: Question::new(set.owner.clone(), set.rtype) };
         let Some(next_closer) = set.owner.ancestor(encloser_labels.saturating_add(1)) else { return Ok(Err(denied)) };
         let gathered = self.gather(id.reply, signer, keys, work)?;
-        let ttl_s = signed.ttl_s.min(gathered.ttl_s);
+        let (ttl_s, proof_ttl_s) = (signed.ttl_s.min(gathered.ttl_s), signed.valid_s.min(gathered.ttl_s));
         let proof = gathered.proof;
         let insecure = |reason| Fact::new(signer, ZoneFact::Insecure(reason), ttl_s, work.now);
         Ok(match gathered.evidence.no_closer_match(&next_closer, work.budget)? {
-            Denial::Proven => Ok(Judged::Secure { fact, ttl_s, expanded: true, proof }),
+            Denial::Proven => Ok(Judged::Secure { fact, ttl_s, proof_ttl_s, expanded: true, proof }),
             Denial::OptOut => {
                 Ok(Judged::Insecure { fact: insecure(InsecureReason::OptOut { zone: signer.clone() }), proof })
             }

@@ -22,6 +22,8 @@ pub(super) struct Signed {
     /// Longest time the set may be kept, in seconds: the smallest of its TTL, the original TTL and what is left of the
     /// signature's validity (RFC 4035 §5.3.3).
     pub(super) ttl_s: u32,
+    /// What is left of the signature's validity, in seconds.
+    pub(super) valid_s: u32,
     /// For a set that was expanded from a wildcard: the number of labels of the wildcard's parent.
     pub(super) expanded_from: Option<usize>,
 }
@@ -213,6 +215,7 @@ fn signed(set: &RrSet, signature: &Rrsig, now_s: Option<u32>) -> Signed {
     let labels = usize::from(signature.labels);
     Signed {
         ttl_s: set.ttl_s.min(signature.original_ttl_s).min(remaining_s),
+        valid_s: remaining_s,
         expanded_from: (labels < counted_labels(&set.owner)).then_some(labels),
     }
 }

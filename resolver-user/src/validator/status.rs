@@ -56,6 +56,7 @@ pub struct Validated {
     pub(super) status: ProvenStatus,
     pub(super) insecure_reason: Option<InsecureReason>,
     pub(super) ttl_s: u32,
+    pub(super) proof_ttl_s: u32,
 }
 
 impl Validated {
@@ -79,6 +80,13 @@ impl Validated {
     /// remaining validity of the signatures, of the negative TTL (RFC 2308 §5), and of the proofs in the chain.
     pub fn ttl_s(&self) -> u32 {
         self.ttl_s
+    }
+
+    /// How long the proof holds, in seconds from validation, whatever the answer's own TTLs say: the smallest remaining
+    /// validity of its signatures, and TTL of the proofs in the chain and in the authority section. At least [`Self::ttl_s`].
+    /// An operator may have an answer kept for longer than its TTLs, but never longer than this.
+    pub fn proof_ttl_s(&self) -> u32 {
+        self.proof_ttl_s
     }
 }
 

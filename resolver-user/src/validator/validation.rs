@@ -49,6 +49,8 @@ struct Part {
     answer: Vec<RrSet>,
     authority: Vec<RrSet>,
     ttl_s: u32,
+    /// How long the proof holds, whatever the TTLs of the answer are, in seconds.
+    proof_ttl_s: u32,
     standing: Standing,
     /// The RCODE that the proof shows, where it may differ from the one received.
     rcode: Option<RCode>,
@@ -180,6 +182,7 @@ fn judge_set(
             answer,
             authority: Vec::new(),
             ttl_s: set.ttl_s,
+            proof_ttl_s: u32::MAX,
             standing: Standing::Unchecked,
             rcode: None,
         });
@@ -187,17 +190,20 @@ fn judge_set(
     let id = SetId { reply, section: Section::Answer, index };
     let side = zone_side(&set.owner, set.rtype);
     let mut part = match chain.judge_set(id, &side, work)? {
-        Judged::Secure { fact, ttl_s, proof, .. } => Part {
+        Judged::Secure { fact, ttl_s, proof_ttl_s, proof, .. } => Part {
             answer: vec![secure_set(set, &fact.name, ttl_s, work)],
             authority: proof,
             ttl_s: ttl_s.min(fact.ttl_s(work.now)),
+            proof_ttl_s: proof_ttl_s.min(fact.ttl_s(work.now)),
             standing: Standing::Secure,
             rcode: None,
         },
         Judged::Insecure { fact, proof } => {
-            let ttl_s = set.ttl_s.min(fact.ttl_s(work.now));
+            let proof_ttl_s = fact.ttl_s(work.now);
+            let ttl_s = set.ttl_s.min(proof_ttl_s);
             let answer = vec![RrSet { ttl_s, ..set.clone() }];
-            Part { answer, authority: proof, ttl_s, standing: Standing::Insecure(reason(&fact)), rcode: None }
+            let standing = Standing::Insecure(reason(&fact));
+            Part { answer, authority: proof, ttl_s, proof_ttl_s, standing, rcode: None }
         }
     };
     part.answer.extend(made(part.ttl_s));
@@ -212,8 +218,10 @@ fn judge_bare_signatures(chain: &mut Chain, reply: usize, owner: &Name, work: &m
     let response = chain.response(reply);
     let sets = response.iter().flat_map(|response| &response.answer).filter(|set| set.owner == *owner);
     let answer: Vec<RrSet> = sets.cloned().collect();
-    let ttl_s = answer.iter().map(|set| set.ttl_s).fold(fact.ttl_s(work.now), u32::min);
-    Ok(Part { answer, authority: Vec::new(), ttl_s, standing: Standing::Insecure(reason(&fact)), rcode: None })
+    let proof_ttl_s = fact.ttl_s(work.now);
+    let ttl_s = answer.iter().map(|set| set.ttl_s).fold(proof_ttl_s, u32::min);
+    let standing = Standing::Insecure(reason(&fact));
+    Ok(Part { answer, authority: Vec::new(), ttl_s, proof_ttl_s, standing, rcode: None })
 }
 
 fn judge_denial(chain: &mut Chain, reply: usize, question: &Question, work: &mut Work<'_>) -> Result<Part, Pause> {
@@ -276,7 +284,8 @@ fn secure_denial(gathered: Gathered, denial: Denial, rcode: RCode, zone: &Name, 
     };
     let ttl_s = gathered.ttl_s.min(fact.ttl_s(work.now));
     let authority = gathered.soa.into_iter().chain(gathered.proof).collect();
-    Part { answer: Vec::new(), authority, ttl_s, standing, rcode: Some(rcode) }
+    // The records that deny are the proof, so their TTLs bound it.
+    Part { answer: Vec::new(), authority, ttl_s, proof_ttl_s: ttl_s, standing, rcode: Some(rcode) }
 }
 
 /// A denial by a zone that is proven insecure, or without signatures where nobody asks: the SOA is all that is passed on.
@@ -285,7 +294,7 @@ fn bare_denial(response: &Response, question: &Question, standing: Standing, ttl
     let soa = alias::soa_for(response, &question.qname);
     let ttl_s = soa.as_ref().map_or(0, |soa| soa.ttl_s).min(ttl_s_max);
     let authority = soa.into_iter().collect();
-    Part { answer: Vec::new(), authority, ttl_s, standing, rcode: None }
+    Part { answer: Vec::new(), authority, ttl_s, proof_ttl_s: ttl_s_max, standing, rcode: None }
 }
 
 fn insecure_denial(response: &Response, question: &Question, fact: &Fact, work: &Work<'_>) -> Part {
@@ -305,6 +314,7 @@ fn reason(fact: &Fact) -> InsecureReason {
 fn put_together(question: &Question, rcode: RCode, parts: &[Part]) -> Result<Verdict, Pause> {
     let shortest_s = parts.iter().map(|part| part.ttl_s).min();
     let ttl_s = shortest_s.ok_or_else(|| BogusReason::Unrelated { question: question.clone() })?;
+    let proof_ttl_s = parts.iter().map(|part| part.proof_ttl_s).fold(u32::MAX, u32::min).max(ttl_s);
     let mut response = Response { question: question.clone(), rcode, answer: Vec::new(), authority: Vec::new() };
     for part in parts {
         response.rcode = part.rcode.unwrap_or(response.rcode);
@@ -323,5 +333,5 @@ fn put_together(question: &Question, rcode: RCode, parts: &[Part]) -> Result<Ver
         Standing::Secure | Standing::Unchecked => None,
     });
     let status = if insecure_reason.is_some() { ProvenStatus::Insecure } else { ProvenStatus::Secure };
-    Ok(Verdict::Proven(Arc::new(Validated { response, status, insecure_reason, ttl_s })))
+    Ok(Verdict::Proven(Arc::new(Validated { response, status, insecure_reason, ttl_s, proof_ttl_s })))
 }

@@ -8,14 +8,16 @@ use super::source::Source;
 /// Which rooms of the user half a room may import. `resolve.rs`, `daemon.rs` and the front doors (`lib`, `main`, `cli`)
 /// alone may import any.
 const ROOM_IMPORTS: &[(&str, &[&str])] = &[
-    // The words of an anchor are the validator's.
-    ("config", &["validator"]),
+    // The words of an anchor are the validator's; names, filters and times of keeping those of their rooms.
+    ("config", &["cache", "filter", "local", "validator"]),
+    ("local", &[]),
+    ("filter", &[]),
     ("listener", &["answer"]),
-    ("cache", &["answer", "validator"]),
+    ("cache", &["answer", "filter", "validator"]),
     ("upstream", &[]),
     ("validator", &[]),
     ("trust", &["validator"]),
-    ("answer", &["validator"]),
+    ("answer", &["filter", "validator"]),
     // It tells what a validation met, and which extended error `answer` makes of the verdict.
     ("chain", &["answer", "validator"]),
     ("publish", &["answer"]),
@@ -99,7 +101,8 @@ struct Rule {
 const RULES: &[Rule] = &[
     Rule {
         applies: |place| {
-            place.in_user(&["validator", "answer", "chain", "wire"]) || place.in_kernel(&["wire", "serve", "abi"])
+            place.in_user(&["validator", "answer", "chain", "filter", "local", "wire"])
+                || place.in_kernel(&["wire", "serve", "abi"])
         },
         words: &[
             "tokio",
@@ -138,7 +141,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         applies: |place| {
-            place.in_user(&["wire", "validator", "chain", "upstream", "listener"])
+            place.in_user(&["wire", "validator", "chain", "filter", "local", "upstream", "listener"])
                 || place.in_kernel(&["wire", "serve"])
         },
         words: &[".unwrap()", ".expect(", "panic!", "unreachable!"],

@@ -157,7 +157,13 @@ impl ZoneDenials {
         }
         let authority = all().map(|kept| RrSet { ttl_s, ..(*kept.set).clone() }).collect();
         let response = Response { question: question.clone(), rcode, answer: Vec::new(), authority };
-        Some(Arc::new(Validated { response, status: ProvenStatus::Secure, insecure_reason: None, ttl_s }))
+        Some(Arc::new(Validated {
+            response,
+            status: ProvenStatus::Secure,
+            insecure_reason: None,
+            ttl_s,
+            proof_ttl_s: ttl_s,
+        }))
     }
 
     /// The NSEC at or before `qname`, and the one at or before each wildcard that could answer for it.

@@ -94,3 +94,28 @@ fn a_zone_that_loses_its_signatures_is_bogus_and_one_that_loses_its_ds_is_insecu
     world.now.boot_ns += u64::from(TTL_S) * NS_PER_S;
     world.resolve("www.example.org", RecordType::A).is_insecure();
 }
+
+/// `proof_ttl_s` is what `min-cache-ttl` may lengthen an answer to: never over what the status rests on.
+#[test]
+fn a_proof_holds_longer_than_the_answers_ttl_but_not_longer_than_signature_chain_and_denial() {
+    let mut world = world(Denies::Nsec);
+    // The data's own TTL is short: the proof is bounded by the chain.
+    world.break_reply("www.example.org", RecordType::A, |response| response.answer[0].ttl_s = 5);
+    let secure = world.resolve("www.example.org", RecordType::A);
+    let validated = secure.is_secure();
+    assert_eq!((validated.ttl_s(), validated.proof_ttl_s()), (5, TTL_S));
+    // The signature ends before the chain does.
+    let mut world = self::world(Denies::Nsec);
+    world.zone("example.org").terms.expiration = NOW_S + 20;
+    assert_eq!(world.resolve("www.example.org", RecordType::A).is_secure().proof_ttl_s(), 20);
+    // The proof that a zone is unsigned.
+    let mut world = self::world(Denies::Nsec);
+    world.delegate(Zone::new("unsigned.org", Denies::Unsigned, 15));
+    world.add("www.unsigned.org", RecordType::A, &ADDRESS);
+    world.break_reply("www.unsigned.org", RecordType::A, |response| response.answer[0].ttl_s = 5);
+    let insecure = world.resolve("www.unsigned.org", RecordType::A);
+    assert_eq!((insecure.is_insecure().ttl_s(), insecure.is_insecure().proof_ttl_s()), (5, MINIMUM_S));
+    // A denial's records are its proof.
+    let denied = world.resolve("nowhere.example.org", RecordType::A);
+    assert_eq!(denied.is_secure().proof_ttl_s(), denied.is_secure().ttl_s());
+}

@@ -1,0 +1,98 @@
+//! What is answered without a search although the cache holds nothing that is fresh, and what a search leaves behind.
+//!
+//! In: a query, or what a search has found. Out: answers of the operator's own and stale ones; outcomes after the filters,
+//! kept as the operator wants. Nothing that passes here gains a proof. RFC 8767 (stale answers).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Resolver, Source, search};
+use crate::answer::{write_local, write_stale};
+use crate::cache::{CachedAnswer, Joined, Outcome, QuestionKey, QuestionRef};
+use crate::filter::FilterReason;
+use crate::listener::{ClientQuery, count_sent};
+use crate::wire::{Question, RCode, Response};
+
+/// TTL that clients see of data whose time is over, in seconds (RFC 8767 §4).
+const STALE_TTL_S: u32 = 30;
+
+impl Resolver {
+    /// Answers what the operator has said something about; false if that is nothing.
+    pub(super) fn answer_locally(&self, query: &ClientQuery<'_>, out: &mut Vec<u8>) -> bool {
+        let rules = self.rules();
+        let Some(answer) = rules.local.answer(query.qname_wire, query.qtype) else { return false };
+        let sent = write_local(&query.asked, answer.rcode, answer.authoritative, &answer.records, out);
+        self.metrics.local_answers.add_one();
+        count_sent(sent, &self.metrics);
+        self.log_as(query, &"local", sent, Source::Local, Duration::ZERO);
+        true
+    }
+
+    /// Answers from data whose time is over, if that is allowed, and says what is to be found anew.
+    ///
+    /// Choice: at once, as dnsmasq does, not only after a failure (RFC 8767 §5 allows both). Stale data have no proof any
+    /// more: they never carry AD, and are not published.
+    pub(super) fn answer_stale(
+        &self,
+        query: &ClientQuery<'_>,
+        now_boot_ns: u64,
+        out: &mut Vec<u8>,
+    ) -> Option<Question> {
+        let rules = self.rules();
+        let key = QuestionRef { qname_wire: query.qname_wire, qtype: query.qtype };
+        let answer = self.cache.stale(key, now_boot_ns, rules.keeping.stale_max_ns()?)?;
+        // In its last second an answer is proven still, but can show no TTL: that is a miss as ever.
+        if answer.generation != self.generation() || now_boot_ns < answer.expires_at_boot_ns {
+            return None;
+        }
+        let rendered = answer.rendered(query.asked.form())?;
+        let sent = write_stale(&query.asked, rendered.as_answer(), rules.keeping.shown_s(STALE_TTL_S), out);
+        self.metrics.cache_stale_hits.add_one();
+        count_sent(sent, &self.metrics);
+        self.log(query, &answer.outcome, sent, Source::Stale, Duration::ZERO);
+        Some(answer.question.clone())
+    }
+
+    /// Finds an answer anew, unless somebody is at it already.
+    pub(super) fn refresh(self: &Arc<Self>, question: Question) {
+        if let Joined::Leader(leader) = self.searches.join(QuestionKey::new(&question)) {
+            self.tracker.spawn(search(Arc::clone(self), question, leader));
+        }
+    }
+
+    /// Keeps what a search has found. A failure does not take the place of data that may still be given (RFC 8767 §4);
+    /// anything else ends them.
+    pub(super) fn keep(&self, answer: &Arc<CachedAnswer>, now_boot_ns: u64) {
+        let rules = self.rules();
+        let key = QuestionRef::from(&answer.question);
+        let stale = rules.keeping.stale_max_ns().and_then(|max_ns| self.cache.stale(key, now_boot_ns, max_ns));
+        let stays = stale.is_some_and(|stale| stale.generation == answer.generation);
+        if stays && matches!(answer.outcome, Outcome::Failed(..)) {
+            return;
+        }
+        if rules.keeping.keeps(&answer.outcome) && answer.ttl_left_s(now_boot_ns) > 0 {
+            self.cache.insert(Arc::clone(answer), now_boot_ns);
+        } else {
+            self.cache.remove(key);
+        }
+    }
+
+    /// What filters leave of an outcome. Bogus data, which CD=1 lets through, go through them like all others. A denial of
+    /// a name that the operator has given other types for becomes one of the type alone, as with dnsmasq.
+    pub(super) fn filter(&self, outcome: Outcome) -> Outcome {
+        let rules = self.rules();
+        let changed = outcome.response().and_then(|response| {
+            let denied = response.rcode == RCode::NXDOMAIN && response.answer.is_empty();
+            let known = || denied && rules.local.knows(&response.question.qname);
+            let without = || Response { rcode: RCode::NOERROR, ..response.clone() };
+            rules.filters.apply(response).or_else(|| known().then(|| (without(), FilterReason::Known)))
+        });
+        let Some((left, reason)) = changed else { return outcome };
+        let left = Arc::new(left);
+        match outcome {
+            Outcome::Bogus(reason, _) => Outcome::Bogus(reason, left),
+            Outcome::Failed(reason, _) => Outcome::Failed(reason, Some(left)),
+            Outcome::Proven(_) | Outcome::Unchecked(_) | Outcome::Filtered(..) => Outcome::Filtered(left, reason),
+        }
+    }
+}

@@ -148,7 +148,8 @@ impl QueryService for Resolver {
             return Answered::Now(self.publication(query, &answer, now_boot_ns).map(Afterwork::Publish));
         }
         if let Some(question) = self.answer_stale(query, now_boot_ns, out) {
-            return Answered::Now(Some(Afterwork::Refresh(question)));
+            // Nobody is asked on behalf of a client that does not want recursion.
+            return Answered::Now(query.asked.recursion_desired.then_some(Afterwork::Refresh(question)));
         }
         // Choice: a client that does not want recursion gets what is here and nothing else (as Unbound does).
         if !query.asked.recursion_desired {
@@ -202,9 +203,14 @@ impl Resolver {
         let published = Arc::clone(&publication.published);
         self.metrics.publications_offered.add_one();
         // A change of trust withdraws what was published before it, so nothing that rests on the old one may come after.
+        // Nor may a name follow that has become the operator's own since it was asked for.
+        let offer = || {
+            let is_own = self.rules().local.answer(publication.name.wire(), publication.qtype).is_some();
+            !is_own && publisher.offer(publication)
+        };
         let taken = match &self.trust {
-            Some(trust) => trust.if_current(generation, || publisher.offer(publication)).unwrap_or(false),
-            None => publisher.offer(publication),
+            Some(trust) => trust.if_current(generation, offer).unwrap_or(false),
+            None => offer(),
         };
         if !taken {
             self.metrics.publications_refused.add_one();

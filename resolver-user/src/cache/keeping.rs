@@ -48,7 +48,9 @@ impl Keeping {
             Outcome::Bogus(..) | Outcome::Failed(..) => return ttl_s,
         };
         let bare = is_negative(response) && !has_soa(response);
-        let (ttl_s, ttl_s_min) = if bare { (self.negative_ttl_s, 0) } else { (ttl_s, self.ttl_s_min) };
+        // A denial that is proven says by its proof how long it holds, SOA or not.
+        let ttl_s = if bare && ttl_s == 0 { self.negative_ttl_s } else { ttl_s };
+        let ttl_s_min = if bare { 0 } else { self.ttl_s_min };
         let longest_s = self.ttl_s_max.unwrap_or(u32::MAX);
         ttl_s.min(longest_s).max(ttl_s_min).min(proof_ttl_s)
     }
@@ -117,6 +119,7 @@ mod tests {
         assert_eq!(keeping.kept_s(&response(RCode::NOERROR, &[RecordType::CNAME], false), 0), 77);
         assert_eq!(keeping.kept_s(&response(RCode::NXDOMAIN, &[], true), 30), 200);
         assert_eq!(Keeping::default().kept_s(&response(RCode::NXDOMAIN, &[], false), 0), 0);
+        assert_eq!(keeping.kept_s(&response(RCode::NXDOMAIN, &[], false), 40), 40, "a proof without a SOA");
     }
 
     #[test]

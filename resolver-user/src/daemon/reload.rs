@@ -7,11 +7,13 @@
 use std::sync::Arc;
 
 use tokio::task::block_in_place;
+use tokio::task::block_in_place;
 use tracing::{error, info, warn};
 
 use super::{Daemon, configured, rules};
 use crate::config::{self, Config};
 use crate::process::ServiceManager;
+use crate::resolve::ANSWER_TTL_S_MAX;
 
 impl Daemon {
     /// Reads the configuration again and takes it over. Blocks for as long as its files and the kernel half need.
@@ -62,6 +64,12 @@ impl Daemon {
                     trust.configure(configured(&self.config.load().dnssec));
                 }
                 self.resolver.forget_conclusions();
+            }
+            let shown_s_max = self.resolver.rules().keeping.shown_s(ANSWER_TTL_S_MAX);
+            if let Some(publisher) = &self.resolver.publisher
+                && !publisher.show_at_most(shown_s_max)
+            {
+                error!("XDP does not keep to the new max-ttl");
             }
         }
         info!(changed, "configuration read again");

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use tokio::task::block_in_place;
-use tokio::task::block_in_place;
 use tracing::{error, info, warn};
 
 use super::{Daemon, configured, rules};

@@ -6,6 +6,7 @@
 //! * [`cache`]: keeps answers, and lets identical misses share one search
 //! * [`upstream`]: asks other servers
 //! * [`trust`]: what validation starts from, and when that changes
+//! * [`iana`]: what IANA publishes about the root's keys
 //! * [`validator`]: decides what may be believed
 //! * [`answer`]: the one place that sets AD, RCODE, TC and extended errors
 //! * [`publish`]: puts finished answers where XDP finds them
@@ -14,6 +15,7 @@
 //! * [`chain`]: the chain of trust for one question, told to people
 //! * [`cli`]: the command line
 //! * [`metrics`], [`clock`], [`wire`]: counters, time, and the vocabulary of every room
+//! * [`replace`]: a file, replaced as a whole or not at all
 
 pub mod answer;
 pub mod cache;
@@ -23,9 +25,11 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod iana;
 pub mod listener;
 pub mod metrics;
 pub mod publish;
+pub mod replace;
 pub mod resolve;
 pub mod trust;
 pub mod upstream;

@@ -72,18 +72,9 @@ impl Loader {
     }
 
     fn read_anchors_file(&mut self, origin: &Origin, path: &Path) {
+        self.config.dnssec.anchor_files.push(path.to_owned());
         let Some(text) = self.read_file(origin, "trust-anchors-file", path) else { return };
-        for (line, number) in text.lines().zip(1..) {
-            match anchors::read_file_line(line) {
-                Ok(None) => {}
-                Ok(Some(anchor)) => self.config.dnssec.take_anchor(anchor),
-                Err(what) => {
-                    let origin = Origin::File { path: path.to_owned(), line: number };
-                    let problem = Problem::BadValue { what, legal: anchors::LEGAL };
-                    self.error(origin, "trust-anchor", Some(line.trim().to_owned()), problem);
-                }
-            }
-        }
+        self.config.dnssec.read_anchors(path, &text, &mut self.errors);
     }
 
     fn read_file(&mut self, origin: &Origin, option: &str, path: &Path) -> Option<String> {
@@ -100,6 +91,7 @@ impl Loader {
     /// Takes one option into the configuration, or reads the file that it names.
     fn apply(&mut self, origin: Origin, raw: RawOption) {
         let shown = raw.value.as_deref().map(reveal);
+        let anchors = self.config.dnssec.anchors.len();
         let Some(spec) = find(&raw.name) else {
             let problem = not_supported(&raw.name).map_or(Problem::Unknown, |reason| Problem::NotSupported { reason });
             self.error(origin, &raw.name, shown, problem);
@@ -121,6 +113,10 @@ impl Loader {
                 FileKind::Anchors => self.read_anchors_file(&origin, &path),
             }),
         };
+        // Options do not know where they stand; anchors remember it.
+        if spec.name == "trust-anchor" {
+            self.config.dnssec.anchors.iter_mut().skip(anchors).for_each(|own| own.origin = origin.clone());
+        }
         if let Err(what) = applied {
             self.error(origin, spec.name, shown, Problem::BadValue { what, legal: spec.legal });
         }
@@ -134,7 +130,7 @@ impl Loader {
     fn finish(mut self) -> Result<Config, Vec<ConfigError>> {
         let mut config = self.config;
         self.errors.extend(config.upstream.complete().err());
-        config.dnssec.complete(&mut config.warnings);
+        config.dnssec.complete(Path::new(anchors::ROOT_DATA), &mut config.warnings);
         if !config.dnssec.enabled && config.xdp.mode != XdpMode::Off {
             let mode = config.xdp.mode;
             config

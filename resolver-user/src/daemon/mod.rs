@@ -163,7 +163,7 @@ fn trust(config: &Config) -> Result<Option<Trust>, TimestampError> {
     if let Some(timestamp) = timestamp.as_ref().filter(|timestamp| timestamp.is_past(now)) {
         timestamp.touch(now)?;
     }
-    let trust = Trust::new(dnssec.anchors, dnssec.negative_anchors, dnssec.policy, timestamp, now);
+    let trust = Trust::new(dnssec.ds_anchors(), dnssec.negative_anchors, dnssec.policy, timestamp, now);
     if trust.awaits_clock() {
         warn!("the clock is behind the dnssec-timestamp file: signature times are not checked until it is set");
     }

@@ -81,7 +81,7 @@ impl Daemon {
         let Some(trust) = &self.resolver.trust else { return Vec::new() };
         let negative: Vec<Name> =
             trust.negative_anchors(self.resolver.clock.now()).into_iter().map(|anchor| anchor.name).collect();
-        config::dnssec_options(&self.config.dnssec.anchors, &negative, &trust.basis().policy)
+        config::dnssec_options(trust.basis().anchors.all(), &negative, &trust.basis().policy)
     }
 
     /// Changes the negative anchors, forgets what was concluded before, and lists those that are left.

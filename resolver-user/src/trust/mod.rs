@@ -1,10 +1,15 @@
 //! What validation starts from, and the moments at which that changes while the daemon runs.
 //!
-//! In: configured anchors and policy, negative anchors that the operator adds for a time (RFC 7646), a clock that becomes
-//! trustworthy. Out: the [`Basis`] that holds now. Every change makes a new basis with a higher generation and an empty
+//! In: configured anchors and policy, anchors that are replaced, key rolls that `follow` sees (RFC 5011, states in `rfc5011`,
+//! kept in `state_file`), negative anchors that the operator adds for a time (RFC 7646), a clock that becomes trustworthy.
+//! Out: the [`Basis`] that holds now. Every change makes a new basis with a higher generation and an empty
 //! zone cache, so nothing that was concluded before can be mixed with what is concluded after.
 //! Refuses: to judge, and to clear anybody else's cache: whoever keeps conclusions keeps their generation with them.
 
+mod follow;
+mod rfc5011;
+mod sentinel;
+mod state_file;
 mod timestamp;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +21,10 @@ use crate::clock::{NS_PER_S, Now};
 use crate::validator::{DenialCache, DsAnchor, Policy, TrustAnchors, ZoneCache};
 use crate::wire::Name;
 
+pub use follow::{AnchorState, Followed, Looked};
+pub use rfc5011::{KeyState, Timing, Transition};
+pub use sentinel::{KeySentinel, key_tag_query};
+pub use state_file::{StateError, date};
 pub use timestamp::{Timestamp, TimestampError};
 
 /// Zones whose keys, or whose lack of them, are remembered.
@@ -45,7 +54,6 @@ pub struct Basis {
 /// The basis that holds now, and what changes it.
 #[derive(Debug)]
 pub struct Trust {
-    anchors: Vec<DsAnchor>,
     negative: Vec<Name>,
     policy: Policy,
     timestamp: Option<Timestamp>,
@@ -58,6 +66,10 @@ pub struct Trust {
 /// What changes while running.
 #[derive(Debug, Default)]
 struct Changing {
+    /// As configured.
+    anchors: Vec<DsAnchor>,
+    /// What became of them, if that is followed.
+    followed: Option<Followed>,
     timed: Vec<TimedAnchor>,
     /// The clock shows a time before that of the timestamp file, so signature times mean nothing yet.
     awaits_clock: bool,
@@ -124,10 +136,9 @@ impl Trust {
         now: Now,
     ) -> Self {
         let awaits_clock = timestamp.as_ref().is_some_and(|timestamp| !timestamp.is_past(now));
-        let changing = Changing { timed: Vec::new(), awaits_clock };
-        let first = basis(&anchors, &negative, policy, &changing, 0);
+        let changing = Changing { anchors, followed: None, timed: Vec::new(), awaits_clock };
+        let first = basis(&negative, policy, &changing, 0);
         Self {
-            anchors,
             negative,
             policy,
             timestamp,
@@ -156,6 +167,18 @@ impl Trust {
     /// Whether signature times are not checked yet because the clock is not set.
     pub fn awaits_clock(&self) -> bool {
         self.changing().awaits_clock
+    }
+
+    /// Puts other configured anchors in the place of the old ones; says whether that changed anything. If so, a new
+    /// generation has begun, and whoever keeps conclusions has to forget them.
+    pub fn replace_anchors(&self, anchors: Vec<DsAnchor>) -> bool {
+        let mut changing = self.changing();
+        if changing.anchors == anchors {
+            return false;
+        }
+        changing.anchors = anchors;
+        self.change(&changing);
+        true
     }
 
     /// Turns validation off at and below a name for a time, or changes the time of one that is there.
@@ -248,16 +271,20 @@ impl Trust {
     fn change(&self, changing: &Changing) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let generation = current.generation.saturating_add(1);
-        *current = Arc::new(basis(&self.anchors, &self.negative, self.policy, changing, generation));
+        *current = Arc::new(basis(&self.negative, self.policy, changing, generation));
         self.generation.store(generation, Ordering::Release);
     }
 }
 
-fn basis(anchors: &[DsAnchor], negative: &[Name], policy: Policy, changing: &Changing, generation: u64) -> Basis {
+fn basis(negative: &[Name], policy: Policy, changing: &Changing, generation: u64) -> Basis {
     let timed = changing.timed.iter().map(|anchor| anchor.name.clone());
     let negative = negative.iter().cloned().chain(timed).collect();
     let policy = Policy { times_checked: policy.times_checked && !changing.awaits_clock, ..policy };
-    let anchors = Arc::new(TrustAnchors::new(anchors.to_vec(), negative));
+    let anchors = match &changing.followed {
+        Some(followed) => followed.anchors(&changing.anchors),
+        None => changing.anchors.clone(),
+    };
+    let anchors = Arc::new(TrustAnchors::new(anchors, negative));
     let (zones, denials) = (Arc::new(ZoneCache::new(ZONES_MAX)), DenialCache::new(DENIALS_MAX));
     Basis { anchors, zones, denials, policy, generation }
 }

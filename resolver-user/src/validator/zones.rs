@@ -37,6 +37,8 @@ pub(super) struct Fact {
     pub(super) name: Name,
     /// What is proven about it.
     pub(super) what: ZoneFact,
+    /// When it was proven, in nanoseconds of boot time.
+    pub(super) proven_at_boot_ns: u64,
     /// End of its life, in nanoseconds of boot time.
     pub(super) expires_at_boot_ns: u64,
 }
@@ -45,7 +47,8 @@ impl Fact {
     /// A fact that holds for `ttl_s` seconds from `now`, at most a day.
     pub(super) fn new(name: &Name, what: ZoneFact, ttl_s: u32, now: Now) -> Arc<Self> {
         let life_ns = u64::from(ttl_s.min(FACT_TTL_S_MAX)).saturating_mul(NS_PER_S);
-        Arc::new(Self { name: name.clone(), what, expires_at_boot_ns: now.boot_ns.saturating_add(life_ns) })
+        let expires_at_boot_ns = now.boot_ns.saturating_add(life_ns);
+        Arc::new(Self { name: name.clone(), what, proven_at_boot_ns: now.boot_ns, expires_at_boot_ns })
     }
 
     /// Whole seconds that are left of its life.
@@ -85,6 +88,14 @@ impl ZoneCache {
     /// What is known about `name`, if it still holds.
     pub(super) fn fact(&self, name: &Name, now: Now) -> Option<Arc<Fact>> {
         self.facts.get(name).filter(|fact| fact.expires_at_boot_ns > now.boot_ns)
+    }
+
+    /// Tags of the keys of a zone that is proven secure, and how many seconds ago it was proven; none if it is not.
+    pub fn last_keys(&self, zone: &Name, now: Now) -> Option<(Vec<u16>, u64)> {
+        let fact = self.fact(zone, now)?;
+        let ZoneFact::Secure(keys) = &fact.what else { return None };
+        let ago_ns = now.boot_ns.saturating_sub(fact.proven_at_boot_ns);
+        Some((keys.iter().map(|key| key.tag).collect(), ago_ns.checked_div(NS_PER_S).unwrap_or(0)))
     }
 
     /// Remembers a fact; one with no life left is not worth a place.

@@ -79,6 +79,10 @@ metrics! {
     sub_queries,
     /// Such fetches that were answered by an earlier or running one.
     sub_queries_merged,
+    /// Anchored zones that were told which anchors we have (RFC 8145).
+    anchors_signalled,
+    /// Answers turned into SERVFAIL because a root key sentinel's claim does not hold (RFC 8509).
+    sentinel_refusals,
     /// Searches that earlier denials answered (RFC 8198).
     denials_from_cache,
     /// Outcomes found secure.

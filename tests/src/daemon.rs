@@ -5,16 +5,19 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 use std::{env, fs, process, thread};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use resolver_user::control::report::StatusReport;
+use resolver_user::control::report::{AnchorEntry, StatusReport};
 use resolver_user::control::{Request, ask};
 
 use crate::client::PATIENCE;
+
+/// Holds the seconds that RFC 5011's hold-downs last in the program under test. Its looks at keys are then a second apart.
+pub const HOLD_DOWN_VARIABLE: &str = "RESOLVER_TEST_HOLD_DOWN_S";
 
 /// A running daemon. Dropping it stops it.
 pub struct Daemon {
@@ -23,6 +26,7 @@ pub struct Daemon {
     /// Its control socket.
     pub control: PathBuf,
     child: Child,
+    log: Arc<Mutex<Vec<String>>>,
     _directory: TestDirectory,
 }
 
@@ -95,10 +99,20 @@ impl Program {
     /// If it does not start.
     pub fn start_on(self, address: IpAddr, options: &[&str]) -> Daemon {
         // The port is free when it is drawn; should another process be quicker, the next one is tried.
-        (0..10).find_map(|_| self.try_start(address, options)).expect("the daemon starts")
+        (0..10).find_map(|_| self.try_start(address, options, &[])).expect("the daemon starts")
     }
 
-    fn try_start(self, ip: IpAddr, options: &[&str]) -> Option<Daemon> {
+    /// Starts a daemon that follows its anchors' keys with a hold-down of so many seconds.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start_following(self, hold_down_s: u64, options: &[&str]) -> Daemon {
+        let variable = [(HOLD_DOWN_VARIABLE, hold_down_s.to_string())];
+        let address = [127, 0, 0, 1].into();
+        (0..10).find_map(|_| self.try_start(address, options, &variable)).expect("the daemon starts")
+    }
+
+    fn try_start(self, ip: IpAddr, options: &[&str], variables: &[(&str, String)]) -> Option<Daemon> {
         let port = TcpListener::bind((ip, 0)).and_then(|socket| socket.local_addr()).expect("a free port").port();
         let directory = TestDirectory::new();
         let control = directory.path().join("control.sock");
@@ -108,19 +122,23 @@ impl Program {
             .args([format!("--listen-address={ip}"), format!("--port={port}")])
             .arg(format!("--control-socket={}", control.display()))
             .args(options)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
         let (sender, receiver) = mpsc::channel();
         let stderr = child.stderr.take().expect("piped");
+        let log: Arc<Mutex<Vec<String>>> = Arc::default();
+        let lines = Arc::clone(&log);
         // Reads to the end, so that the daemon never waits for its log to be taken.
         thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 eprintln!("daemon: {line}");
+                lines.lock().expect("not poisoned").push(line.clone());
                 let _done = sender.send(line);
             }
         });
-        let mut daemon = Daemon { address: (ip, port).into(), control, child, _directory: directory };
+        let mut daemon = Daemon { address: (ip, port).into(), control, child, log, _directory: directory };
         loop {
             match receiver.recv_timeout(PATIENCE) {
                 Ok(line) if line.contains("started") => return Some(daemon),
@@ -140,6 +158,23 @@ impl Daemon {
     pub fn status(&self) -> StatusReport {
         let reply = ask(&self.control, Request::Status).expect("the daemon answers");
         serde_json::from_str(&reply).expect("a status report")
+    }
+
+    /// What it has logged so far.
+    ///
+    /// # Panics
+    /// If the thread that reads it panicked.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().expect("not poisoned").clone()
+    }
+
+    /// Its anchors.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    pub fn anchors(&self) -> Vec<AnchorEntry> {
+        let reply = ask(&self.control, Request::Anchors).expect("the daemon answers");
+        reply.lines().map(|line| serde_json::from_str(line).expect("an anchor")).collect()
     }
 
     /// One of its counters.

@@ -25,6 +25,8 @@ pub enum Failure<'a> {
     Overload,
     /// The daemon is stopping, or a task of it failed.
     Unavailable,
+    /// The claim that a root key sentinel's name makes about our anchors does not hold (RFC 8509 §3.2).
+    KeySentinel,
     /// Validation failed.
     Bogus(&'a BogusReason),
     /// The answer, or the chain of trust to it, could not be found out.
@@ -39,7 +41,7 @@ impl Failure<'_> {
             Self::Opcode => RCode::NOTIMP,
             Self::EdnsVersion => RCode::BADVERS,
             Self::Class | Self::MetaType | Self::NotCached | Self::Overload => RCode::REFUSED,
-            Self::Unavailable | Self::Bogus(_) | Self::Indeterminate(_) => RCode::SERVFAIL,
+            Self::Unavailable | Self::KeySentinel | Self::Bogus(_) | Self::Indeterminate(_) => RCode::SERVFAIL,
         }
     }
 
@@ -51,6 +53,7 @@ impl Failure<'_> {
             Self::MetaType => (NOT_SUPPORTED, "query type is not served".to_owned()),
             Self::NotCached => (NOT_AUTHORITATIVE, "not cached and recursion not desired".to_owned()),
             Self::Overload => (OTHER, "too many queries in progress".to_owned()),
+            Self::KeySentinel => (OTHER, "root key sentinel: not so".to_owned()),
             Self::Unavailable => (NOT_READY, "stopping".to_owned()),
             Self::Bogus(reason) => (bogus_code(reason), reason.to_string()),
             Self::Indeterminate(reason) => (indeterminate_code(reason), reason.to_string()),

@@ -3,6 +3,7 @@
 //! In: the arguments of the process. Out: text for people, and dnsmasq's exit codes: 1 configuration, 2 network, 5 other;
 //! `chain` has its own. Decides nothing but how to print.
 
+mod anchors;
 mod chain;
 mod query;
 
@@ -18,6 +19,7 @@ use crate::config::{self, Config, TOPICS, Takes, Topic};
 use crate::control::report::StatusReport;
 use crate::control::{self, ClientError, Request};
 use crate::daemon::{self, DaemonError};
+use crate::trust::Timing;
 use crate::wire::{Name, Question, RecordType};
 
 /// A validating DNS resolver that lets XDP answer what is cached.
@@ -67,6 +69,12 @@ enum CacheCommand {
 
 #[derive(Subcommand)]
 enum AnchorsCommand {
+    /// Show each anchor: where it is from, the state of its key, and whether the zone still has that
+    Status(Control),
+    /// Take the root's anchors from IANA, once their signature is verified, into an anchors file and the running daemon
+    Update(anchors::UpdateArguments),
+    /// Get root-anchors.xml and root-anchors.p7s over HTTPS
+    Fetch(anchors::FetchArguments),
     /// Names at and below which nothing is validated (RFC 7646)
     Negative {
         #[command(subcommand)]
@@ -143,6 +151,11 @@ const EXIT_OTHER: u8 = 5;
 
 /// The program: reads the arguments and does what they say.
 pub fn main() -> ExitCode {
+    main_with(Timing::RFC)
+}
+
+/// The same, but following keys with other hold-downs than RFC 5011 demands: for tests, which cannot wait a month.
+pub fn main_with(timing: Timing) -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -152,27 +165,30 @@ pub fn main() -> ExitCode {
         }
     };
     match cli.command {
-        Command::Run(options) => run(&options.options),
+        Command::Run(options) => run(&options.options, timing),
         Command::TestConfig(options) => test_config(&options.options),
         Command::Status(control) => ask(&control, Request::Status),
         Command::Chain(arguments) => chain::chain(&arguments),
         Command::Query(arguments) => query::query(&arguments),
         Command::Cache { command: CacheCommand::Dump(control) } => ask(&control, Request::CacheDump),
-        Command::Anchors { command: AnchorsCommand::Negative { command } } => negative(command),
+        Command::Anchors { command } => anchors(command),
         Command::Fastpath { command: FastpathCommand::Dump(control) } => ask(&control, Request::FastpathDump),
         Command::Fastpath { command: FastpathCommand::Flush(control) } => ask(&control, Request::FastpathFlush),
     }
 }
 
-fn run(options: &[String]) -> ExitCode {
+fn run(options: &[String], timing: Timing) -> ExitCode {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_target(false).init();
     let Some(config) = load(options) else { return ExitCode::from(EXIT_CONFIG) };
-    let Err(error) = daemon::run(config) else { return ExitCode::SUCCESS };
+    let Err(error) = daemon::run(config, timing) else { return ExitCode::SUCCESS };
     error!("{error}");
     ExitCode::from(match error {
         DaemonError::Listen(_) | DaemonError::Control(_) | DaemonError::FastPath(_) => EXIT_NETWORK,
         DaemonError::NoBpfObject { .. } | DaemonError::NoXdpInterface { .. } => EXIT_CONFIG,
-        DaemonError::PidFile { .. } | DaemonError::Runtime { .. } | DaemonError::Timestamp(_) => EXIT_OTHER,
+        DaemonError::PidFile { .. }
+        | DaemonError::Runtime { .. }
+        | DaemonError::Timestamp(_)
+        | DaemonError::AnchorState(_) => EXIT_OTHER,
     })
 }
 
@@ -195,6 +211,15 @@ fn load(options: &[String]) -> Option<Config> {
             }
             None
         }
+    }
+}
+
+fn anchors(command: AnchorsCommand) -> ExitCode {
+    match command {
+        AnchorsCommand::Status(control) => ask(&control, Request::Anchors),
+        AnchorsCommand::Update(arguments) => anchors::update(&arguments),
+        AnchorsCommand::Fetch(arguments) => anchors::fetch(&arguments),
+        AnchorsCommand::Negative { command } => negative(command),
     }
 }
 

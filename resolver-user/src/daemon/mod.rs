@@ -1,5 +1,6 @@
 //! Builds the rooms, joins them, and stops them in order. Decides nothing about queries.
 
+mod anchors;
 mod fast_path;
 mod service;
 
@@ -7,7 +8,7 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -21,14 +22,15 @@ use tracing::{info, warn};
 
 use crate::cache::{AnswerCache, InFlight, ResponseCache};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, XdpMode};
+use crate::config::{Config, DnssecConfig, XdpMode};
 use crate::control::{ControlError, bind_control, serve_control};
 use crate::listener::{Listen, ListenError, Shared, bind_tcp, bind_udp, listen_addresses, serve_tcp, serve_udp};
 use crate::metrics::Metrics;
 use crate::publish::{FastPathError, Publisher};
 use crate::resolve::{Resolver, Rules};
-use crate::trust::{Timestamp, TimestampError, Trust, TrustChange};
+use crate::trust::{Followed, StateError, Timestamp, TimestampError, Timing, Trust, TrustChange};
 use crate::upstream::Forwarder;
+use anchors::{follow_anchors, log_anchors};
 use fast_path::start_fast_path;
 
 pub use fast_path::BPF_OBJECT;
@@ -60,6 +62,9 @@ pub enum DaemonError {
     /// The timestamp file.
     #[error(transparent)]
     Timestamp(#[from] TimestampError),
+    /// The file of the followed keys.
+    #[error(transparent)]
+    AnchorState(#[from] StateError),
     /// The runtime, or its signal handlers.
     #[error("cannot start the runtime: {source}")]
     Runtime {
@@ -88,22 +93,24 @@ pub enum DaemonError {
 /// The running daemon, as the control socket sees it.
 struct Daemon {
     config: Config,
+    /// The part about validation, with anchors as they were last read.
+    dnssec: Mutex<DnssecConfig>,
     addresses: Vec<SocketAddr>,
     resolver: Arc<Resolver>,
     started: Instant,
 }
 
-/// Runs until SIGINT or SIGTERM.
+/// Runs until SIGINT or SIGTERM. `timing`: how long RFC 5011 waits, which only tests shorten.
 ///
 /// # Errors
 /// Whatever keeps it from starting.
-pub fn run(config: Config) -> Result<(), DaemonError> {
+pub fn run(config: Config, timing: Timing) -> Result<(), DaemonError> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(config.process.threads).enable_all().build();
-    runtime.map_err(|source| DaemonError::Runtime { source })?.block_on(serve(config))
+    runtime.map_err(|source| DaemonError::Runtime { source })?.block_on(serve(config, timing))
 }
 
-async fn serve(config: Config) -> Result<(), DaemonError> {
+async fn serve(config: Config, timing: Timing) -> Result<(), DaemonError> {
     for warning in &config.warnings {
         warn!("{warning}");
     }
@@ -122,7 +129,7 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
     let tcp = addresses.iter().map(|&address| bind_tcp(address)).collect::<Result<Vec<_>, _>>()?;
     let each_thread = addresses.iter().flat_map(|&address| std::iter::repeat_n(address, config.process.threads));
     let udp = each_thread.map(bind_udp).collect::<Result<Vec<_>, _>>()?;
-    let trust = trust(&config)?;
+    let trust = trust(&config, timing)?;
     let fast_path = start_fast_path(&config, &listen, &addresses)?;
     let publisher = fast_path.as_ref().map(|fast_path| Arc::new(fast_path.publisher()));
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
@@ -136,8 +143,11 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
         tracker.spawn(serve_tcp(socket, Arc::clone(&shared)));
     }
     log_start(&config, &addresses);
+    log_anchors(&config.dnssec);
+    tracker.spawn(follow_anchors(Arc::clone(&resolver), stop.clone()));
     tracker.spawn(keep_trust(Arc::clone(&resolver), stop.clone()));
-    let daemon = Arc::new(Daemon { config, addresses, resolver, started: Instant::now() });
+    let dnssec = Mutex::new(config.dnssec.clone());
+    let daemon = Arc::new(Daemon { config, dnssec, addresses, resolver, started: Instant::now() });
     tracker.spawn(serve_control(control, daemon, tracker.clone(), stop.clone()));
     let signal = stop_signal.wait().await;
     info!(signal, "stopping");
@@ -153,7 +163,7 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
 }
 
 /// What validation starts from, as configured.
-fn trust(config: &Config) -> Result<Option<Trust>, TimestampError> {
+fn trust(config: &Config, timing: Timing) -> Result<Option<Trust>, DaemonError> {
     let dnssec = config.dnssec.clone();
     if !dnssec.enabled {
         return Ok(None);
@@ -164,6 +174,9 @@ fn trust(config: &Config) -> Result<Option<Trust>, TimestampError> {
         timestamp.touch(now)?;
     }
     let trust = Trust::new(dnssec.ds_anchors(), dnssec.negative_anchors, dnssec.policy, timestamp, now);
+    if let Some(path) = dnssec.anchor_state {
+        trust.follow(Followed::open(path, timing)?);
+    }
     if trust.awaits_clock() {
         warn!("the clock is behind the dnssec-timestamp file: signature times are not checked until it is set");
     }
@@ -223,6 +236,8 @@ fn rules(config: &Config, metrics: &Arc<Metrics>) -> Rules {
         upstream: Forwarder::new(&config.upstream.servers, config.dnssec.enabled, Arc::clone(metrics)),
         log_queries: config.logging.queries,
         log_dnssec: config.logging.dnssec,
+        anchor_signaling: config.dnssec.signaling.0,
+        key_sentinel: config.dnssec.key_sentinel.0,
         dnssec_debug: config.dnssec.enabled && config.dnssec.debug,
     }
 }

@@ -1,17 +1,20 @@
 //! What the control socket gets to see and to change.
 
 use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use tracing::info;
 
 use super::Daemon;
+use super::anchors::{anchor_entries, log_anchors};
 use crate::answer::Form;
 use crate::cache::{CachedAnswer, Outcome};
 use crate::config;
 use crate::control::ControlService;
 use crate::control::report::{
-    CachedEntry, FastPathEntry, FlushReport, NegativeAnchorEntry, ServerStatus, StatusReport,
+    AnchorEntry, CachedEntry, FastPathEntry, FlushReport, NegativeAnchorEntry, ServerStatus, StatusReport,
 };
 use crate::publish::Publisher;
 use crate::trust::{NegativeAnchor, NegativeAnchorError, Trust};
@@ -51,6 +54,27 @@ impl ControlService for Daemon {
 
     fn fastpath_dump(&self) -> Option<Vec<FastPathEntry>> {
         self.ask_publisher(Publisher::dump)
+    }
+
+    fn anchors(&self) -> Result<Vec<AnchorEntry>, String> {
+        let trust = self.resolver.trust.as_ref().ok_or("dnssec is off")?;
+        let dnssec = self.dnssec.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(anchor_entries(&dnssec, trust, self.resolver.clock.now()))
+    }
+
+    fn read_anchors(&self, file: &Path) -> Result<Vec<AnchorEntry>, String> {
+        let trust = self.resolver.trust.as_ref().ok_or("dnssec is off")?;
+        let mut dnssec = self.dnssec.lock().unwrap_or_else(PoisonError::into_inner);
+        let again = dnssec.with_file_read_again(file).map_err(|errors| {
+            errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        })?;
+        if trust.replace_anchors(again.ds_anchors()) {
+            tokio::task::block_in_place(|| self.resolver.forget_conclusions());
+            info!(file = %file.display(), "trust anchors were read again");
+            log_anchors(&again);
+        }
+        *dnssec = again;
+        Ok(anchor_entries(&dnssec, trust, self.resolver.clock.now()))
     }
 
     fn negative_anchors(&self) -> Result<Vec<NegativeAnchorEntry>, String> {

@@ -57,6 +57,17 @@ pub struct AnchorState {
     pub next_look_at_s: u64,
 }
 
+impl AnchorState {
+    /// Whether the last verified set held the key, revoked or not, as far as its state tells.
+    pub fn is_seen(&self) -> bool {
+        match self.state {
+            KeyState::AddPend | KeyState::Valid => true,
+            KeyState::Revoked => self.since_s >= self.success_at_s,
+            KeyState::Missing | KeyState::Removed => false,
+        }
+    }
+}
+
 impl Followed {
     /// What the file remembers; with no file, one is made.
     ///

@@ -70,6 +70,8 @@ struct Changing {
     anchors: Vec<DsAnchor>,
     /// What became of them, if that is followed.
     followed: Option<Followed>,
+    /// What anchored zones were told (RFC 8145).
+    signalled: Vec<sentinel::Signalled>,
     timed: Vec<TimedAnchor>,
     /// The clock shows a time before that of the timestamp file, so signature times mean nothing yet.
     awaits_clock: bool,
@@ -136,7 +138,7 @@ impl Trust {
         now: Now,
     ) -> Self {
         let awaits_clock = timestamp.as_ref().is_some_and(|timestamp| !timestamp.is_past(now));
-        let changing = Changing { anchors, followed: None, timed: Vec::new(), awaits_clock };
+        let changing = Changing { anchors, awaits_clock, ..Changing::default() };
         let first = basis(&negative, policy, &changing, 0);
         Self {
             negative,
@@ -348,6 +350,22 @@ mod tests {
         assert_eq!(trust.if_current(before, || 7), Some(7));
         trust.add_negative(name("a"), 60, NOW).unwrap();
         assert_eq!(trust.if_current(before, || 7), None);
+    }
+
+    #[test]
+    fn other_anchors_begin_a_generation_and_the_same_ones_do_not() {
+        let anchor = |digest_byte: u8| DsAnchor {
+            zone: Name::root(),
+            key_tag: 1,
+            algorithm: 13,
+            digest_type: 2,
+            digest: [digest_byte; 32].into(),
+        };
+        let trust = Trust::new(vec![anchor(1)], vec![], Policy::DEFAULT, None, NOW);
+        assert!(!trust.replace_anchors(vec![anchor(1)]));
+        assert_eq!(trust.generation(), 0);
+        assert!(trust.replace_anchors(vec![anchor(2)]));
+        assert_eq!((trust.generation(), trust.basis().anchors.all()), (1, &[anchor(2)][..]));
     }
 
     #[test]

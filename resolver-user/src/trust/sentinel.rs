@@ -1,7 +1,9 @@
 //! How others learn which anchors we have: names that a client asks for (RFC 8509), and a name that we ask for (RFC 8145).
 //!
-//! In: a question, or the anchors. Out: what the name means, or the name. Pure.
+//! In: a question, or the anchors. Out: what the name means, or the name. Does no I/O.
 
+use super::Trust;
+use crate::clock::{NS_PER_S, Now};
 use crate::validator::TrustAnchors;
 use crate::wire::{Name, Question, RecordType};
 
@@ -11,6 +13,8 @@ const IS_TRUSTED: &[u8] = b"\x1droot-key-sentinel-is-ta-";
 const IS_NOT_TRUSTED: &[u8] = b"\x1eroot-key-sentinel-not-ta-";
 /// Most key tags in one label (RFC 8145 §5.1: four letters, and five for each further one, in 63).
 const TAGS_MAX: usize = 12;
+/// How often the same tags are told, in seconds. Choice: once a day; RFC 8145 §5.1 lets them go with the queries for the keys.
+const SIGNAL_PERIOD_S: u64 = 86_400;
 /// Type of the query that tells our key tags (RFC 8145 §5.1).
 const NULL: RecordType = RecordType(10);
 
@@ -64,6 +68,33 @@ pub fn key_tag_query(zone: &Name, anchors: &TrustAnchors) -> Option<Question> {
     Some(Question::new(name, NULL))
 }
 
+/// What a zone was told, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Signalled {
+    zone: Name,
+    question: Question,
+    at_boot_ns: u64,
+}
+
+impl Trust {
+    /// The question that tells `zone` which anchors we have for it, if that is due; it then counts as asked. To be called
+    /// when its keys are asked for (RFC 8145 §5.3).
+    pub fn signal(&self, zone: &Name, now: Now) -> Option<Question> {
+        let question = key_tag_query(zone, &self.basis().anchors)?;
+        let mut changing = self.changing();
+        let is_told = |told: &Signalled| {
+            let age_ns = now.boot_ns.saturating_sub(told.at_boot_ns);
+            told.question == question && age_ns < SIGNAL_PERIOD_S.saturating_mul(NS_PER_S)
+        };
+        if changing.signalled.iter().any(is_told) {
+            return None;
+        }
+        changing.signalled.retain(|told| told.zone != *zone);
+        changing.signalled.push(Signalled { zone: zone.clone(), question: question.clone(), at_boot_ns: now.boot_ns });
+        Some(question)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,7 +130,7 @@ mod tests {
                 ("root-key-sentinel-is-ta-2032x.example", None),
                 ("root-key-sentinel-is-ta-99999.example", None),
                 ("root-key-sentinel-was-ta-2032.example", None),
-                ("", None),
+                (".", None),
             ] {
                 assert_eq!(read(name, RecordType::A), expected, "{name}");
                 assert_eq!(read(name, RecordType::AAAA), expected, "{name}");
@@ -120,14 +151,28 @@ mod tests {
 
     mod rfc8145_5_1 {
         use super::*;
+        use crate::validator::Policy;
+
+        #[test]
+        fn a_zone_is_told_once_a_day_and_when_its_anchors_change() {
+            let at = |seconds: u64| Now { unix_s: 0, boot_ns: seconds * NS_PER_S };
+            let trust = Trust::new(anchors(&[1]).all().to_vec(), vec![], Policy::DEFAULT, None, at(0));
+            let told = |seconds| trust.signal(&Name::root(), at(seconds)).map(|question| question.to_string());
+            assert_eq!(told(0).as_deref(), Some("_ta-0001. NULL"));
+            assert_eq!(told(86_399), None);
+            assert_eq!(told(86_400).as_deref(), Some("_ta-0001. NULL"));
+            assert!(trust.replace_anchors(anchors(&[1, 2]).all().to_vec()));
+            assert_eq!(told(86_401).as_deref(), Some("_ta-0001-0002. NULL"));
+            assert_eq!(trust.signal(&"example.".parse().unwrap(), at(0)), None, "not anchored");
+        }
 
         #[test]
         fn tags_are_sorted_hexadecimal_numbers_of_four_digits() {
             let asked = |tags: &[u16]| key_tag_query(&Name::root(), &anchors(tags)).map(|question| question.to_string());
-            assert_eq!(asked(&[20326, 66, 20326]).as_deref(), Some("_ta-0042-4f66. TYPE10"));
+            assert_eq!(asked(&[20326, 66, 20326]).as_deref(), Some("_ta-0042-4f66. NULL"));
             assert_eq!(asked(&[]), None);
             let many: Vec<u16> = (0..40).collect();
-            assert_eq!(asked(&many).unwrap().len(), "_ta".len() + 5 * TAGS_MAX + ". TYPE10".len());
+            assert_eq!(asked(&many).unwrap().len(), "_ta".len() + 5 * TAGS_MAX + ". NULL".len());
             assert_eq!(key_tag_query(&"example.".parse().unwrap(), &anchors(&[1])), None);
         }
     }

@@ -218,7 +218,7 @@ mod tests {
             ("key valid", "key fine", (6, "no state of a key")),
             ("AQEB", "AQE!", (5, "the key is not base64")),
             ("zone corp.example.", "zone .", (10, "the zone is there twice")),
-            ("end", "the end", (11, "not a line of such a file")),
+            ("\nend", "\nthe end", (11, "not a line of such a file")),
         ] {
             assert_eq!(parse(&text.replacen(from, to, 1)), Err(expected), "{from} to {to}");
         }

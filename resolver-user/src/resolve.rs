@@ -295,7 +295,9 @@ impl Resolver {
     /// What it answers does not matter.
     fn signal_anchors(self: &Arc<Self>, question: &Question) {
         let rules = self.rules.load_full();
-        let (Some(trust), true, RecordType::DNSKEY) = (&self.trust, rules.anchor_signaling, question.qtype) else { return };
+        let (Some(trust), true, RecordType::DNSKEY) = (&self.trust, rules.anchor_signaling, question.qtype) else {
+            return;
+        };
         let Some(signal) = trust.signal(&question.qname, self.clock.now()) else { return };
         self.metrics.anchors_signalled.add_one();
         self.tracker.spawn(async move {

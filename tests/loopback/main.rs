@@ -2,12 +2,14 @@
 //!
 //! Needs no rights, no tools and no network.
 
+mod anchors;
 mod answers;
 mod chain;
 mod forwarding;
 mod hostile;
 mod operation;
 mod policy;
+mod rolls;
 mod validation;
 
 use resolver_tests::daemon::Program;

@@ -6,6 +6,7 @@ pub mod client;
 pub mod compare;
 pub mod daemon;
 pub mod fuzz;
+pub mod icann;
 #[cfg(feature = "lab")]
 pub mod kernel;
 #[cfg(feature = "lab")]
@@ -15,5 +16,6 @@ pub mod message;
 pub mod netns;
 #[cfg(feature = "lab")]
 pub mod rig;
+pub mod rolling;
 pub mod signed;
 pub mod upstream;

@@ -19,7 +19,7 @@ use crate::config::{self, Config, TOPICS, Takes, Topic};
 use crate::control::report::StatusReport;
 use crate::control::{self, ClientError, Request};
 use crate::daemon::{self, DaemonError};
-use crate::trust::Timing;
+use crate::trust::{Followed, Timing};
 use crate::wire::{Name, Question, RecordType};
 
 /// A validating DNS resolver that lets XDP answer what is cached.
@@ -196,6 +196,12 @@ fn test_config(options: &[String]) -> ExitCode {
     let Some(config) = load(options) else { return ExitCode::from(EXIT_CONFIG) };
     for warning in &config.warnings {
         eprintln!("warning: {warning}");
+    }
+    if let Some(path) = config.dnssec.anchor_state.filter(|_| config.dnssec.enabled)
+        && let Err(error) = Followed::check(&path)
+    {
+        eprintln!("{error}");
+        return ExitCode::from(EXIT_CONFIG);
     }
     println!("syntax check OK.");
     ExitCode::SUCCESS

@@ -62,7 +62,8 @@ pub(super) fn of_system(directory: &Path) -> Result<Option<Vec<ConfiguredAnchor>
             match read_file_line(line) {
                 Ok(None) => {}
                 Ok(Some(AnchorText::Positive(anchor))) if anchor.zone.is_root() => {
-                    anchors.push(ConfiguredAnchor { anchor, origin: Origin::File { path: path.clone(), line: number } });
+                    anchors
+                        .push(ConfiguredAnchor { anchor, origin: Origin::File { path: path.clone(), line: number } });
                 }
                 Ok(Some(_)) => return Err((path, format!("line {number} is no anchor of the root"))),
                 Err(what) => return Err((path, format!("line {number}: {what}"))),
@@ -150,7 +151,8 @@ fn read_key<'a>(owner: &str, mut words: impl Iterator<Item = &'a str>) -> Result
     }
     let algorithm: u8 = algorithm.parse().map_err(|_| format!("algorithm \"{algorithm}\" is not a number"))?;
     let base64: String = words.collect();
-    let key = data_encoding::BASE64.decode(base64.as_bytes()).map_err(|_| "the DNSKEY's key is not base64".to_owned())?;
+    let key =
+        data_encoding::BASE64.decode(base64.as_bytes()).map_err(|_| "the DNSKEY's key is not base64".to_owned())?;
     let [high, low] = flags.to_be_bytes();
     let rdata = [&[high, low, 3, algorithm], &key[..]].concat();
     let anchor = DsAnchor::of_key(&read_domain(owner)?, &rdata).ok_or("the DNSKEY is too short")?;
@@ -231,8 +233,13 @@ mod tests {
         assert_eq!(of_system(&directory), Ok(None));
         let line = format!(". IN DS 20326 8 2 {DIGEST}\n");
         fs::write(directory.join("root.key"), &line).unwrap();
-        assert_eq!(of_system(&directory).unwrap().unwrap()[0].origin.to_string(), format!("{}/root.key:1", directory.display()));
-        for (text, what) in [("", "no anchor"), ("nonsense\n", "line 1: neither"), ("trust-anchor=lan\n", "no anchor of the root")] {
+        assert_eq!(
+            of_system(&directory).unwrap().unwrap()[0].origin.to_string(),
+            format!("{}/root.key:1", directory.display())
+        );
+        for (text, what) in
+            [("", "no anchor"), ("nonsense\n", "line 1: neither"), ("trust-anchor=lan\n", "no anchor of the root")]
+        {
             fs::write(directory.join("root.ds"), text).unwrap();
             let (path, error) = of_system(&directory).unwrap_err();
             assert!(path.ends_with("root.ds") && error.contains(what), "{error}");

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::anchors::{self, AnchorText};
 use super::limits;
-use super::{ConfigError, Origin, Problem};
 use super::option::{FileKind, OptionSpec, PATH, file, flag, path, perhaps, value};
+use super::{ConfigError, Origin, Problem};
 use crate::validator::{DsAnchor, Policy};
 use crate::wire::Name;
 

@@ -16,7 +16,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::report::{AnchorEntry, CachedEntry, ErrorReport, FastPathEntry, FlushReport, NegativeAnchorEntry, Request, StatusReport};
+use super::report::{
+    AnchorEntry, CachedEntry, ErrorReport, FastPathEntry, FlushReport, NegativeAnchorEntry, Request, StatusReport,
+};
 
 /// Longest request, in bytes.
 const REQUEST_LEN_MAX: u64 = 4096;

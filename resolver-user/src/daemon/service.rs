@@ -65,9 +65,9 @@ impl ControlService for Daemon {
     fn read_anchors(&self, file: &Path) -> Result<Vec<AnchorEntry>, String> {
         let trust = self.resolver.trust.as_ref().ok_or("dnssec is off")?;
         let mut dnssec = self.dnssec.lock().unwrap_or_else(PoisonError::into_inner);
-        let again = dnssec.with_file_read_again(file).map_err(|errors| {
-            errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-        })?;
+        let again = dnssec
+            .with_file_read_again(file)
+            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
         if trust.replace_anchors(again.ds_anchors()) {
             tokio::task::block_in_place(|| self.resolver.forget_conclusions());
             info!(file = %file.display(), "trust anchors were read again");

@@ -71,7 +71,8 @@ pub fn fetch(base: &str, server_ca: Option<&[u8]>) -> Result<Published, FetchErr
 
 fn certificates(pem: &[u8]) -> Result<Vec<Certificate<'static>>, FetchError> {
     let items = parse_pem(pem).collect::<Result<Vec<_>, _>>().map_err(|_| FetchError::Certificates)?;
-    let certificate = |item| if let ureq::tls::PemItem::Certificate(certificate) = item { Some(certificate) } else { None };
+    let certificate =
+        |item| if let ureq::tls::PemItem::Certificate(certificate) = item { Some(certificate) } else { None };
     let certificates: Vec<_> = items.into_iter().filter_map(certificate).collect();
     if certificates.is_empty() { Err(FetchError::Certificates) } else { Ok(certificates) }
 }

@@ -27,7 +27,8 @@ pub fn renew(old: &str, anchors: &[DsAnchor], date: &str) -> Option<String> {
         Some(place) => (old.lines().take(place).collect::<Vec<_>>(), old.lines().skip(place).filter(kept).collect()),
         None => (old.lines().collect(), Vec::new()),
     };
-    let comment = format!("{MARK} (root-anchors.xml, signature verified), written by `resolver anchors update` on {date}");
+    let comment =
+        format!("{MARK} (root-anchors.xml, signature verified), written by `resolver anchors update` on {date}");
     let lines = before.into_iter().chain([comment.as_str()]).chain(new.iter().map(String::as_str)).chain(after);
     Some(lines.flat_map(|line| [line, "\n"]).collect())
 }

@@ -11,8 +11,8 @@ use cms::cert::CertificateChoices;
 use cms::content_info::ContentInfo;
 use cms::signed_data::{SignedData, SignerIdentifier, SignerInfo};
 use ring::digest::{SHA256, SHA384, SHA512, digest};
-use thiserror::Error;
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
+use thiserror::Error;
 use webpki::{EndEntityCert, KeyUsage};
 use x509_cert::Certificate;
 use x509_cert::der::asn1::{ObjectIdentifier, OctetString};
@@ -88,7 +88,9 @@ pub fn verify(content: &[u8], signature: &[u8], authority: &Authority, now_s: u6
     let certificates = certificates(&signed);
     let mut failure = SignatureError::NoSigner;
     for signer in signed.signer_infos.0.iter().take(SIGNERS_MAX) {
-        let Some(certificate) = certificates.iter().find(|certificate| names(&signer.sid, certificate)) else { continue };
+        let Some(certificate) = certificates.iter().find(|certificate| names(&signer.sid, certificate)) else {
+            continue;
+        };
         match verify_signer(content, signer, certificate, &certificates, authority, now_s) {
             Ok(()) => return Ok(()),
             Err(error) => failure = error,
@@ -177,9 +179,10 @@ fn verify_chain(
         let (from, until) = (validity.not_before.to_unix_duration(), validity.not_after.to_unix_duration());
         from.as_secs() <= now_s && now_s <= until.as_secs()
     };
-    let usable = authority.certificates.iter().filter(|(certificate, _)| {
-        holds(&certificate.tbs_certificate.validity) && may_issue(certificate)
-    });
+    let usable = authority
+        .certificates
+        .iter()
+        .filter(|(certificate, _)| holds(&certificate.tbs_certificate.validity) && may_issue(certificate));
     let roots: Vec<CertificateDer<'_>> = usable.map(|(_, der)| CertificateDer::from(der.as_slice())).collect();
     if roots.is_empty() {
         let certificate = authority.certificates.first().map(|(certificate, _)| &certificate.tbs_certificate);
@@ -325,7 +328,10 @@ mod tests {
         let expired = |now_s| check(XML, P7S, now_s).unwrap_err();
         assert!(matches!(expired(1_868_200_000), SignatureError::Chain { source: webpki::Error::CertExpired { .. } }));
         assert!(matches!(expired(1_892_261_953), SignatureError::AuthorityNotValid { .. }));
-        assert!(matches!(expired(1_600_000_000), SignatureError::Chain { source: webpki::Error::CertNotValidYet { .. } }));
+        assert!(matches!(
+            expired(1_600_000_000),
+            SignatureError::Chain { source: webpki::Error::CertNotValidYet { .. } }
+        ));
         assert!(matches!(expired(0), SignatureError::AuthorityNotValid { .. }));
     }
 

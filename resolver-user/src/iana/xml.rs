@@ -224,7 +224,9 @@ mod tests {
             let retired_s = 1_547_164_800;
             assert_eq!(tags(XML, retired_s - 1).unwrap().len(), 2);
             assert_eq!(tags(XML, retired_s), Ok(vec![20326]));
-            assert!(matches!(tags(XML, 1_000_000_000), Err(XmlError::NothingUsable { left_out }) if left_out.len() == 3));
+            assert!(
+                matches!(tags(XML, 1_000_000_000), Err(XmlError::NothingUsable { left_out }) if left_out.len() == 3)
+            );
         }
 
         #[test]

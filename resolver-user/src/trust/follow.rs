@@ -3,12 +3,12 @@
 //! In: replies to DNSKEY queries, or that there was none. Out: what changed, and a new [`Basis`](super::Basis) if the anchors
 //! did. The thin shell around `rfc5011`: it verifies, saves, and decides nothing about states.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::Trust;
 use super::rfc5011::{FollowedKey, KeyState, Timing, Transition, TrustPoint};
 use super::state_file::{self, StateError};
-use super::Trust;
 use crate::clock::Now;
 use crate::validator::{DsAnchor, KeySet, KeySetError, proven_revoked};
 use crate::wire::{Name, Response};
@@ -84,6 +84,14 @@ impl Followed {
         Ok(Self { path, timing, points, unsaved: false })
     }
 
+    /// Whether [`Self::open`] would understand the file, if it is there. Changes nothing.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(path: &Path) -> Result<(), StateError> {
+        state_file::read(path).map(drop)
+    }
+
     /// The anchors that hold: for each configured zone what has become of them. What is remembered of a zone that is not
     /// configured any more anchors nothing.
     pub(super) fn anchors(&self, configured: &[DsAnchor]) -> Vec<DsAnchor> {
@@ -137,8 +145,7 @@ impl Trust {
         let mut changing = self.changing();
         let basis = self.basis();
         let configured = changing.anchors.clone();
-        let mut looked =
-            Looked { transitions: Vec::new(), anchors_changed: false, refused: None, saved: Ok(()) };
+        let mut looked = Looked { transitions: Vec::new(), anchors_changed: false, refused: None, saved: Ok(()) };
         let Some(followed) = &mut changing.followed else { return looked };
         let timing = followed.timing;
         let before = followed.anchors(&configured);

@@ -142,7 +142,8 @@ mod tests {
         #[test]
         fn a_claim_holds_or_not_by_the_anchors_of_the_root() {
             let anchors = anchors(&[20326, 38696]);
-            for (key_tag, is_trusted, holds) in [(20326, true, true), (20326, false, false), (1, true, false), (1, false, true)]
+            for (key_tag, is_trusted, holds) in
+                [(20326, true, true), (20326, false, false), (1, true, false), (1, false, true)]
             {
                 assert_eq!(KeySentinel { key_tag, is_trusted }.holds(&anchors), holds, "{key_tag} {is_trusted}");
             }
@@ -168,7 +169,8 @@ mod tests {
 
         #[test]
         fn tags_are_sorted_hexadecimal_numbers_of_four_digits() {
-            let asked = |tags: &[u16]| key_tag_query(&Name::root(), &anchors(tags)).map(|question| question.to_string());
+            let asked =
+                |tags: &[u16]| key_tag_query(&Name::root(), &anchors(tags)).map(|question| question.to_string());
             assert_eq!(asked(&[20326, 66, 20326]).as_deref(), Some("_ta-0042-4f66. NULL"));
             assert_eq!(asked(&[]), None);
             let many: Vec<u16> = (0..40).collect();

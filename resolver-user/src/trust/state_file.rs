@@ -201,7 +201,11 @@ mod tests {
     fn what_was_written_is_read() {
         let text = text(&points());
         assert_eq!(parse(&text), Ok(points()));
-        assert!(text.contains("\nkey add-pending since 2025-06-15T15:06:40Z until 2025-07-15T15:06:40Z DNSKEY 257 3 15 AQEB"));
+        assert!(
+            text.contains(
+                "\nkey add-pending since 2025-06-15T15:06:40Z until 2025-07-15T15:06:40Z DNSKEY 257 3 15 AQEB"
+            )
+        );
         assert!(text.contains("\nzone corp.example. success - next - retry 0\nend\n"), "{text}");
     }
 
@@ -236,6 +240,9 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "nonsense\n", "it is left alone");
         fs::remove_file(&path).unwrap();
         let unwritable = write(Path::new("/no/such/directory/state"), &points()).unwrap_err().to_string();
-        assert!(unwritable.contains("cannot write trust-anchor-state /no/such/directory/state: No such file"), "{unwritable}");
+        assert!(
+            unwritable.contains("cannot write trust-anchor-state /no/such/directory/state: No such file"),
+            "{unwritable}"
+        );
     }
 }

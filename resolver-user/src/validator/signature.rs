@@ -103,12 +103,7 @@ pub(super) fn verify_set(
 ///
 /// # Errors
 /// The budget's item that ran out.
-pub(super) fn is_signed_by(
-    set: &RrSet,
-    zone: &Name,
-    key: &ZoneKey,
-    work: &mut Work<'_>,
-) -> Result<bool, BudgetItem> {
+pub(super) fn is_signed_by(set: &RrSet, zone: &Name, key: &ZoneKey, work: &mut Work<'_>) -> Result<bool, BudgetItem> {
     let now_s = work.signature_time_s();
     let looked_at = usize::try_from(work.budget.limits().rrsigs_per_rrset).unwrap_or(usize::MAX);
     let Some(algorithm) = key.usable_algorithm(work.policy) else { return Ok(false) };

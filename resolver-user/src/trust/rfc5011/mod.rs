@@ -197,16 +197,18 @@ impl TrustPoint {
                 false => (KeyState::AddPend, now_s.saturating_add(hold_down_s)),
             };
             let key = FollowedKey { rdata: new.rdata.clone(), state, since_s: now_s, until_s };
-            transitions.extend(key.tag().map(|key_tag| {
-                Transition { zone: zone.clone(), key_tag, from: None, to: Some(state) }
+            transitions.extend(key.tag().map(|key_tag| Transition {
+                zone: zone.clone(),
+                key_tag,
+                from: None,
+                to: Some(state),
             }));
             self.keys.push(key);
         }
         self.success_at_s = now_s;
         let (ttl_s, left_s) = (u64::from(set.original_ttl_s), u64::from(set.signature_left_s));
-        let part = |divisor: u64, most_s: u64| {
-            most_s.min(ttl_s / divisor).min(left_s / divisor).max(timing.interval_s_min)
-        };
+        let part =
+            |divisor: u64, most_s: u64| most_s.min(ttl_s / divisor).min(left_s / divisor).max(timing.interval_s_min);
         self.retry_s = part(10, timing.retry_s_max);
         self.next_look_at_s = now_s.saturating_add(part(2, timing.refresh_s_max));
         transitions

@@ -90,12 +90,24 @@ mod section_4_1_events {
 
     #[test]
     fn a_pending_key_that_is_removed_begins_anew() {
-        check(&[(1, &[1, 2], PENDING), (29, &[1], None), (30, &[1, 2], PENDING), (59, &[1, 2], PENDING), (60, &[1, 2], VALID)]);
+        check(&[
+            (1, &[1, 2], PENDING),
+            (29, &[1], None),
+            (30, &[1, 2], PENDING),
+            (59, &[1, 2], PENDING),
+            (60, &[1, 2], VALID),
+        ]);
     }
 
     #[test]
     fn a_valid_key_that_is_removed_is_missing_for_ever_and_comes_back() {
-        check(&[(1, &[1, 2], PENDING), (31, &[1, 2], VALID), (32, &[1], MISSING), (900, &[1], MISSING), (901, &[1, 2], VALID)]);
+        check(&[
+            (1, &[1, 2], PENDING),
+            (31, &[1, 2], VALID),
+            (32, &[1], MISSING),
+            (900, &[1], MISSING),
+            (901, &[1, 2], VALID),
+        ]);
     }
 
     #[test]

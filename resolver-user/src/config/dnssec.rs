@@ -172,14 +172,20 @@ impl DnssecConfig {
         }
         let text = fs::read_to_string(path).map_err(|error| fail(Problem::Unreadable { reason: error.to_string() }))?;
         let mut again = self.clone();
-        again.anchors.retain(|own| !is_from_it(&own.origin));
+        let system = Path::new(anchors::ROOT_DATA);
+        let is_fallback = |origin: &Origin| match origin {
+            Origin::File { path, .. } => path.starts_with(system) && !self.anchor_files.contains(path),
+            Origin::BuiltIn => true,
+            Origin::CommandLine | Origin::Whole => false,
+        };
+        again.anchors.retain(|own| !is_from_it(&own.origin) && !is_fallback(&own.origin));
         let mut errors = Vec::new();
         again.read_anchors(path, &text, &mut errors);
         again.negative_anchors.clone_from(&self.negative_anchors);
         if !errors.is_empty() {
             return Err(errors);
         }
-        again.add_root(Path::new(anchors::ROOT_DATA), &mut Vec::new());
+        again.add_root(system, &mut Vec::new());
         Ok(again)
     }
 
@@ -205,7 +211,7 @@ impl DnssecConfig {
     /// Adds what is missing of the root's anchors, given by `system` or built in. Warns of what is probably not meant.
     pub(super) fn complete(&mut self, system: &Path, warnings: &mut Vec<String>) {
         if !self.enabled {
-            if !self.anchors.is_empty() || !self.negative_anchors.is_empty() {
+            if !self.anchors.is_empty() || !self.negative_anchors.is_empty() || self.anchor_state.is_some() {
                 warnings.push("trust anchors are configured, but dnssec is off: nothing is validated".to_owned());
             }
             return;
@@ -230,5 +236,77 @@ impl DnssecConfig {
             warnings
                 .push("dnssec-no-timecheck: old signatures are believed for as long as this daemon runs".to_owned());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: &str = ".,20326,8,2,E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D\n";
+    const NEW: &str = ".,38696,8,2,683D2D0ACB8C9B712A1948B27F741219298D0A450D612C483AF444A4C0FB2B16\n";
+    const ISLAND: &str = "corp.example,1,13,2,E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D\n";
+
+    fn directory(name: &str) -> PathBuf {
+        let directory = std::env::temp_dir().join(format!("resolver-dnssec-{name}-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        directory
+    }
+
+    fn told(config: &DnssecConfig) -> Vec<(u16, String)> {
+        config.anchors.iter().map(|own| (own.anchor.key_tag, own.origin.to_string())).collect()
+    }
+
+    /// Anchors and warnings of a validating configuration with nothing said, on a system with this `root.ds`.
+    fn of_system(root_ds: Option<&str>) -> (Vec<(u16, String)>, Vec<String>) {
+        let directory = directory("system");
+        let file = directory.join("root.ds");
+        match root_ds {
+            Some(text) => fs::write(&file, text).unwrap(),
+            None => drop(fs::remove_file(&file)),
+        }
+        let mut config = DnssecConfig { enabled: true, ..DnssecConfig::default() };
+        let mut warnings = Vec::new();
+        config.complete(&directory, &mut warnings);
+        (told(&config), warnings)
+    }
+
+    #[test]
+    fn the_systems_root_anchors_come_before_those_built_in() {
+        let built_in = vec![(20326, "built in".to_owned()), (38696, "built in".to_owned())];
+        assert_eq!(of_system(None), (built_in.clone(), vec![]));
+        let (anchors, warnings) = of_system(Some(NEW));
+        assert!(anchors.len() == 1 && anchors[0].0 == 38696 && anchors[0].1.ends_with("/root.ds:1"), "{anchors:?}");
+        assert!(warnings.is_empty(), "{warnings:?}");
+        let (anchors, warnings) = of_system(Some("nonsense\n"));
+        assert_eq!(anchors, built_in);
+        assert!(warnings[0].contains("root.ds: line 1: neither") && warnings[0].contains("built-in"), "{warnings:?}");
+        let (_, warnings) = of_system(Some(OLD));
+        assert!(warnings[0].contains("20326"), "the retired key alone is warned of, wherever it is from: {warnings:?}");
+    }
+
+    #[test]
+    fn a_file_that_is_read_again_replaces_its_own_anchors_and_a_fallback() {
+        let directory = directory("again");
+        let (file, other) = (directory.join("anchors"), directory.join("other"));
+        fs::write(&file, ISLAND).unwrap();
+        fs::write(&other, OLD).unwrap();
+        let mut config = DnssecConfig { enabled: true, anchor_files: vec![file.clone()], ..DnssecConfig::default() };
+        config.read_anchors(&file, ISLAND, &mut Vec::new());
+        config.complete(&directory, &mut Vec::new());
+        assert_eq!(config.anchors.len(), 3, "the island and the root's two");
+        fs::write(&file, format!("{ISLAND}{NEW}")).unwrap();
+        let again = config.with_file_read_again(&file).unwrap();
+        assert_eq!(again.anchors.iter().map(|own| own.anchor.key_tag).collect::<Vec<_>>(), [1, 38696]);
+        let refused = |path: &Path| config.with_file_read_again(path).unwrap_err()[0].to_string();
+        assert!(refused(&other).contains("the configuration does not read this file"));
+        fs::write(&file, "nonsense\n").unwrap();
+        assert!(
+            refused(&file).contains("anchors:1: option \"trust-anchor\", value \"nonsense\""),
+            "{}",
+            refused(&file)
+        );
+        fs::remove_file(&file).unwrap();
+        assert!(config.with_file_read_again(&file).is_err());
     }
 }

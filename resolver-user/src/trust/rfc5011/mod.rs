@@ -13,8 +13,8 @@ use crate::wire::Name;
 #[cfg(test)]
 mod tests;
 
-/// Most keys of one trust point that are kept. Choice: RFC 5011 §2.4.3 wants at least five; a zone that shows more is not
-/// followed further.
+/// Most keys of one trust point that are kept. Choice: RFC 5011 §2.4.3 wants at least five. Removed ones that no configured
+/// anchor could bring back make room; a zone that still shows more is not followed further.
 pub const KEYS_MAX: usize = 64;
 
 /// How long things last, in seconds.
@@ -73,11 +73,6 @@ impl KeyState {
             Self::Revoked => "revoked",
             Self::Removed => "removed",
         }
-    }
-
-    /// Whether a key in this state is a trust anchor.
-    pub fn is_trusted(self) -> bool {
-        matches!(self, Self::Valid | Self::Missing)
     }
 }
 
@@ -143,15 +138,17 @@ impl TrustPoint {
 
     /// The anchors of the zone: its trusted keys, and those of `configured` whose key was never followed or is pending,
     /// which the operator's word makes trusted. Nothing, once all are revoked: the zone is then as if it had never been
-    /// anchored (§5).
+    /// anchored (§5). Those most likely to have signed come first, as validation looks at so many and no more.
     pub fn anchors(&self, configured: &[DsAnchor]) -> Vec<DsAnchor> {
-        let trusted = self.keys.iter().filter(|key| key.state.is_trusted());
-        let followed = trusted.filter_map(|key| DsAnchor::of_key(&self.zone, &key.rdata));
+        let in_state = |state: KeyState| {
+            let keys = self.keys.iter().rev().filter(move |key| key.state == state);
+            keys.filter_map(|key| DsAnchor::of_key(&self.zone, &key.rdata))
+        };
         let open = configured.iter().filter(|anchor| {
             let known = self.keys.iter().find(|key| anchor.vouches_for(&key.rdata));
             anchor.zone == self.zone && known.is_none_or(|key| key.state == KeyState::AddPend)
         });
-        followed.chain(open.cloned()).collect()
+        in_state(KeyState::Valid).chain(open.cloned()).chain(in_state(KeyState::Missing)).collect()
     }
 
     /// Takes in the keys that have proven their revocation: at once and for ever (§2.1).
@@ -187,7 +184,7 @@ impl TrustPoint {
             next != Next::Start
         });
         for new in set.keys.iter().filter(|key| !key.is_revoked) {
-            if self.keys.iter().any(|key| key.rdata == new.rdata) || self.keys.len() >= KEYS_MAX {
+            if self.keys.iter().any(|key| key.rdata == new.rdata) || !self.has_room(configured) {
                 continue;
             }
             let is_configured = configured.iter().any(|anchor| anchor.zone == zone && anchor.vouches_for(&new.rdata));
@@ -212,6 +209,19 @@ impl TrustPoint {
         self.retry_s = part(10, timing.retry_s_max);
         self.next_look_at_s = now_s.saturating_add(part(2, timing.refresh_s_max));
         transitions
+    }
+
+    /// Whether one more key can be kept, if need be in the place of one that is removed and forgotten everywhere else.
+    fn has_room(&mut self, configured: &[DsAnchor]) -> bool {
+        let forgettable = |key: &FollowedKey| {
+            key.state == KeyState::Removed && !configured.iter().any(|anchor| anchor.vouches_for(&key.rdata))
+        };
+        if self.keys.len() >= KEYS_MAX
+            && let Some(oldest) = self.keys.iter().position(forgettable)
+        {
+            self.keys.remove(oldest);
+        }
+        self.keys.len() < KEYS_MAX
     }
 
     /// Takes in that no verified set could be had (§2.3).

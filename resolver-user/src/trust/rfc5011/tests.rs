@@ -261,6 +261,32 @@ mod section_2_4_3_minimum_trust_anchors {
         life.see(32, &many);
         assert_eq!(life.point.keys.len(), KEYS_MAX);
     }
+
+    #[test]
+    fn removed_keys_make_room_unless_a_configured_anchor_would_bring_them_back() {
+        let mut life = Life::new();
+        let first: Vec<i8> = (1..=64).collect();
+        life.see(1, &first);
+        let revoked: Vec<i8> = (1..=64).map(|number| if number <= 2 { -number } else { number }).collect();
+        life.see(2, &revoked);
+        life.see(40, &first[2..]);
+        assert_eq!((life.state(1), life.state(2)), (Some(KeyState::Removed), Some(KeyState::Removed)));
+        life.see(41, &(3..=65).collect::<Vec<i8>>());
+        assert_eq!((life.state(1), life.state(2)), (Some(KeyState::Removed), None), "1 is configured");
+        assert_eq!(life.state(65), Some(KeyState::AddPend));
+    }
+
+    #[test]
+    fn keys_in_use_come_before_those_that_are_missing() {
+        let mut life = Life::new();
+        life.see(1, &[1, 2, 3]);
+        life.see(31, &[1, 2, 3]);
+        life.see(32, &[2, 3]);
+        let anchors = life.point.anchors(&life.configured);
+        let order: Vec<u8> =
+            anchors.iter().filter_map(|anchor| (1..4).find(|number| anchor.vouches_for(&key(*number)))).collect();
+        assert_eq!(order, [3, 2, 1]);
+    }
 }
 
 mod section_5_trust_point_deletion {

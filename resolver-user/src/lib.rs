@@ -13,6 +13,8 @@
 //! * [`control`]: lets the operator look in
 //! * [`daemon`]: builds the rooms, joins them, stops them in order
 //! * [`chain`]: the chain of trust for one question, told to people
+//! * [`process`]: what makes the process a good service: identity, capabilities, the service manager, inherited sockets
+//! * [`logging`]: where log lines go
 //! * [`cli`]: the command line
 //! * [`metrics`], [`clock`], [`wire`]: counters, time, and the vocabulary of every room
 //! * [`replace`]: a file, replaced as a whole or not at all
@@ -27,7 +29,9 @@ pub mod control;
 pub mod daemon;
 pub mod iana;
 pub mod listener;
+pub mod logging;
 pub mod metrics;
+pub mod process;
 pub mod publish;
 pub mod replace;
 pub mod resolve;

@@ -9,7 +9,9 @@ mod forwarding;
 mod hostile;
 mod operation;
 mod policy;
+mod reload;
 mod rolls;
+mod service;
 mod validation;
 
 use resolver_tests::daemon::Program;

@@ -102,17 +102,21 @@ impl Program {
         (0..10).find_map(|_| self.try_start(address, options, &[])).expect("the daemon starts")
     }
 
-    /// Starts a daemon that follows its anchors' keys with a hold-down of so many seconds.
+    /// Starts a daemon on 127.0.0.1 with more variables in its environment.
     ///
     /// # Panics
     /// If it does not start.
-    pub fn start_following(self, hold_down_s: u64, options: &[&str]) -> Daemon {
-        let variable = [(HOLD_DOWN_VARIABLE, hold_down_s.to_string())];
+    pub fn start_in(self, environment: &[(&str, &str)], options: &[&str]) -> Daemon {
         let address = [127, 0, 0, 1].into();
-        (0..10).find_map(|_| self.try_start(address, options, &variable)).expect("the daemon starts")
+        (0..10).find_map(|_| self.try_start(address, options, environment)).expect("the daemon starts")
     }
 
-    fn try_start(self, ip: IpAddr, options: &[&str], variables: &[(&str, String)]) -> Option<Daemon> {
+    /// Starts a daemon that follows its anchors' keys with a hold-down of so many seconds.
+    pub fn start_following(self, hold_down_s: u64, options: &[&str]) -> Daemon {
+        self.start_in(&[(HOLD_DOWN_VARIABLE, &hold_down_s.to_string())], options)
+    }
+
+    fn try_start(self, ip: IpAddr, options: &[&str], environment: &[(&str, &str)]) -> Option<Daemon> {
         let port = TcpListener::bind((ip, 0)).and_then(|socket| socket.local_addr()).expect("a free port").port();
         let directory = TestDirectory::new();
         let control = directory.path().join("control.sock");
@@ -122,19 +126,19 @@ impl Program {
             .args([format!("--listen-address={ip}"), format!("--port={port}")])
             .arg(format!("--control-socket={}", control.display()))
             .args(options)
-            .envs(variables.iter().map(|(name, value)| (name, value)))
+            .envs(environment.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
         let (sender, receiver) = mpsc::channel();
         let stderr = child.stderr.take().expect("piped");
-        let log: Arc<Mutex<Vec<String>>> = Arc::default();
+        let log = Arc::new(Mutex::new(Vec::new()));
         let lines = Arc::clone(&log);
         // Reads to the end, so that the daemon never waits for its log to be taken.
         thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 eprintln!("daemon: {line}");
-                lines.lock().expect("not poisoned").push(line.clone());
+                lines.lock().expect("the lines").push(line.clone());
                 let _done = sender.send(line);
             }
         });
@@ -214,7 +218,23 @@ impl Daemon {
         }
     }
 
-    fn signal(&self, signal: Signal) {
+    /// Waits until a line of its log contains a text.
+    ///
+    /// # Panics
+    /// If none does in time.
+    pub fn wait_for_log(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.log.lock().expect("the lines").iter().any(|line| line.contains(text)) {
+            assert!(Instant::now() < deadline, "{text} was not logged");
+            thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    /// If it is gone.
+    pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).expect("a process number");
         kill(Pid::from_raw(pid), signal).expect("our child");
     }

@@ -11,15 +11,13 @@ use std::process::ExitCode;
 use clap::Args;
 use thiserror::Error;
 
-use super::{Control, EXIT_CONFIG, EXIT_NETWORK, EXIT_OTHER, say};
+use super::{Control, EXIT_CONFIG, EXIT_FILES, EXIT_NETWORK, EXIT_OTHER, say};
 use crate::clock::{Clock, SystemClock};
 use crate::control::{self, ClientError, Request};
 use crate::iana::{self, Authority, AuthorityError, FetchError, PUBLISHED_AT, Published, SignatureError, XmlError};
 use crate::replace::{back_up, replace_file};
 use crate::trust::date;
 
-/// A file that cannot be read or written, as dnsmasq has it.
-const EXIT_FILE: u8 = 3;
 /// The anchors file, unless another one is named.
 const ANCHORS_FILE: &str = "/etc/resolver/trust-anchors.conf";
 /// Names under which IANA publishes.
@@ -91,7 +89,7 @@ enum AnchorsError {
 impl AnchorsError {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Read { .. } | Self::Write { .. } => EXIT_FILE,
+            Self::Read { .. } | Self::Write { .. } => EXIT_FILES,
             Self::Authority { .. } => EXIT_CONFIG,
             Self::Fetch(_) | Self::Daemon(_) => EXIT_NETWORK,
             Self::Signature(_) | Self::Xml(_) => EXIT_OTHER,

@@ -1,6 +1,7 @@
 //! The command line: verbs, flags, and the exit code of whatever they start.
 //!
-//! In: the arguments of the process. Out: text for people, and dnsmasq's exit codes: 1 configuration, 2 network, 5 other;
+//! In: the arguments of the process. Out: text for people, and dnsmasq's exit codes: 1 configuration, 2 network, 3 files,
+//! 5 other;
 //! `chain` has its own. Decides nothing but how to print.
 
 mod anchors;
@@ -15,10 +16,11 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use tracing::error;
 
-use crate::config::{self, Config, TOPICS, Takes, Topic};
+use crate::config::{self, Config, LogTarget, LoggingConfig, TOPICS, Takes, Topic};
 use crate::control::report::StatusReport;
 use crate::control::{self, ClientError, Request};
 use crate::daemon::{self, DaemonError};
+use crate::logging::Log;
 use crate::trust::{Followed, Timing};
 use crate::wire::{Name, Question, RecordType};
 
@@ -146,6 +148,8 @@ struct Asking {
 const EXIT_CONFIG: u8 = 1;
 /// No socket, or no daemon on the other end, as dnsmasq has it.
 const EXIT_NETWORK: u8 = 2;
+/// A file that cannot be used, as dnsmasq has it.
+const EXIT_FILES: u8 = 3;
 /// Anything else, as dnsmasq has it.
 const EXIT_OTHER: u8 = 5;
 
@@ -178,18 +182,44 @@ pub fn main_with(timing: Timing) -> ExitCode {
 }
 
 fn run(options: &[String], timing: Timing) -> ExitCode {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_target(false).init();
     let Some(config) = load(options) else { return ExitCode::from(EXIT_CONFIG) };
-    let Err(error) = daemon::run(config, timing) else { return ExitCode::SUCCESS };
-    error!("{error}");
-    ExitCode::from(match error {
-        DaemonError::Listen(_) | DaemonError::Control(_) | DaemonError::FastPath(_) => EXIT_NETWORK,
-        DaemonError::NoBpfObject { .. } | DaemonError::NoXdpInterface { .. } => EXIT_CONFIG,
+    let logging = match config.process.no_daemon {
+        true => LoggingConfig { target: LogTarget::StandardError, ..config.logging.clone() },
+        false => config.logging.clone(),
+    };
+    let log = match Log::open(&logging) {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(EXIT_FILES);
+        }
+    };
+    log.install(&logging.target);
+    let ended = daemon::run(options.to_vec(), config, log.clone(), timing);
+    let code = ended.map_or_else(
+        |error| {
+            error!("{error}");
+            exit_code(&error)
+        },
+        |()| 0,
+    );
+    log.flush();
+    ExitCode::from(code)
+}
+
+fn exit_code(error: &DaemonError) -> u8 {
+    match error {
+        DaemonError::Listen(_) | DaemonError::Control(_) | DaemonError::FastPath(_) | DaemonError::Inherited { .. } => {
+            EXIT_NETWORK
+        }
+        DaemonError::NoBpfObject { .. } | DaemonError::NoXdpInterface { .. } | DaemonError::Identity(_) => EXIT_CONFIG,
         DaemonError::PidFile { .. }
-        | DaemonError::Runtime { .. }
         | DaemonError::Timestamp(_)
-        | DaemonError::AnchorState(_) => EXIT_OTHER,
-    })
+        | DaemonError::AnchorState(_)
+        | DaemonError::Chroot { .. }
+        | DaemonError::PinDir { .. } => EXIT_FILES,
+        DaemonError::Runtime { .. } => EXIT_OTHER,
+    }
 }
 
 fn test_config(options: &[String]) -> ExitCode {

@@ -130,6 +130,10 @@ impl Loader {
     fn finish(mut self) -> Result<Config, Vec<ConfigError>> {
         let mut config = self.config;
         self.errors.extend(config.upstream.complete().err());
+        if config.dnssec.anchor_state.is_some() && config.process.chroot.is_some() && !config.process.no_daemon {
+            let what = "with chroot this file would be read outside and written inside; leave one of them out";
+            self.errors.push(ConfigError::of_the_whole("trust-anchor-state", what));
+        }
         config.dnssec.complete(Path::new(anchors::ROOT_DATA), &mut config.warnings);
         if !config.dnssec.enabled && config.xdp.mode != XdpMode::Off {
             let mode = config.xdp.mode;
@@ -202,6 +206,8 @@ mod tests {
             (&["--conf-file=/no/such/file"], "value \"/no/such/file\": cannot read file"),
             (&["--no-resolv"], "configuration: option \"server\": no server"),
             (&["stray"], "unknown option"),
+            (&["--chroot=/srv", "--trust-anchor-state=/srv/x"], "\"trust-anchor-state\": with chroot"),
+            (&["--root-key-sentinel=maybe"], "neither nothing nor \"no\"; legal: nothing, or no"),
             (
                 &["--dnssec-check-unsigned=yes"],
                 "option \"dnssec-check-unsigned\", value \"yes\": neither nothing nor \"no\"; legal: nothing, or no",

@@ -31,7 +31,7 @@ pub use cache::{CACHE_SIZE, CacheConfig};
 pub use dnssec::{ConfiguredAnchor, DnssecConfig};
 pub use listening::ListeningConfig;
 pub use load::load;
-pub use logging::LoggingConfig;
+pub use logging::{LogTarget, LoggingConfig, QueryLog};
 pub use option::{OptionSpec, TOPICS, Takes, Topic};
 pub use process::{CONTROL_SOCKET, ProcessConfig};
 pub use upstream::UpstreamConfig;

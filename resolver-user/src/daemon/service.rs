@@ -2,13 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use tracing::info;
 
 use super::Daemon;
-use super::anchors::{anchor_entries, log_anchors};
+use super::anchors::anchor_entries;
 use crate::answer::Form;
 use crate::cache::{CachedAnswer, Outcome};
 use crate::config;
@@ -33,12 +32,12 @@ impl ControlService for Daemon {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             uptime_s: self.started.elapsed().as_secs(),
-            dnssec: self.config.dnssec.enabled,
+            dnssec: self.config.load().dnssec.enabled,
             dnssec_options: self.dnssec_options(),
             listening: self.addresses.iter().map(SocketAddr::to_string).collect(),
             servers: servers.collect(),
             cache_entries: self.resolver.cache.len() as u64,
-            cache_entries_max: self.config.cache.size as u64,
+            cache_entries_max: self.config.load().cache.size as u64,
             searches: self.resolver.searches.len() as u64,
             counters: self.resolver.metrics.snapshot(),
             fast_path: self.ask_publisher(Publisher::status),
@@ -58,23 +57,13 @@ impl ControlService for Daemon {
 
     fn anchors(&self) -> Result<Vec<AnchorEntry>, String> {
         let trust = self.resolver.trust.as_ref().ok_or("dnssec is off")?;
-        let dnssec = self.dnssec.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(anchor_entries(&dnssec, trust, self.resolver.clock.now()))
+        Ok(anchor_entries(&self.config.load().dnssec, trust, self.resolver.clock.now()))
     }
 
     fn read_anchors(&self, file: &Path) -> Result<Vec<AnchorEntry>, String> {
-        let trust = self.resolver.trust.as_ref().ok_or("dnssec is off")?;
-        let mut dnssec = self.dnssec.lock().unwrap_or_else(PoisonError::into_inner);
-        let again = dnssec
-            .with_file_read_again(file)
-            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
-        if trust.replace_anchors(again.ds_anchors()) {
-            tokio::task::block_in_place(|| self.resolver.forget_conclusions());
-            info!(file = %file.display(), "trust anchors were read again");
-            log_anchors(&again);
-        }
-        *dnssec = again;
-        Ok(anchor_entries(&dnssec, trust, self.resolver.clock.now()))
+        let read = tokio::task::block_in_place(|| self.read_anchors_again(file));
+        read.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+        self.anchors()
     }
 
     fn negative_anchors(&self) -> Result<Vec<NegativeAnchorEntry>, String> {
@@ -123,7 +112,7 @@ impl Daemon {
     }
 
     /// Asks the publishing thread and waits for it, while other tasks go on elsewhere.
-    fn ask_publisher<T>(&self, question: impl FnOnce(&Publisher) -> Option<T>) -> Option<T> {
+    pub(super) fn ask_publisher<T>(&self, question: impl FnOnce(&Publisher) -> Option<T>) -> Option<T> {
         let publisher = self.resolver.publisher.as_ref()?;
         tokio::task::block_in_place(|| question(publisher))
     }

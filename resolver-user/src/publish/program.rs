@@ -316,17 +316,34 @@ impl Drop for Loaded {
 
 /// Makes an empty pin directory, removing what a killed daemon left there: its links too, so its program goes off.
 fn prepare_pin_dir(dir: &Path) -> Result<(), FastPathError> {
-    let existing = dir.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
-    let system = statfs(existing);
-    if system.map(|system| system.filesystem_type()).ok() != Some(BPF_FS_MAGIC) {
-        return Err(FastPathError::NoBpfFs { path: existing.to_owned() });
+    if !make_pin_dir(dir)? {
+        return Err(FastPathError::NoBpfFs { path: existing(dir).to_owned() });
     }
-    remove_pins(dir).map_err(|source| FastPathError::PinDir { path: dir.to_owned(), source })?;
     for part in ["maps", "programs", "links"] {
         let path = dir.join(part);
         fs::create_dir_all(&path).map_err(|source| FastPathError::PinDir { path, source })?;
     }
     Ok(())
+}
+
+/// Makes a pin directory that is empty of what is ours; false if it would not be on a BPF file system.
+///
+/// # Errors
+/// [`FastPathError::PinDir`].
+pub fn make_pin_dir(dir: &Path) -> Result<bool, FastPathError> {
+    let system = statfs(existing(dir));
+    if system.map(|system| system.filesystem_type()).ok() != Some(BPF_FS_MAGIC) {
+        return Ok(false);
+    }
+    let failed = |source| FastPathError::PinDir { path: dir.to_owned(), source };
+    remove_pins(dir).map_err(failed)?;
+    fs::create_dir_all(dir).map_err(failed)?;
+    Ok(true)
+}
+
+/// The path, or the closest one above it that exists.
+fn existing(dir: &Path) -> &Path {
+    dir.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"))
 }
 
 /// Removes a pin directory with our three folders in it; other things in it are left, and then so is the directory.

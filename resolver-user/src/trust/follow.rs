@@ -137,14 +137,14 @@ impl Trust {
             let point = followed.points.iter().find(|point| point.zone == *zone);
             point.is_none_or(|point| point.is_due(now.unix_s, &followed.timing))
         };
-        zones(&changing.anchors).into_iter().filter(is_due).collect()
+        zones(&changing.configured.anchors).into_iter().filter(is_due).collect()
     }
 
     /// Takes in the reply to a DNSKEY query for a followed zone, or that there was none.
     pub fn look(&self, zone: &Name, reply: Option<&Response>, now: Now) -> Looked {
         let mut changing = self.changing();
         let basis = self.basis();
-        let configured = changing.anchors.clone();
+        let configured = changing.configured.anchors.clone();
         let mut looked = Looked { transitions: Vec::new(), anchors_changed: false, refused: None, saved: Ok(()) };
         let Some(followed) = &mut changing.followed else { return looked };
         let timing = followed.timing;

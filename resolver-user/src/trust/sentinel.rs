@@ -152,17 +152,22 @@ mod tests {
 
     mod rfc8145_5_1 {
         use super::*;
+        use crate::trust::Configured;
         use crate::validator::Policy;
 
         #[test]
         fn a_zone_is_told_once_a_day_and_when_its_anchors_change() {
             let at = |seconds: u64| Now { unix_s: 0, boot_ns: seconds * NS_PER_S };
-            let trust = Trust::new(anchors(&[1]).all().to_vec(), vec![], Policy::DEFAULT, None, at(0));
+            let configured = |tags: &[u16]| {
+                let anchors = anchors(tags).all().to_vec();
+                Configured { anchors, negative: vec![], policy: Policy::DEFAULT }
+            };
+            let trust = Trust::new(configured(&[1]), None, at(0));
             let told = |seconds| trust.signal(&Name::root(), at(seconds)).map(|question| question.to_string());
             assert_eq!(told(0).as_deref(), Some("_ta-0001. NULL"));
             assert_eq!(told(86_399), None);
             assert_eq!(told(86_400).as_deref(), Some("_ta-0001. NULL"));
-            assert!(trust.replace_anchors(anchors(&[1, 2]).all().to_vec()));
+            trust.configure(configured(&[1, 2]));
             assert_eq!(told(86_401).as_deref(), Some("_ta-0001-0002. NULL"));
             assert_eq!(trust.signal(&"example.".parse().unwrap(), at(0)), None, "not anchored");
         }

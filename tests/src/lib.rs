@@ -6,6 +6,7 @@ pub mod client;
 pub mod compare;
 pub mod daemon;
 pub mod fuzz;
+pub mod icann;
 #[cfg(feature = "lab")]
 pub mod kernel;
 #[cfg(feature = "lab")]
@@ -16,5 +17,6 @@ pub mod netns;
 pub mod openmetrics;
 #[cfg(feature = "lab")]
 pub mod rig;
+pub mod rolling;
 pub mod signed;
 pub mod upstream;

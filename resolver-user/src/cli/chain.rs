@@ -134,7 +134,7 @@ fn sources(arguments: &ChainArguments, server: Option<&str>) -> Result<Sources, 
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         (lines.join("\n"), EXIT_CONFIG)
     })?;
-    let anchors = Arc::new(TrustAnchors::new(dnssec.anchors, dnssec.negative_anchors));
+    let anchors = Arc::new(TrustAnchors::new(dnssec.ds_anchors(), dnssec.negative_anchors));
     Ok(Sources { servers: upstream.servers, anchors, policy: dnssec.policy, anchors_from })
 }
 

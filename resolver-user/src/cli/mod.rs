@@ -3,6 +3,7 @@
 //! In: the arguments of the process. Out: text for people, and dnsmasq's exit codes: 1 configuration, 2 network, 3 files,
 //! 5 other; `chain` and `check` have their own. Decides nothing but how to print.
 
+mod anchors;
 mod chain;
 mod check;
 mod metrics;
@@ -21,6 +22,7 @@ use crate::control::report::StatusReport;
 use crate::control::{self, ClientError, Request};
 use crate::daemon::{self, DaemonError};
 use crate::logging::Log;
+use crate::trust::{Followed, Timing};
 use crate::wire::{Name, Question, RecordType};
 
 /// A validating DNS resolver that lets XDP answer what is cached.
@@ -74,6 +76,12 @@ enum CacheCommand {
 
 #[derive(Subcommand)]
 enum AnchorsCommand {
+    /// Show each anchor: where it is from, the state of its key, and whether the zone still has that
+    Status(Control),
+    /// Take the root's anchors from IANA, once their signature is verified, into an anchors file and the running daemon
+    Update(anchors::UpdateArguments),
+    /// Get root-anchors.xml and root-anchors.p7s over HTTPS
+    Fetch(anchors::FetchArguments),
     /// Names at and below which nothing is validated (RFC 7646)
     Negative {
         #[command(subcommand)]
@@ -152,6 +160,11 @@ const EXIT_OTHER: u8 = 5;
 
 /// The program: reads the arguments and does what they say.
 pub fn main() -> ExitCode {
+    main_with(Timing::RFC)
+}
+
+/// The same, but following keys with other hold-downs than RFC 5011 demands: for tests, which cannot wait a month.
+pub fn main_with(timing: Timing) -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -161,7 +174,7 @@ pub fn main() -> ExitCode {
         }
     };
     match cli.command {
-        Command::Run(options) => run(&options.options),
+        Command::Run(options) => run(&options.options, timing),
         Command::TestConfig(options) => test_config(&options.options),
         Command::Status(control) => ask(&control, Request::Status),
         Command::Chain(arguments) => chain::chain(&arguments),
@@ -169,13 +182,13 @@ pub fn main() -> ExitCode {
         Command::Metrics(arguments) => metrics::metrics(&arguments),
         Command::Query(arguments) => query::query(&arguments),
         Command::Cache { command: CacheCommand::Dump(control) } => ask(&control, Request::CacheDump),
-        Command::Anchors { command: AnchorsCommand::Negative { command } } => negative(command),
+        Command::Anchors { command } => anchors(command),
         Command::Fastpath { command: FastpathCommand::Dump(control) } => ask(&control, Request::FastpathDump),
         Command::Fastpath { command: FastpathCommand::Flush(control) } => ask(&control, Request::FastpathFlush),
     }
 }
 
-fn run(options: &[String]) -> ExitCode {
+fn run(options: &[String], timing: Timing) -> ExitCode {
     let Some(config) = load(options) else { return ExitCode::from(EXIT_CONFIG) };
     let logging = match config.process.no_daemon {
         true => LoggingConfig { target: LogTarget::StandardError, ..config.logging.clone() },
@@ -189,7 +202,7 @@ fn run(options: &[String]) -> ExitCode {
         }
     };
     log.install(&logging.target);
-    let ended = daemon::run(options.to_vec(), config, log.clone());
+    let ended = daemon::run(options.to_vec(), config, log.clone(), timing);
     let code = ended.map_or_else(
         |error| {
             error!("{error}");
@@ -211,6 +224,7 @@ fn exit_code(error: &DaemonError) -> u8 {
         DaemonError::NoBpfObject { .. } | DaemonError::NoXdpInterface { .. } | DaemonError::Identity(_) => EXIT_CONFIG,
         DaemonError::PidFile { .. }
         | DaemonError::Timestamp(_)
+        | DaemonError::AnchorState(_)
         | DaemonError::Chroot { .. }
         | DaemonError::PinDir { .. } => EXIT_FILES,
         DaemonError::Runtime { .. } => EXIT_OTHER,
@@ -221,6 +235,12 @@ fn test_config(options: &[String]) -> ExitCode {
     let Some(config) = load(options) else { return ExitCode::from(EXIT_CONFIG) };
     for warning in &config.warnings {
         eprintln!("warning: {warning}");
+    }
+    if let Some(path) = config.dnssec.anchor_state.filter(|_| config.dnssec.enabled)
+        && let Err(error) = Followed::check(&path)
+    {
+        eprintln!("{error}");
+        return ExitCode::from(EXIT_CONFIG);
     }
     println!("syntax check OK.");
     ExitCode::SUCCESS
@@ -236,6 +256,15 @@ fn load(options: &[String]) -> Option<Config> {
             }
             None
         }
+    }
+}
+
+fn anchors(command: AnchorsCommand) -> ExitCode {
+    match command {
+        AnchorsCommand::Status(control) => ask(&control, Request::Anchors),
+        AnchorsCommand::Update(arguments) => anchors::update(&arguments),
+        AnchorsCommand::Fetch(arguments) => anchors::fetch(&arguments),
+        AnchorsCommand::Negative { command } => negative(command),
     }
 }
 

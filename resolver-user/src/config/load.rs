@@ -72,18 +72,9 @@ impl Loader {
     }
 
     fn read_anchors_file(&mut self, origin: &Origin, path: &Path) {
+        self.config.dnssec.anchor_files.push(path.to_owned());
         let Some(text) = self.read_file(origin, "trust-anchors-file", path) else { return };
-        for (line, number) in text.lines().zip(1..) {
-            match anchors::read_file_line(line) {
-                Ok(None) => {}
-                Ok(Some(anchor)) => self.config.dnssec.take_anchor(anchor),
-                Err(what) => {
-                    let origin = Origin::File { path: path.to_owned(), line: number };
-                    let problem = Problem::BadValue { what, legal: anchors::LEGAL };
-                    self.error(origin, "trust-anchor", Some(line.trim().to_owned()), problem);
-                }
-            }
-        }
+        self.config.dnssec.read_anchors(path, &text, &mut self.errors);
     }
 
     fn read_file(&mut self, origin: &Origin, option: &str, path: &Path) -> Option<String> {
@@ -100,6 +91,7 @@ impl Loader {
     /// Takes one option into the configuration, or reads the file that it names.
     fn apply(&mut self, origin: Origin, raw: RawOption) {
         let shown = raw.value.as_deref().map(reveal);
+        let anchors = self.config.dnssec.anchors.len();
         let Some(spec) = find(&raw.name) else {
             let problem = not_supported(&raw.name).map_or(Problem::Unknown, |reason| Problem::NotSupported { reason });
             self.error(origin, &raw.name, shown, problem);
@@ -121,6 +113,10 @@ impl Loader {
                 FileKind::Anchors => self.read_anchors_file(&origin, &path),
             }),
         };
+        // Options do not know where they stand; anchors remember it.
+        if spec.name == "trust-anchor" {
+            self.config.dnssec.anchors.iter_mut().skip(anchors).for_each(|own| own.origin = origin.clone());
+        }
         if let Err(what) = applied {
             self.error(origin, spec.name, shown, Problem::BadValue { what, legal: spec.legal });
         }
@@ -142,7 +138,11 @@ impl Loader {
             .extend(config.local.unsigned_zones().into_iter().filter(|_| config.dnssec.enabled));
         self.errors.extend(config.local.complete(&mut config.warnings).err());
         config.filter.complete(&mut config.warnings);
-        config.dnssec.complete(&mut config.warnings);
+        if config.dnssec.anchor_state.is_some() && config.process.chroot.is_some() && !config.process.no_daemon {
+            let what = "with chroot this file would be read outside and written inside; leave one of them out";
+            self.errors.push(ConfigError::of_the_whole("trust-anchor-state", what));
+        }
+        config.dnssec.complete(Path::new(anchors::ROOT_DATA), &mut config.warnings);
         config.observing.complete(&mut config.warnings);
         if !config.dnssec.enabled && config.xdp.mode != XdpMode::Off {
             let mode = config.xdp.mode;
@@ -226,6 +226,8 @@ mod tests {
             (&["--conf-file=/no/such/file"], "value \"/no/such/file\": cannot read file"),
             (&["--no-resolv"], "configuration: option \"server\": no server"),
             (&["stray"], "unknown option"),
+            (&["--chroot=/srv", "--trust-anchor-state=/srv/x"], "\"trust-anchor-state\": with chroot"),
+            (&["--root-key-sentinel=maybe"], "neither nothing nor \"no\"; legal: nothing, or no"),
             (
                 &["--dnssec-check-unsigned=yes"],
                 "option \"dnssec-check-unsigned\", value \"yes\": neither nothing nor \"no\"; legal: nothing, or no",

@@ -36,8 +36,9 @@ use std::path::PathBuf;
 use crate::local::BuildError;
 
 pub use access::AccessConfig;
+pub use anchors::is_root_anchor;
 pub use cache::{CACHE_SIZE, CacheConfig};
-pub use dnssec::DnssecConfig;
+pub use dnssec::{ConfiguredAnchor, DnssecConfig};
 pub use filter::FilterConfig;
 pub use listening::{ListeningConfig, LocalService};
 pub use load::load;
@@ -47,7 +48,7 @@ pub use observing::{METRICS_PORT, ObservingConfig};
 pub use option::{OptionSpec, TOPICS, Takes, Topic};
 pub use process::{CONTROL_SOCKET, ProcessConfig};
 pub use upstream::UpstreamConfig;
-pub use written::dnssec_options;
+pub use written::{anchor_line, dnssec_options};
 pub use xdp::{XDP_CACHE_SIZE, XDP_PIN_DIR, XdpConfig, XdpMode};
 
 /// Port that is listened on, and asked at servers, unless told otherwise.
@@ -96,6 +97,8 @@ pub enum Origin {
     },
     /// On the command line.
     CommandLine,
+    /// In this program.
+    BuiltIn,
     /// Nowhere: the options taken together are wrong.
     Whole,
 }
@@ -160,6 +163,7 @@ impl fmt::Display for Origin {
         match self {
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::CommandLine => f.write_str("command line"),
+            Self::BuiltIn => f.write_str("built in"),
             Self::Whole => f.write_str("configuration"),
         }
     }

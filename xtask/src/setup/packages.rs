@@ -135,6 +135,7 @@ const NEEDS: &[Need] = &[
     // Signing.
     need("dnssec-keygen", "bind9-utils"),
     need("dnssec-signzone", "bind9-utils"),
+    need("dnssec-revoke", "bind9-utils"),
     need("openssl", "openssl"),
     // Clients that judge our answers.
     need("dig", "bind9-dnsutils"),

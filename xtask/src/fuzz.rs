@@ -34,7 +34,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let folder = paths::target().join("fuzz");
     Tool::cargo()
         .env("CARGO_ENCODED_RUSTFLAGS", COVERAGE_FLAGS.join("\x1f"))
-        .args(["build", "--release", "--locked", "--bin", target, "--manifest-path"])
+        .args(["build", "--release", "--bin", target, "--manifest-path"])
         .arg(sources.join("Cargo.toml"))
         // With a target named, flags are for it alone: build scripts are not instrumented.
         .args(["--target", &host()?, "--target-dir"])

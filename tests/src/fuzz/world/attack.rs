@@ -70,7 +70,7 @@ impl<'w> Attacker<'w> {
             0 => {
                 section.drain(at..section.len().min(at + 1));
             }
-            1 => section.extend(self.genuine(source)),
+            1 => section.extend(self.genuine(question, change >= 128, source)),
             2 => {
                 let other = self.world.honest(&self.question(source), true);
                 section.extend(if source.flag() { other.answer } else { other.authority });
@@ -116,10 +116,14 @@ impl<'w> Attacker<'w> {
         if source.flag() { question.qname.clone() } else { self.name(source) }
     }
 
-    /// A set of any zone as it is.
-    fn genuine(&self, source: &mut Source<'_>) -> Vec<Record> {
+    /// A set of any zone as it is, or as if a wildcard answered with it.
+    fn genuine(&self, question: &Question, expands: bool, source: &mut Source<'_>) -> Vec<Record> {
         let zone = source.pick(self.world.zones());
-        zone.set(usize::from(source.byte()) % zone.set_count())
+        let mut set = zone.set(usize::from(source.byte()) % zone.set_count());
+        for record in set.iter_mut().filter(|record| expands && record.owner.is_wildcard()) {
+            record.owner = question.qname.clone();
+        }
+        set
     }
 
     /// What a zone signed once, or will sign: right in all but its time.

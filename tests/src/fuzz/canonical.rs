@@ -103,7 +103,7 @@ fn canonical_rdata(rtype: RecordType, rdata: &[u8]) -> Option<Vec<u8>> {
     if rtype.0 == 38 {
         // A prefix length, as many address bytes as it leaves over, and a name unless it is 0 (RFC 2874 §3.1).
         let prefix = usize::from(*rdata.first()?);
-        at = 1 + (128usize.checked_sub(prefix)? + 7) / 8;
+        at = 1 + 128usize.checked_sub(prefix)?.div_ceil(8);
         names_left = usize::from(prefix > 0);
     }
     for _ in 0..strings {

@@ -18,7 +18,7 @@ pub fn nsec3(bytes: &[u8]) {
     for _ in 0..ROUNDS_MAX {
         let question = attacker.question(&mut source);
         let how = source.byte();
-        if how % 2 == 0 {
+        if how.is_multiple_of(2) {
             trial.ask_honest(&question, how & 2 == 0);
         } else {
             trial.ask(&question, |asked| Some(attacker.reply(asked, &mut source)));

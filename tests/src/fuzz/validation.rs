@@ -27,7 +27,7 @@ pub fn validation(bytes: &[u8]) {
     for _ in 0..ROUNDS_MAX {
         let question = attacker.question(&mut source);
         let how = source.byte();
-        if how % 4 == 0 && is_anchored {
+        if how.is_multiple_of(4) && is_anchored {
             trial.ask_honest(&question, how & 4 == 0);
         } else {
             let verdict = trial.ask(&question, |asked| {

@@ -15,6 +15,9 @@ use crate::signed::TTL_S;
 /// The sets at a name: RDATAs by type.
 pub(crate) type Node = BTreeMap<RecordType, Vec<Vec<u8>>>;
 
+/// RDATAs of the RRSIGs of each set.
+type Signatures = BTreeMap<(Path, RecordType), Vec<Vec<u8>>>;
+
 /// How the zone above leads to a zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Link {
@@ -80,7 +83,7 @@ pub(crate) struct Zone {
     /// None if the zone is not signed.
     pub(crate) chain: Option<Chain>,
     /// Signatures that were made.
-    signatures: Mutex<BTreeMap<(Path, RecordType), Vec<Vec<u8>>>>,
+    signatures: Mutex<Signatures>,
 }
 
 impl Zone {

@@ -22,6 +22,7 @@ use crate::wire::{RCode, WireError};
 
 pub use exchange::exchange;
 pub use forward::Forwarder;
+pub use scrub::scrub;
 pub use servers::ServerReport;
 
 /// Why a question got no usable reply.

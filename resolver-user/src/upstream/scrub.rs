@@ -12,7 +12,7 @@ const CHAIN_LEN_MAX: usize = 16;
 const AUTHORITY_RECORDS_MAX: usize = 128;
 
 /// The part of a reply that may concern its question.
-pub(super) fn scrub(message: Message, question: &Question) -> Response {
+pub fn scrub(message: Message, question: &Question) -> Response {
     let chain = alias_chain(&message.answer, question);
     let on_chain = |record: &Record| {
         chain.contains(&record.owner) || is_dname_part(record) && chain.iter().any(|name| name.is_below(&record.owner))

@@ -1,11 +1,12 @@
 //! The command line: verbs, flags, and the exit code of whatever they start.
 //!
-//! In: the arguments of the process. Out: text for people, and dnsmasq's exit codes: 1 configuration, 2 network, 5 other;
+//! In: the arguments of the process. Out: text for people, and dnsmasq's exit codes: 1 configuration, 2 network, 3 files, 5 other;
 //! `chain` has its own. Decides nothing but how to print.
 
 mod chain;
 mod query;
 
+use std::ffi::OsString;
 use std::future::Future;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use tracing::error;
 
-use crate::config::{self, Config, TOPICS, Takes, Topic};
+use crate::config::{self, Config, ConfigError, Problem, TOPICS, Takes, Topic};
 use crate::control::report::StatusReport;
 use crate::control::{self, ClientError, Request};
 use crate::daemon::{self, DaemonError};
@@ -30,7 +31,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run in the foreground until SIGINT or SIGTERM
+    /// Run in the foreground until SIGINT or SIGTERM; what an option without a command means
     #[command(after_help = options_help())]
     Run(Options),
     /// Check options and files, tell everything that is wrong
@@ -138,12 +139,14 @@ struct Asking {
 const EXIT_CONFIG: u8 = 1;
 /// No socket, or no daemon on the other end, as dnsmasq has it.
 const EXIT_NETWORK: u8 = 2;
+/// A file cannot be read, as dnsmasq has it.
+const EXIT_FILE: u8 = 3;
 /// Anything else, as dnsmasq has it.
 const EXIT_OTHER: u8 = 5;
 
 /// The program: reads the arguments and does what they say.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(with_verb(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => {
             // Nothing can be done where nobody listens. Help and version are no errors.
@@ -164,9 +167,26 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Puts in `run` where the first word is an option of the config language, so that a command line of dnsmasq works.
+fn with_verb(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut words: Vec<OsString> = words.collect();
+    let is_option = |word: &OsString| {
+        let word = word.to_string_lossy();
+        word.starts_with('-') && !["-h", "--help", "-V", "--version"].contains(&word.as_ref())
+    };
+    if words.get(1).is_some_and(is_option) {
+        words.insert(1, "run".into());
+    }
+    words
+}
+
 fn run(options: &[String]) -> ExitCode {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_target(false).init();
-    let Some(config) = load(options) else { return ExitCode::from(EXIT_CONFIG) };
+    let config = match load(options) {
+        Ok(config) if config.files.test => return tested(&config),
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
     let Err(error) = daemon::run(config) else { return ExitCode::SUCCESS };
     error!("{error}");
     ExitCode::from(match error {
@@ -177,7 +197,11 @@ fn run(options: &[String]) -> ExitCode {
 }
 
 fn test_config(options: &[String]) -> ExitCode {
-    let Some(config) = load(options) else { return ExitCode::from(EXIT_CONFIG) };
+    load(options).map_or_else(|exit| exit, |config| tested(&config))
+}
+
+/// Tells that a configuration is right, and what is strange in it.
+fn tested(config: &Config) -> ExitCode {
     for warning in &config.warnings {
         eprintln!("warning: {warning}");
     }
@@ -185,17 +209,15 @@ fn test_config(options: &[String]) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Reads the configuration, or prints everything that is wrong with it.
-fn load(options: &[String]) -> Option<Config> {
-    match config::load(options) {
-        Ok(config) => Some(config),
-        Err(errors) => {
-            for error in errors {
-                eprintln!("{error}");
-            }
-            None
+/// Reads the configuration, or prints everything that is wrong with it. The exit code is dnsmasq's, who stops at the first.
+fn load(options: &[String]) -> Result<Config, ExitCode> {
+    config::load_for_daemon(options).map_err(|errors| {
+        for error in &errors {
+            eprintln!("{error}");
         }
-    }
+        let unreadable = |error: &ConfigError| matches!(error.problem, Problem::Unreadable { .. });
+        ExitCode::from(if errors.first().is_some_and(unreadable) { EXIT_FILE } else { EXIT_CONFIG })
+    })
 }
 
 fn negative(command: NegativeCommand) -> ExitCode {

@@ -2,13 +2,15 @@
 //!
 //! In: config files in dnsmasq's language and the same words as flags. Out: a [`Config`], or every [`ConfigError`] of the
 //! whole set at once, each with file, line, option, value and legal range. Rooms: `syntax` cuts lines into options,
-//! `load` follows files and applies them, `option` is what one is and the table of all. Each topic (`listening`, `upstream`,
+//! `arguments` a command line, `sources` finds and reads files, `load` follows them and applies options, `option` is what one
+//! is and the table of all, `repeated` what may stand once. Each topic (`listening`, `upstream`,
 //! `cache`, `dnssec`, `xdp`, `logging`, `process`, `files`) has a part of the [`Config`] with its defaults, the options that fill
 //! it, and the check of the whole part. `anchors` reads trust anchors, `limits` limits of validation, `written` writes options
 //! of validation back.
 //! Refuses: sockets, tasks, and options that dnsmasq has but that have no place here; none is silently ignored.
 
 mod anchors;
+mod arguments;
 mod cache;
 mod dnssec;
 mod files;
@@ -18,6 +20,8 @@ mod load;
 mod logging;
 mod option;
 mod process;
+mod repeated;
+mod sources;
 mod syntax;
 mod upstream;
 mod written;
@@ -28,8 +32,9 @@ use std::path::PathBuf;
 
 pub use cache::{CACHE_SIZE, CacheConfig};
 pub use dnssec::DnssecConfig;
+pub use files::FilesConfig;
 pub use listening::ListeningConfig;
-pub use load::load;
+pub use load::{CONF_FILE, load, load_for_daemon};
 pub use logging::LoggingConfig;
 pub use option::{OptionSpec, TOPICS, Takes, Topic};
 pub use process::{CONTROL_SOCKET, ProcessConfig};
@@ -59,6 +64,8 @@ pub struct Config {
     pub logging: LoggingConfig,
     /// The process itself.
     pub process: ProcessConfig,
+    /// What the files are read for.
+    pub files: FilesConfig,
     /// What is legal but probably not meant; logged at start.
     pub warnings: Vec<String>,
 }
@@ -116,14 +123,20 @@ pub enum Problem {
         /// What it may be.
         legal: &'static str,
     },
+    /// It may stand only once, in all files together and on the command line.
+    Repeated,
+    /// It may not stand in a `servers-file`.
+    NotHere,
     /// A quote is not closed.
     OpenQuote,
+    /// A line is not UTF-8.
+    NotText,
     /// A file cannot be read.
     Unreadable {
         /// The system's reason.
         reason: String,
     },
-    /// `conf-file` leads back to a file that is being read, or too deep.
+    /// Files are nested too deep.
     Nesting,
     /// The options taken together are wrong.
     Together {
@@ -158,9 +171,14 @@ impl fmt::Display for ConfigError {
             Problem::ValueMissing { legal } => write!(f, "needs a value; legal: {legal}"),
             Problem::ValueUnwanted => f.write_str("takes no value"),
             Problem::BadValue { what, legal } => write!(f, "{what}; legal: {legal}"),
+            Problem::Repeated => {
+                f.write_str("repeated; it may stand once in all files together, and once on the command line")
+            }
+            Problem::NotHere => f.write_str("not legal in a servers-file; legal: server, rev-server"),
             Problem::OpenQuote => f.write_str("missing \""),
+            Problem::NotText => f.write_str("not UTF-8 text"),
             Problem::Unreadable { reason } => write!(f, "cannot read file: {reason}"),
-            Problem::Nesting => f.write_str("files include each other, or are nested more than 16 deep"),
+            Problem::Nesting => f.write_str("files are nested more than 16 deep"),
             Problem::Together { what } => f.write_str(what),
         }
     }

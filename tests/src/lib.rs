@@ -5,7 +5,9 @@
 pub mod client;
 pub mod compare;
 pub mod daemon;
+pub mod dnsmasq;
 pub mod fuzz;
+pub mod guide;
 #[cfg(feature = "lab")]
 pub mod kernel;
 #[cfg(feature = "lab")]

@@ -4,6 +4,7 @@
 //! `chain` has its own. Decides nothing but how to print.
 
 mod chain;
+mod documents;
 mod query;
 
 use std::ffi::OsString;
@@ -23,7 +24,7 @@ use crate::wire::{Name, Question, RecordType};
 
 /// A validating DNS resolver that lets XDP answer what is cached.
 #[derive(Parser)]
-#[command(name = "resolver", version, about)]
+#[command(name = "resolver", version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -58,6 +59,9 @@ enum Command {
         #[command(subcommand)]
         command: FastpathCommand,
     },
+    /// Write manual pages and shell completions
+    #[command(hide = true)]
+    Documents(documents::DocumentsArguments),
 }
 
 #[derive(Subcommand)]
@@ -163,6 +167,7 @@ pub fn main() -> ExitCode {
         Command::Cache { command: CacheCommand::Dump(control) } => ask(&control, Request::CacheDump),
         Command::Anchors { command: AnchorsCommand::Negative { command } } => negative(command),
         Command::Fastpath { command: FastpathCommand::Dump(control) } => ask(&control, Request::FastpathDump),
+        Command::Documents(arguments) => documents::documents(&arguments),
         Command::Fastpath { command: FastpathCommand::Flush(control) } => ask(&control, Request::FastpathFlush),
     }
 }

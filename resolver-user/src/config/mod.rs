@@ -36,7 +36,7 @@ pub use files::FilesConfig;
 pub use listening::ListeningConfig;
 pub use load::{CONF_FILE, load, load_for_daemon};
 pub use logging::LoggingConfig;
-pub use option::{OptionSpec, TOPICS, Takes, Topic};
+pub use option::{NOT_SUPPORTED, OptionSpec, TOPICS, Takes, Topic};
 pub use process::{CONTROL_SOCKET, ProcessConfig};
 pub use upstream::UpstreamConfig;
 pub use written::dnssec_options;

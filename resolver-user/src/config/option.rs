@@ -182,7 +182,7 @@ pub(super) fn interfaces(value: &str, list: &mut Vec<String>) -> Result<(), Stri
 }
 
 /// dnsmasq's options that have no place here, by name or, with a final `*`, by its beginning.
-pub(super) const NOT_SUPPORTED: &[(&str, &str)] = &[
+pub const NOT_SUPPORTED: &[(&str, &str)] = &[
     ("dhcp-*", DHCP),
     ("no-dhcp*", DHCP),
     ("read-ethers", DHCP),

@@ -12,6 +12,8 @@ pub mod guide;
 pub mod kernel;
 #[cfg(feature = "lab")]
 pub mod lab;
+#[cfg(feature = "lab")]
+pub mod machine;
 pub mod message;
 #[cfg(feature = "lab")]
 pub mod netns;

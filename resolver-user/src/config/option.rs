@@ -150,7 +150,10 @@ pub(super) const INTERFACES: &str = "names of network interfaces, separated by c
 
 /// Reads a number within bounds.
 pub(super) fn number<N: FromStr + PartialOrd>(value: &str, min: N, max: N) -> Result<N, String> {
-    let number: N = value.parse().map_err(|_| "not a number, or out of range".to_owned())?;
+    // Digits only, as in dnsmasq: the library would take a sign.
+    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+    let number: Option<N> = digits.then(|| value.parse().ok()).flatten();
+    let number = number.ok_or("not a number, or out of range")?;
     if number < min || number > max { Err("out of range".to_owned()) } else { Ok(number) }
 }
 

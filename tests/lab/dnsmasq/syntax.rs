@@ -25,7 +25,7 @@ fn verdict(mut command: Command) -> i32 {
 fn verdicts(directory: &Path) -> (i32, i32) {
     let main = directory.join("main");
     let mut theirs = Command::new("dnsmasq");
-    theirs.current_dir(directory).arg("--test").arg("--conf-file").arg(&main);
+    theirs.current_dir(directory).arg("--test").arg("-C").arg(&main);
     let mut ours = Command::new(lab::binary());
     // What dnsmasq can do without, and we cannot.
     ours.current_dir(directory).arg("--test").arg("--conf-file").arg(&main).args(["--server=192.0.2.1"]);
@@ -94,7 +94,7 @@ fn a_directory_is_read_in_dnsmasqs_order_and_with_its_choice_of_names() {
         };
         let theirs = order(&|main| {
             let mut command = Command::new("dnsmasq");
-            command.arg("--test").arg("--conf-file").arg(main);
+            command.arg("--test").arg("-C").arg(main);
             command
         });
         let ours = order(&|main| {

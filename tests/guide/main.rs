@@ -3,6 +3,7 @@
 //! The tests are made from the guide as it is at this moment, one for each block; where it is not there, one test is named
 //! that was skipped for it. The lab tier also starts a daemon on each.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -17,7 +18,11 @@ const UNIT: &str = include_str!("../../resolver-user/packaging/resolver.service"
 fn main() {
     let arguments = Arguments::from_args();
     let trials = match blocks() {
-        Some(blocks) => blocks.into_iter().map(trial).collect(),
+        Some(blocks) => {
+            let whole = blocks.clone();
+            let table = Trial::test("every_option_of_the_guide_is_in_our_table", move || are_in_the_table(&whole));
+            blocks.into_iter().map(trial).chain([table]).collect()
+        }
         None => {
             let name = format!("every_block_of_the_guide_loads (no guide at {}; see RESOLVER_GUIDE)", path().display());
             vec![Trial::test(name, || Err("not run".into())).with_ignored_flag(true)]
@@ -83,6 +88,26 @@ fn is_covered(block: &Block) -> Result<(), Failed> {
         }
     }
     if missing.is_empty() { Ok(()) } else { Err(missing.join("\n").into()) }
+}
+
+/// Every option of every block, those that are commented out included, has a row in `options.md`.
+fn are_in_the_table(blocks: &[Block]) -> Result<(), Failed> {
+    let table = include_str!("options.md");
+    let of_options = blocks.iter().filter(|block| block.kind == Kind::Options);
+    let lines = of_options.flat_map(|block| block.text.lines()).map(str::trim);
+    // A comment is an option if it is one word, or a word and its value.
+    let lines =
+        lines.map(|line| line.trim_start_matches("# ")).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let names = lines.filter(|line| !line.contains(' ')).filter_map(|line| line.split('=').next());
+    let missing: BTreeSet<&str> =
+        names.filter(|name| is_option(name) && !table.contains(&format!("| `{name}` |"))).collect();
+    if missing.is_empty() { Ok(()) } else { Err(format!("{missing:?}").into()) }
+}
+
+fn is_option(name: &str) -> bool {
+    name.len() > 3
+        && name.chars().all(|character| character == '-' || character.is_ascii_lowercase())
+        && !name.starts_with('-')
 }
 
 /// A file of anchors that is right.

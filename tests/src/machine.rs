@@ -32,7 +32,7 @@ const MASKED: &[&str] = &[
     "dev-hugepages.mount",
 ];
 /// What it boots to: enough to install packages and run services.
-const TARGET: &str = "[Unit]\nRequires=systemd-journald.service dbus.socket\nAfter=sysinit.target dbus.socket\n";
+const TARGET: &str = "[Unit]\nRequires=systemd-journald.service\nAfter=sysinit.target\n";
 
 /// A running machine. Dropping it switches it off.
 pub struct Machine {

@@ -111,8 +111,8 @@ const SYNTAX: &[&str] = &[
      comment. Double quotes keep white space, commas and # as they are; in them \\ escapes \", \\ and the letters t, n, b, \
      r and e.",
     "On the command line an option has its dashes, and stands later than what is in this file, so that it holds. This file is \
-     read first, unless the command line has a conf-file of its own. An option with one value may stand once in all files; a \
-     second one is an error. Lists grow.",
+     read first, unless the command line has a conf-file of its own. An option of dnsmasq's with one value may stand once in all \
+     files; a second one is an error. Lists grow.",
     "resolver --test tells everything that is wrong with a configuration, with file, line, option, value and what is legal. \
      The exit code is 0 if nothing is, 1 for a wrong option, 3 for a file that cannot be read.",
 ];

@@ -1,14 +1,14 @@
 //! Which options may stand only once.
 //!
 //! In: a name. Out: whether a second one is an error, as dnsmasq has it ("illegal repeated keyword"): an option that holds one
-//! value. Flags may be repeated, lists grow.
+//! value. Flags may be repeated, lists grow; of our own options the one that stands last holds.
 
 /// Whether an option may stand only once in all files, and once on the command line.
 pub(super) fn stands_once(name: &str) -> bool {
     ONCE.contains(&name)
 }
 
-/// The options that hold one value; first dnsmasq's, found by giving each of its options twice, then ours.
+/// dnsmasq's options that hold one value, found by giving each of its options twice.
 const ONCE: &[&str] = &[
     "cache-size",
     "dns-forward-max",
@@ -34,11 +34,4 @@ const ONCE: &[&str] = &[
     "servers-file",
     "use-stale-cache",
     "user",
-    "chroot",
-    "control-socket",
-    "query-retry",
-    "threads",
-    "xdp",
-    "xdp-cache-size",
-    "xdp-pin-dir",
 ];

@@ -12,6 +12,8 @@
 //! * [`control`]: lets the operator look in
 //! * [`daemon`]: builds the rooms, joins them, stops them in order
 //! * [`chain`]: the chain of trust for one question, told to people
+//! * [`process`]: what makes the process a good service: identity, capabilities, the service manager, inherited sockets
+//! * [`logging`]: where log lines go
 //! * [`cli`]: the command line
 //! * [`metrics`], [`clock`], [`wire`]: counters, time, and the vocabulary of every room
 
@@ -24,7 +26,9 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod listener;
+pub mod logging;
 pub mod metrics;
+pub mod process;
 pub mod publish;
 pub mod resolve;
 pub mod trust;

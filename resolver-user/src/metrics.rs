@@ -115,4 +115,8 @@ metrics! {
     publications_offered,
     /// Answer forms that the publisher's full queue did not take.
     publications_refused,
+    /// Times that the configuration was read again and taken over.
+    reloads,
+    /// Times that it was read again and was wrong.
+    reloads_failed,
 }

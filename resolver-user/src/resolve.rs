@@ -4,7 +4,7 @@
 //! step is one function; the rooms know nothing of each other.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
@@ -18,6 +18,7 @@ use crate::cache::{
     ResponseCache, result,
 };
 use crate::clock::Clock;
+use crate::config::{LoggingConfig, QueryLog};
 use crate::listener::{Answered, ClientQuery, QueryBytes, QueryService, count_sent};
 use crate::metrics::Metrics;
 use crate::publish::{Publication, Publisher};
@@ -60,26 +61,29 @@ pub struct Resolver {
     pub metrics: Arc<Metrics>,
     /// Owns the task of every search.
     pub tracker: TaskTracker,
+    /// Answers logged with a number.
+    pub queries_logged: AtomicU64,
 }
 
 /// What the configuration decides about answers. A reload replaces it as a whole.
 #[derive(Debug)]
 pub struct Rules {
+    /// Rises with each change after which the same question may have another answer. It counts where there is no trust,
+    /// whose generation rises at the same moments and more.
+    pub generation: u64,
     /// Where replies come from.
-    pub upstream: Forwarder,
-    /// Whether each answer is logged.
-    pub log_queries: bool,
-    /// Whether the chain of each validation is logged.
-    pub log_dnssec: bool,
+    pub upstream: Arc<Forwarder>,
+    /// What is logged of queries and validations.
+    pub logging: LoggingConfig,
     /// Whether bogus data are given to every client, without AD, as if it had set CD.
     pub dnssec_debug: bool,
 }
 
-/// A publication, and the generation of the trust that it rests on.
+/// A publication, and the generation of what it rests on.
 #[derive(Debug)]
 pub struct Offer {
     publication: Publication,
-    trust_generation: u64,
+    generation: u64,
 }
 
 /// Who had the answer, for the log.
@@ -97,7 +101,7 @@ impl QueryService for Resolver {
         let now_boot_ns = self.clock.now().boot_ns;
         let key = QuestionRef { qname_wire: query.qname_wire, qtype: query.qtype };
         if let Some(answer) = self.cache.answer(key, now_boot_ns)
-            && answer.trust_generation == self.trust_generation()
+            && answer.generation == self.generation()
         {
             self.metrics.cache_hits.add_one();
             let sent = self.write(query, &answer, now_boot_ns, out);
@@ -133,12 +137,12 @@ impl QueryService for Resolver {
 
     fn after_sending(&self, offer: Offer) {
         let Some(publisher) = &self.publisher else { return };
-        let Offer { publication, trust_generation } = offer;
+        let Offer { publication, generation } = offer;
         let published = Arc::clone(&publication.published);
         self.metrics.publications_offered.add_one();
         // A change of trust withdraws what was published before it, so nothing that rests on the old one may come after.
         let taken = match &self.trust {
-            Some(trust) => trust.if_current(trust_generation, || publisher.offer(publication)).unwrap_or(false),
+            Some(trust) => trust.if_current(generation, || publisher.offer(publication)).unwrap_or(false),
             None => publisher.offer(publication),
         };
         if !taken {
@@ -154,17 +158,22 @@ impl Resolver {
         self.rules.load()
     }
 
+    /// Where replies come from now.
+    fn upstream(&self) -> Arc<Forwarder> {
+        Arc::clone(&self.rules().upstream)
+    }
+
     /// Finds the answer to a question, or waits for whoever is already looking for it. The search is a task of its own:
     /// a client that goes away ends nobody's wait. None: the daemon is stopping, or the task failed.
     async fn find(self: &Arc<Self>, question: Question) -> (Option<Arc<CachedAnswer>>, Source) {
-        let asked_under = self.trust_generation();
+        let asked_under = self.generation();
         // Bound: a search that began under an older trust is waited for once; the next one is of today's.
         for _ in 0..2 {
             match self.searches.join(QuestionKey::new(&question)) {
                 Joined::Follower(receiver) => {
                     self.metrics.misses_merged.add_one();
                     let found = result(receiver).await;
-                    if found.as_ref().is_none_or(|answer| answer.trust_generation >= asked_under) {
+                    if found.as_ref().is_none_or(|answer| answer.generation >= asked_under) {
                         return (found, Source::Merged);
                     }
                 }
@@ -178,15 +187,16 @@ impl Resolver {
         (None, Source::Merged)
     }
 
-    /// Generation of the trust that holds now; 0 if there is none.
-    fn trust_generation(&self) -> u64 {
-        self.trust.as_ref().map_or(0, Trust::generation)
+    /// Generation of what answers rest on now. What was found under an older one is not used.
+    fn generation(&self) -> u64 {
+        self.trust.as_ref().map_or_else(|| self.rules().generation, Trust::generation)
     }
 
-    /// Forgets every conclusion, here and in the kernel map, after the trust has changed. Conclusions of searches under way
+    /// Forgets every conclusion, here and in the kernel map, after what they rest on has changed. Conclusions of searches under way
     /// carry their generation and are not used either.
     pub fn forget_conclusions(&self) {
         self.cache.clear();
+        self.responses.clear();
         if let Some(publisher) = &self.publisher
             && publisher.flush().is_none()
         {
@@ -200,7 +210,7 @@ impl Resolver {
             let ttl_s = known.ttl_s();
             return (Outcome::Proven(known), ttl_s);
         }
-        let response = match self.rules.load_full().upstream.fetch(question).await {
+        let response = match self.upstream().fetch(question).await {
             Ok(response) => Arc::new(response),
             Err(error) => {
                 let failure = fetch_failure(&error);
@@ -325,12 +335,12 @@ impl Resolver {
             expires_at_boot_ns: answer.expires_at_boot_ns,
             published: Arc::clone(published),
         };
-        Some(Offer { publication, trust_generation: answer.trust_generation })
+        Some(Offer { publication, generation: answer.generation })
     }
 
     /// Logs the chain of a validation step by step, if that is wanted.
     fn log_chain(&self, question: &Question, validation: &Validation, verdict: &Verdict) {
-        if !self.rules().log_dnssec {
+        if !self.rules().logging.dnssec {
             return;
         }
         for step in validation.steps() {
@@ -353,9 +363,15 @@ impl Resolver {
     }
 
     fn log(&self, query: &ClientQuery<'_>, outcome: &Outcome, sent: Sent, source: Source, took: Duration) {
-        if !self.rules().log_queries {
-            return;
+        let rules = self.rules();
+        let failed = !matches!(sent.rcode, RCode::NOERROR | RCode::NXDOMAIN);
+        match rules.logging.queries {
+            QueryLog::All => {}
+            QueryLog::Failed if failed => {}
+            QueryLog::Failed | QueryLog::Off => return,
         }
+        let number = rules.logging.query_numbers.then(|| self.queries_logged.fetch_add(1, Ordering::Relaxed));
+        let transport = rules.logging.query_transport.then_some(query.asked.transport);
         let qname = Name::from_wire(query.qname_wire).unwrap_or_else(|_| Name::root());
         let outcome: &dyn std::fmt::Display = match outcome {
             Outcome::Proven(validated) if validated.status() == ProvenStatus::Secure => &"secure",
@@ -370,6 +386,7 @@ impl Resolver {
             Source::Merged => "merged",
         };
         info!(
+            number, transport = transport.map(tracing::field::debug),
             %qname, qtype = %query.qtype, client = %query.client, dnssec_ok = query.asked.form() == Form::Dnssec,
             %outcome, rcode = %sent.rcode, ad = sent.authentic, tc = sent.truncated, from = %source,
             ms = %format_args!("{:.1}", took.as_secs_f64() * 1e3), "answered"
@@ -391,7 +408,7 @@ impl Resolver {
 /// The task of one search: resolves, keeps the outcome, tells everybody who waits.
 async fn search(resolver: Arc<Resolver>, question: Question, leader: Leader<Arc<CachedAnswer>>) {
     let basis = resolver.trust.as_ref().map(Trust::basis);
-    let trust_generation = basis.as_ref().map_or(0, |basis| basis.generation);
+    let generation = basis.as_ref().map_or_else(|| resolver.rules().generation, |basis| basis.generation);
     let resolved = timeout(RESOLUTION_TIME_MAX, resolver.resolve(&question, basis.as_deref())).await;
     let (outcome, ttl_s) = resolved.unwrap_or_else(|_| {
         let failure = FetchFailure::NoAnswer;
@@ -403,14 +420,14 @@ async fn search(resolver: Arc<Resolver>, question: Question, leader: Leader<Arc<
         warn!(%question, %reason, "bogus, but given to clients: dnssec-debug");
     }
     let now_boot_ns = resolver.clock.now().boot_ns;
-    let answer = Arc::new(CachedAnswer::new(question, outcome, ttl_s, trust_generation, now_boot_ns));
+    let answer = Arc::new(CachedAnswer::new(question, outcome, ttl_s, generation, now_boot_ns));
     resolver.cache.insert(Arc::clone(&answer), now_boot_ns);
     leader.finish(answer);
 }
 
 /// The task of one fetch for validations.
 async fn fetch(resolver: Arc<Resolver>, question: Question, leader: Leader<Result<Arc<Response>, FetchFailure>>) {
-    let fetched = resolver.rules.load_full().upstream.fetch(&question).await;
+    let fetched = resolver.upstream().fetch(&question).await;
     let fetched = fetched.map(Arc::new).map_err(|error| fetch_failure(&error));
     if let Ok(response) = &fetched {
         resolver.responses.insert(Arc::clone(response), resolver.clock.now().boot_ns);

@@ -13,9 +13,6 @@ use resolver_user::wire::Message;
 use xtask::build::Built;
 use xtask::lab::facts::Facts;
 
-/// TODO(#4): goes when the daemon tells systemd that it is ready.
-const BEFORE_NOTIFY: &str = "[Service]\nType=exec\nWatchdogSec=0\n";
-
 /// Settings that an operator of the lab would make.
 fn configuration(facts: &Facts) -> String {
     let at = &facts.resolver.interfaces[0];
@@ -79,8 +76,6 @@ fn the_package_installs_runs_unprivileged_with_xdp_survives_a_kill_and_leaves_no
 
     // As an operator does it: configuration first, so that the first start is the right one.
     fs::create_dir_all(machine.path("/etc/resolver/conf.d")).expect("a folder");
-    fs::create_dir_all(machine.path("/etc/systemd/system/resolver.service.d")).expect("a folder");
-    fs::write(machine.path("/etc/systemd/system/resolver.service.d/test.conf"), BEFORE_NOTIFY).expect("a file");
     fs::write(machine.path("/etc/resolver/conf.d/lab.conf"), configuration(&facts)).expect("a file");
     fs::copy(&facts.trust_anchors_file, machine.path("/etc/resolver/anchors")).expect("a file");
     fs::copy(&packages.deb, machine.path("/tmp/resolver.deb")).expect("a file");
@@ -94,6 +89,9 @@ fn the_package_installs_runs_unprivileged_with_xdp_survives_a_kill_and_leaves_no
     xdp_answers(&mut machine, &facts);
 
     let first = machine.property("resolver", "MainPID");
+    machine.output(&["systemctl", "reload", "resolver"]);
+    assert_eq!(machine.property("resolver", "MainPID"), first, "a reload is no restart");
+    xdp_answers(&mut machine, &facts);
     machine.output(&["kill", "-KILL", &first]);
     machine.wait_until("a restart", |machine| {
         let pid = machine.property("resolver", "MainPID");
@@ -107,12 +105,9 @@ fn the_package_installs_runs_unprivileged_with_xdp_survives_a_kill_and_leaves_no
     assert!(!is_attached(&machine, &facts), "{removed}");
     assert!(!machine.path("/sys/fs/bpf/resolver").exists() && !machine.path("/run/resolver").exists());
     assert!(machine.path("/etc/resolver/resolver.conf").exists(), "configuration stays until the package is purged");
-    for ours in
-        ["/etc/resolver/conf.d/lab.conf", "/etc/resolver/anchors", "/etc/systemd/system/resolver.service.d/test.conf"]
-    {
+    for ours in ["/etc/resolver/conf.d/lab.conf", "/etc/resolver/anchors"] {
         fs::remove_file(machine.path(ours)).expect("our own file");
     }
-    fs::remove_dir(machine.path("/etc/systemd/system/resolver.service.d")).expect("our own folder");
     machine.output(&["dpkg", "--purge", "resolver"]);
     assert!(!machine.run(&["id", "resolver"]).status.success(), "the user is gone");
     assert_eq!(installed_files(&machine), before);

@@ -8,6 +8,8 @@ mod forwarding;
 mod hostile;
 mod operation;
 mod policy;
+mod reload;
+mod service;
 mod validation;
 
 use resolver_tests::daemon::Program;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 use std::{env, fs, process, thread};
 
@@ -23,6 +23,7 @@ pub struct Daemon {
     /// Its control socket.
     pub control: PathBuf,
     child: Child,
+    log: Arc<Mutex<Vec<String>>>,
     _directory: TestDirectory,
 }
 
@@ -95,10 +96,19 @@ impl Program {
     /// If it does not start.
     pub fn start_on(self, address: IpAddr, options: &[&str]) -> Daemon {
         // The port is free when it is drawn; should another process be quicker, the next one is tried.
-        (0..10).find_map(|_| self.try_start(address, options)).expect("the daemon starts")
+        (0..10).find_map(|_| self.try_start(address, options, &[])).expect("the daemon starts")
     }
 
-    fn try_start(self, ip: IpAddr, options: &[&str]) -> Option<Daemon> {
+    /// Starts a daemon on 127.0.0.1 with more variables in its environment.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start_in(self, environment: &[(&str, &str)], options: &[&str]) -> Daemon {
+        let address = [127, 0, 0, 1].into();
+        (0..10).find_map(|_| self.try_start(address, options, environment)).expect("the daemon starts")
+    }
+
+    fn try_start(self, ip: IpAddr, options: &[&str], environment: &[(&str, &str)]) -> Option<Daemon> {
         let port = TcpListener::bind((ip, 0)).and_then(|socket| socket.local_addr()).expect("a free port").port();
         let directory = TestDirectory::new();
         let control = directory.path().join("control.sock");
@@ -109,19 +119,23 @@ impl Program {
             .args([format!("--listen-address={ip}"), format!("--port={port}")])
             .arg(format!("--control-socket={}", control.display()))
             .args(options)
+            .envs(environment.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
         let (sender, receiver) = mpsc::channel();
         let stderr = child.stderr.take().expect("piped");
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let lines = Arc::clone(&log);
         // Reads to the end, so that the daemon never waits for its log to be taken.
         thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 eprintln!("daemon: {line}");
+                lines.lock().expect("the lines").push(line.clone());
                 let _done = sender.send(line);
             }
         });
-        let mut daemon = Daemon { address: (ip, port).into(), control, child, _directory: directory };
+        let mut daemon = Daemon { address: (ip, port).into(), control, child, log, _directory: directory };
         loop {
             match receiver.recv_timeout(PATIENCE) {
                 Ok(line) if line.contains("started") => return Some(daemon),
@@ -180,7 +194,23 @@ impl Daemon {
         }
     }
 
-    fn signal(&self, signal: Signal) {
+    /// Waits until a line of its log contains a text.
+    ///
+    /// # Panics
+    /// If none does in time.
+    pub fn wait_for_log(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.log.lock().expect("the lines").iter().any(|line| line.contains(text)) {
+            assert!(Instant::now() < deadline, "{text} was not logged");
+            thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    /// If it is gone.
+    pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).expect("a process number");
         kill(Pid::from_raw(pid), signal).expect("our child");
     }

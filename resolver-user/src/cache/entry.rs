@@ -30,8 +30,8 @@ pub struct CachedAnswer {
     pub outcome: Outcome,
     /// When it was found out, in nanoseconds of CLOCK_BOOTTIME.
     pub found_at_boot_ns: u64,
-    /// Generation of the trust that it was judged by; it says nothing under another one.
-    pub trust_generation: u64,
+    /// Generation of what it was judged by; it says nothing under another one.
+    pub generation: u64,
     /// When its time is up, in nanoseconds of CLOCK_BOOTTIME.
     pub expires_at_boot_ns: u64,
     plain: FormSlot,
@@ -67,13 +67,13 @@ impl RenderedForm {
 
 impl CachedAnswer {
     /// An outcome that may be kept for `ttl_s` seconds from `now_boot_ns` on.
-    pub fn new(question: Question, outcome: Outcome, ttl_s: u32, trust_generation: u64, now_boot_ns: u64) -> Self {
+    pub fn new(question: Question, outcome: Outcome, ttl_s: u32, generation: u64, now_boot_ns: u64) -> Self {
         let expires_at_boot_ns = now_boot_ns.saturating_add(u64::from(ttl_s).saturating_mul(NS_PER_S));
         Self {
             question,
             outcome,
             found_at_boot_ns: now_boot_ns,
-            trust_generation,
+            generation,
             expires_at_boot_ns,
             plain: FormSlot::default(),
             dnssec: FormSlot::default(),

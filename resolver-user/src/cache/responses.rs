@@ -34,6 +34,11 @@ impl ResponseCache {
         (now_boot_ns < expires_at_boot_ns).then_some(response)
     }
 
+    /// Forgets all.
+    pub fn clear(&self) {
+        self.entries.clear();
+    }
+
     /// Keeps a reply for a moment, and no longer than its records' TTLs.
     pub fn insert(&self, response: Arc<Response>, now_boot_ns: u64) {
         let ttls_s = response.answer.iter().chain(&response.authority).map(|set| set.ttl_s);

@@ -13,7 +13,7 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
-use super::{Cli, EXIT_FILE};
+use super::{Cli, EXIT_FILES};
 use crate::config::{CONF_FILE, NOT_SUPPORTED, OptionSpec, TOPICS, Takes};
 
 /// Where to write.
@@ -29,7 +29,7 @@ pub(super) fn documents(arguments: &DocumentsArguments) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{}: {error}", arguments.directory.display());
-            ExitCode::from(EXIT_FILE)
+            ExitCode::from(EXIT_FILES)
         }
     }
 }

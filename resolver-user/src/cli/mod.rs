@@ -1,6 +1,7 @@
 //! The command line: verbs, flags, and the exit code of whatever they start.
 //!
-//! In: the arguments of the process. Out: text for people, and dnsmasq's exit codes: 1 configuration, 2 network, 3 files, 5 other;
+//! In: the arguments of the process. Out: text for people, and dnsmasq's exit codes: 1 configuration, 2 network, 3 files,
+//! 5 other;
 //! `chain` has its own. Decides nothing but how to print.
 
 mod chain;
@@ -16,10 +17,11 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use tracing::error;
 
-use crate::config::{self, Config, ConfigError, Problem, TOPICS, Takes, Topic};
+use crate::config::{self, Config, ConfigError, LogTarget, LoggingConfig, Problem, TOPICS, Takes, Topic};
 use crate::control::report::StatusReport;
 use crate::control::{self, ClientError, Request};
 use crate::daemon::{self, DaemonError};
+use crate::logging::Log;
 use crate::wire::{Name, Question, RecordType};
 
 /// A validating DNS resolver that lets XDP answer what is cached.
@@ -143,8 +145,8 @@ struct Asking {
 const EXIT_CONFIG: u8 = 1;
 /// No socket, or no daemon on the other end, as dnsmasq has it.
 const EXIT_NETWORK: u8 = 2;
-/// A file cannot be read, as dnsmasq has it.
-const EXIT_FILE: u8 = 3;
+/// A file that cannot be used, as dnsmasq has it.
+const EXIT_FILES: u8 = 3;
 /// Anything else, as dnsmasq has it.
 const EXIT_OTHER: u8 = 5;
 
@@ -186,19 +188,47 @@ fn with_verb(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
 }
 
 fn run(options: &[String]) -> ExitCode {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_target(false).init();
     let config = match load(options) {
         Ok(config) if config.files.test => return tested(&config),
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    let Err(error) = daemon::run(config) else { return ExitCode::SUCCESS };
-    error!("{error}");
-    ExitCode::from(match error {
-        DaemonError::Listen(_) | DaemonError::Control(_) | DaemonError::FastPath(_) => EXIT_NETWORK,
-        DaemonError::NoBpfObject { .. } | DaemonError::NoXdpInterface { .. } => EXIT_CONFIG,
-        DaemonError::PidFile { .. } | DaemonError::Runtime { .. } | DaemonError::Timestamp(_) => EXIT_OTHER,
-    })
+    let logging = match config.process.no_daemon {
+        true => LoggingConfig { target: LogTarget::StandardError, ..config.logging.clone() },
+        false => config.logging.clone(),
+    };
+    let log = match Log::open(&logging) {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(EXIT_FILES);
+        }
+    };
+    log.install(&logging.target);
+    let ended = daemon::run(options.to_vec(), config, log.clone());
+    let code = ended.map_or_else(
+        |error| {
+            error!("{error}");
+            exit_code(&error)
+        },
+        |()| 0,
+    );
+    log.flush();
+    ExitCode::from(code)
+}
+
+fn exit_code(error: &DaemonError) -> u8 {
+    match error {
+        DaemonError::Listen(_) | DaemonError::Control(_) | DaemonError::FastPath(_) | DaemonError::Inherited { .. } => {
+            EXIT_NETWORK
+        }
+        DaemonError::NoBpfObject { .. } | DaemonError::NoXdpInterface { .. } | DaemonError::Identity(_) => EXIT_CONFIG,
+        DaemonError::PidFile { .. }
+        | DaemonError::Timestamp(_)
+        | DaemonError::Chroot { .. }
+        | DaemonError::PinDir { .. } => EXIT_FILES,
+        DaemonError::Runtime { .. } => EXIT_OTHER,
+    }
 }
 
 fn test_config(options: &[String]) -> ExitCode {
@@ -221,7 +251,7 @@ fn load(options: &[String]) -> Result<Config, ExitCode> {
             eprintln!("{error}");
         }
         let unreadable = |error: &ConfigError| matches!(error.problem, Problem::Unreadable { .. });
-        ExitCode::from(if errors.first().is_some_and(unreadable) { EXIT_FILE } else { EXIT_CONFIG })
+        ExitCode::from(if errors.first().is_some_and(unreadable) { EXIT_FILES } else { EXIT_CONFIG })
     })
 }
 

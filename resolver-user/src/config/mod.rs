@@ -35,7 +35,7 @@ pub use dnssec::DnssecConfig;
 pub use files::FilesConfig;
 pub use listening::ListeningConfig;
 pub use load::{CONF_FILE, load, load_for_daemon};
-pub use logging::LoggingConfig;
+pub use logging::{LogTarget, LoggingConfig, QueryLog};
 pub use option::{NOT_SUPPORTED, OptionSpec, TOPICS, Takes, Topic};
 pub use process::{CONTROL_SOCKET, ProcessConfig};
 pub use upstream::UpstreamConfig;

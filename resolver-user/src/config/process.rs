@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::option::{OptionSpec, PATH, number, path, value};
+use super::option::{OptionSpec, PATH, flag, number, path, value};
+use super::syntax::reveal;
 
 /// Most listener threads that may be asked for.
 pub const THREADS_MAX: usize = 256;
@@ -18,12 +19,28 @@ pub struct ProcessConfig {
     pub control_socket: PathBuf,
     /// `pid-file`.
     pub pid_file: Option<PathBuf>,
+    /// `user`: whom to become once all that only root may do is done; none: nobody else.
+    pub user: Option<String>,
+    /// `group`: the group to become a member of with it; none: the user's own.
+    pub group: Option<String>,
+    /// `chroot`: the directory to make the root once everything is open.
+    pub chroot: Option<PathBuf>,
+    /// `no-daemon`: `user`, `group`, `chroot` and `log-facility` do not count.
+    pub no_daemon: bool,
 }
 
 impl Default for ProcessConfig {
     fn default() -> Self {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
-        Self { threads: cpus, control_socket: CONTROL_SOCKET.into(), pid_file: None }
+        Self {
+            threads: cpus,
+            control_socket: CONTROL_SOCKET.into(),
+            pid_file: None,
+            user: None,
+            group: None,
+            chroot: None,
+            no_daemon: false,
+        }
     }
 }
 
@@ -42,4 +59,33 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Ok(())
     })
     .letter('x'),
+    value("user", ACCOUNT, "become this user after the start, if started as root", |config, value| {
+        config.process.user = Some(account(value)?);
+        Ok(())
+    })
+    .letter('u'),
+    value("group", ACCOUNT, "become a member of this group (the user's own)", |config, value| {
+        config.process.group = Some(account(value)?);
+        Ok(())
+    })
+    .letter('g'),
+    value("chroot", PATH, "make this directory the root after the start", |config, value| {
+        config.process.chroot = Some(path(value)?);
+        Ok(())
+    }),
+    flag("keep-in-foreground", "accepted: we never leave the foreground", |_| ()).letter('k'),
+    flag("no-daemon", "stay root, and log to standard error", |config| {
+        config.process.no_daemon = true;
+    })
+    .letter('d'),
 ];
+
+/// What a user or group may be.
+const ACCOUNT: &str = "a name or a number";
+
+fn account(value: &str) -> Result<String, String> {
+    match reveal(value) {
+        empty if empty.is_empty() => Err("empty name".to_owned()),
+        name => Ok(name),
+    }
+}

@@ -12,5 +12,5 @@ mod text;
 
 pub use client::{ClientError, ask};
 pub use report::{ErrorReport, Request};
-pub use server::{ControlError, ControlService, ControlSocket, bind_control, serve_control};
-pub use text::print_reply;
+pub use server::{ControlError, ControlListener, ControlService, ControlSocket, bind_control, serve_control};
+pub use text::{print_reply, print_status};

@@ -84,8 +84,32 @@ pub enum ControlError {
 /// The bound socket. Its file is removed when it is dropped.
 #[derive(Debug)]
 pub struct ControlSocket {
-    listener: UnixListener,
+    listener: std::os::unix::net::UnixListener,
     path: PathBuf,
+    /// What was made for it: the socket, and its directory if that was missing.
+    made: Vec<PathBuf>,
+}
+
+/// The socket, listened to.
+#[derive(Debug)]
+pub struct ControlListener(UnixListener);
+
+impl ControlSocket {
+    /// The files and directories that were made for it.
+    pub fn made(&self) -> &[PathBuf] {
+        &self.made
+    }
+
+    /// Listens, within a runtime.
+    ///
+    /// # Errors
+    /// The system's reason.
+    pub fn listen(&self) -> Result<ControlListener, ControlError> {
+        let system = |source| ControlError::System { path: self.path.clone(), source };
+        let listener = self.listener.try_clone().map_err(system)?;
+        listener.set_nonblocking(true).map_err(system)?;
+        UnixListener::from_std(listener).map(ControlListener).map_err(system)
+    }
 }
 
 impl Drop for ControlSocket {
@@ -102,7 +126,9 @@ impl Drop for ControlSocket {
 pub fn bind_control(path: &Path) -> Result<ControlSocket, ControlError> {
     use std::os::unix::fs::FileTypeExt;
     let system = |source| ControlError::System { path: path.to_owned(), source };
+    let mut made = vec![path.to_owned()];
     if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        made.extend((!directory.exists()).then(|| directory.to_owned()));
         fs::DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory).map_err(system)?;
     }
     if let Ok(metadata) = fs::symlink_metadata(path) {
@@ -117,15 +143,15 @@ pub fn bind_control(path: &Path) -> Result<ControlSocket, ControlError> {
     // Bound under another name and renamed, so that nobody can connect before the mode is set.
     let draft = path.with_extension(format!("{}.new", std::process::id()));
     let _stale = fs::remove_file(&draft);
-    let listener = UnixListener::bind(&draft).map_err(system)?;
+    let listener = std::os::unix::net::UnixListener::bind(&draft).map_err(system)?;
     fs::set_permissions(&draft, fs::Permissions::from_mode(SOCKET_MODE)).map_err(system)?;
     fs::rename(&draft, path).map_err(system)?;
-    Ok(ControlSocket { listener, path: path.to_owned() })
+    Ok(ControlSocket { listener, path: path.to_owned(), made })
 }
 
-/// Serves requests until the daemon stops, then removes the socket.
+/// Serves requests until the daemon stops.
 pub async fn serve_control<S: ControlService>(
-    socket: ControlSocket,
+    socket: ControlListener,
     service: Arc<S>,
     tracker: TaskTracker,
     stop: CancellationToken,
@@ -134,7 +160,7 @@ pub async fn serve_control<S: ControlService>(
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
-            accepted = socket.listener.accept() => accepted,
+            accepted = socket.0.accept() => accepted,
         };
         let (Ok((stream, _)), Ok(permit)) = (accepted, Arc::clone(&connections).try_acquire_owned()) else { continue };
         let (service, stop) = (Arc::clone(&service), stop.clone());

@@ -13,7 +13,7 @@ use super::report::{
 /// Lines that are not the reports asked for.
 pub fn print_reply(request: &Request, lines: &str) -> Result<String, ClientError> {
     let text = match request {
-        Request::Status => read::<StatusReport>(lines)?.iter().map(status).collect(),
+        Request::Status => read::<StatusReport>(lines)?.iter().map(print_status).collect(),
         Request::CacheDump => cache(&read(lines)?),
         Request::FastpathDump => fast_path_entries(&read(lines)?),
         Request::NegativeAnchors | Request::AddNegativeAnchor { .. } | Request::RemoveNegativeAnchor { .. } => {
@@ -30,7 +30,8 @@ fn read<T: serde::de::DeserializeOwned>(lines: &str) -> Result<Vec<T>, ClientErr
     lines.lines().map(|line| serde_json::from_str(line).map_err(|source| ClientError::Reply { source })).collect()
 }
 
-fn status(status: &StatusReport) -> String {
+/// The state of the daemon as text.
+pub fn print_status(status: &StatusReport) -> String {
     let onoff = |on| if on { "on" } else { "off" };
     let mut rows = vec![
         vec!["version".into(), status.version.clone()],

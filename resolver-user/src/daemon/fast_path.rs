@@ -1,6 +1,7 @@
 //! Starts the kernel half as the configuration wants it, or says why it cannot be had.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use tracing::warn;
@@ -17,6 +18,7 @@ pub const BPF_OBJECT: Option<&[u8]> = include!(concat!(env!("OUT_DIR"), "/bpf_ob
 /// Loads the XDP program and attaches it, as far as the configuration asks and the build allows.
 pub(super) fn start_fast_path(
     config: &Config,
+    pin_dir: &Path,
     listen: &Listen,
     addresses: &[SocketAddr],
 ) -> Result<Option<FastPath>, DaemonError> {
@@ -52,7 +54,7 @@ pub(super) fn start_fast_path(
         interfaces,
         cache_size: config.xdp.cache_size,
         listen: addresses.to_vec(),
-        pin_dir: config.xdp.pin_dir.clone(),
+        pin_dir: pin_dir.to_owned(),
         log: config.xdp.log,
     };
     match FastPath::start(object, &fast_path, Arc::new(SystemClock)) {

@@ -1,35 +1,43 @@
 //! Builds the rooms, joins them, and stops them in order. Decides nothing about queries.
 
 mod fast_path;
+mod privileges;
+mod reload;
 mod service;
+mod signals;
+mod sockets;
 
-use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use thiserror::Error;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::cache::{AnswerCache, InFlight, ResponseCache};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, XdpMode};
-use crate::control::{ControlError, bind_control, serve_control};
-use crate::listener::{Listen, ListenError, Shared, bind_tcp, bind_udp, listen_addresses, serve_tcp, serve_udp};
+use crate::config::{Config, DnssecConfig, XdpMode};
+use crate::control::{ControlError, ControlService, print_status, serve_control};
+use crate::listener::{ListenError, Shared, serve_tcp, serve_udp};
+use crate::logging::Log;
 use crate::metrics::Metrics;
+use crate::process::{IdentityError, ServiceManager, watchdog_period};
 use crate::publish::{FastPathError, Publisher};
 use crate::resolve::{Resolver, Rules};
-use crate::trust::{Timestamp, TimestampError, Trust, TrustChange};
+use crate::trust::{Configured, Timestamp, TimestampError, Trust, TrustChange};
 use crate::upstream::Forwarder;
 use fast_path::start_fast_path;
+use privileges::Prepared;
+use signals::{Asked, Signals};
+use sockets::Sockets;
 
 pub use fast_path::BPF_OBJECT;
 
@@ -53,6 +61,31 @@ pub enum DaemonError {
     #[error("cannot write pid-file {}: {source}", path.display())]
     PidFile {
         /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Whom the process should become.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// A socket of the service manager.
+    #[error("cannot use the sockets of the service manager: {source}")]
+    Inherited {
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The new root.
+    #[error("cannot chroot to {}: {source}", path.display())]
+    Chroot {
+        /// The directory.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The directory of the pins.
+    #[error("cannot use xdp-pin-dir {}: {source}", path.display())]
+    PinDir {
+        /// The directory.
         path: PathBuf,
         /// The system's reason.
         source: io::Error,
@@ -87,43 +120,37 @@ pub enum DaemonError {
 
 /// The running daemon, as the control socket sees it.
 struct Daemon {
-    config: Config,
+    /// The words that the configuration is read from.
+    arguments: Vec<String>,
+    config: ArcSwap<Config>,
     addresses: Vec<SocketAddr>,
     resolver: Arc<Resolver>,
     started: Instant,
+    log: Log,
 }
 
-/// Runs until SIGINT or SIGTERM.
+/// Runs until SIGINT or SIGTERM. `config` was read from `arguments`, and is so again on SIGHUP. To be called while the process has no thread but the log's.
 ///
 /// # Errors
 /// Whatever keeps it from starting.
-pub fn run(config: Config) -> Result<(), DaemonError> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(config.process.threads).enable_all().build();
-    runtime.map_err(|source| DaemonError::Runtime { source })?.block_on(serve(config))
-}
-
-async fn serve(config: Config) -> Result<(), DaemonError> {
+pub fn run(arguments: Vec<String>, config: Config, log: Log) -> Result<(), DaemonError> {
     for warning in &config.warnings {
         warn!("{warning}");
     }
     raise_open_files_limit();
+    let prepared = privileges::prepare(&config)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(config.process.threads).enable_all().build();
+    runtime.map_err(|source| DaemonError::Runtime { source })?.block_on(serve(arguments, config, prepared, log))
+}
+
+async fn serve(arguments: Vec<String>, config: Config, mut prepared: Prepared, log: Log) -> Result<(), DaemonError> {
     // Before anything is taken, so that a signal during the start is not lost.
-    let stop_signal = StopSignal::new().map_err(|source| DaemonError::Runtime { source })?;
-    let listen = Listen {
-        addresses: config.listening.addresses.clone(),
-        interfaces: config.listening.interfaces.clone(),
-        port: config.listening.port,
-    };
-    let addresses = listen_addresses(&listen)?;
-    let control = bind_control(&config.process.control_socket)?;
-    let _pid_file = PidFile::write(config.process.pid_file.clone())?;
-    // TCP first: it fails where another daemon listens, whose UDP clients we would share (SO_REUSEPORT) without an error.
-    let tcp = addresses.iter().map(|&address| bind_tcp(address)).collect::<Result<Vec<_>, _>>()?;
-    let each_thread = addresses.iter().flat_map(|&address| std::iter::repeat_n(address, config.process.threads));
-    let udp = each_thread.map(bind_udp).collect::<Result<Vec<_>, _>>()?;
+    let signals = Signals::take().map_err(|source| DaemonError::Runtime { source })?;
+    let listen = sockets::listen(&config.listening);
+    let Sockets { addresses, udp, tcp } = sockets::open(&listen, config.process.threads, &prepared.inherited)?;
     let trust = trust(&config)?;
-    let fast_path = start_fast_path(&config, &listen, &addresses)?;
+    let fast_path = start_fast_path(&config, &prepared.pin_dir, &listen, &addresses)?;
     let publisher = fast_path.as_ref().map(|fast_path| Arc::new(fast_path.publisher()));
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
     let metrics = Arc::new(Metrics::default());
@@ -135,12 +162,19 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
     for socket in tcp {
         tracker.spawn(serve_tcp(socket, Arc::clone(&shared)));
     }
-    log_start(&config, &addresses);
+    prepared.confine(&config)?;
     tracker.spawn(keep_trust(Arc::clone(&resolver), stop.clone()));
-    let daemon = Arc::new(Daemon { config, addresses, resolver, started: Instant::now() });
-    tracker.spawn(serve_control(control, daemon, tracker.clone(), stop.clone()));
-    let signal = stop_signal.wait().await;
+    let Prepared { control, .. } = &prepared;
+    log_start(&config, &addresses);
+    let config = ArcSwap::from_pointee(config);
+    let daemon = Arc::new(Daemon { arguments, config, addresses, resolver, started: Instant::now(), log });
+    let control = control.listen()?;
+    tracker.spawn(serve_control(control, Arc::clone(&daemon), tracker.clone(), stop.clone()));
+    tracker.spawn(keep_alive(Arc::clone(&daemon), stop.clone()));
+    ServiceManager.ready("answering");
+    let signal = daemon.obey(signals).await;
     info!(signal, "stopping");
+    ServiceManager.stopping();
     stop.cancel();
     tracker.close();
     if timeout(DRAIN_TIME_MAX, tracker.wait()).await.is_err() {
@@ -152,22 +186,72 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
     Ok(())
 }
 
+impl Daemon {
+    /// Does what signals ask for, until one asks for the end; returns its name.
+    async fn obey(&self, mut signals: Signals) -> &'static str {
+        loop {
+            match signals.next().await {
+                Asked::Stop(signal) => return signal,
+                Asked::Reload => tokio::task::block_in_place(|| self.reload()),
+                Asked::Statistics => {
+                    for line in print_status(&self.status()).lines() {
+                        info!("{line}");
+                        // There are more lines than a queue holds.
+                        self.log.flush();
+                    }
+                }
+                Asked::ReopenLog => match self.log.reopen() {
+                    Ok(()) => info!("log opened again"),
+                    Err(error) => error!(%error, "the old log goes on"),
+                },
+            }
+        }
+    }
+
+    /// Whether the thread that publishes still answers; true if there is none.
+    fn is_alive(&self) -> bool {
+        self.resolver.publisher.is_none() || self.ask_publisher(Publisher::status).is_some()
+    }
+}
+
+/// Tells the service manager that we are alive, if it wants to hear that, for as long as we are.
+async fn keep_alive(daemon: Arc<Daemon>, stop: CancellationToken) {
+    let Some(period) = watchdog_period() else { return };
+    let mut period = tokio::time::interval(period);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = period.tick() => {}
+        }
+        if daemon.is_alive() {
+            ServiceManager.alive();
+        } else {
+            error!("the thread that publishes does not answer; the service manager will start us again");
+        }
+    }
+}
+
 /// What validation starts from, as configured.
 fn trust(config: &Config) -> Result<Option<Trust>, TimestampError> {
-    let dnssec = config.dnssec.clone();
-    if !dnssec.enabled {
+    if !config.dnssec.enabled {
         return Ok(None);
     }
-    let timestamp = dnssec.timestamp.as_deref().map(Timestamp::open).transpose()?;
+    let timestamp = config.dnssec.timestamp.as_deref().map(Timestamp::open).transpose()?;
     let now = SystemClock.now();
     if let Some(timestamp) = timestamp.as_ref().filter(|timestamp| timestamp.is_past(now)) {
         timestamp.touch(now)?;
     }
-    let trust = Trust::new(dnssec.anchors, dnssec.negative_anchors, dnssec.policy, timestamp, now);
+    let trust = Trust::new(configured(&config.dnssec), timestamp, now);
     if trust.awaits_clock() {
         warn!("the clock is behind the dnssec-timestamp file: signature times are not checked until it is set");
     }
     Ok(Some(trust))
+}
+
+/// What validation takes from the configuration.
+fn configured(dnssec: &DnssecConfig) -> Configured {
+    let DnssecConfig { anchors, negative_anchors, policy, .. } = dnssec;
+    Configured { anchors: anchors.clone(), negative: negative_anchors.clone(), policy: *policy }
 }
 
 /// Ends negative anchors when their time is over, and begins to check signature times when the clock is set.
@@ -202,7 +286,7 @@ fn resolver(
     metrics: Arc<Metrics>,
     tracker: TaskTracker,
 ) -> Resolver {
-    let rules = rules(config, &metrics);
+    let rules = rules(config, &metrics, None);
     Resolver {
         cache: AnswerCache::new(config.cache.size),
         searches: Arc::new(InFlight::default()),
@@ -214,15 +298,20 @@ fn resolver(
         clock: Arc::new(SystemClock),
         metrics,
         tracker,
+        queries_logged: AtomicU64::new(0),
     }
 }
 
-/// What the configuration decides about answers.
-fn rules(config: &Config, metrics: &Arc<Metrics>) -> Rules {
+/// What the configuration decides about answers. What `before` has and the configuration did not change goes on as it is.
+fn rules(config: &Config, metrics: &Arc<Metrics>, before: Option<(&Config, &Rules)>) -> Rules {
+    let upstream = match before {
+        Some((old, rules)) if old.upstream == config.upstream => Arc::clone(&rules.upstream),
+        _ => Arc::new(Forwarder::new(&config.upstream.servers, config.dnssec.enabled, Arc::clone(metrics))),
+    };
     Rules {
-        upstream: Forwarder::new(&config.upstream.servers, config.dnssec.enabled, Arc::clone(metrics)),
-        log_queries: config.logging.queries,
-        log_dnssec: config.logging.dnssec,
+        generation: 0,
+        upstream,
+        logging: config.logging.clone(),
         dnssec_debug: config.dnssec.enabled && config.dnssec.debug,
     }
 }
@@ -252,53 +341,4 @@ fn log_start(config: &Config, addresses: &[SocketAddr]) {
         threads = config.process.threads,
         "started"
     );
-}
-
-/// SIGINT and SIGTERM. SIGHUP would end the process if nobody took it; it is told that it does nothing yet.
-struct StopSignal {
-    interrupt: Signal,
-    terminate: Signal,
-    hang_up: Signal,
-}
-
-impl StopSignal {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn wait(mut self) -> &'static str {
-        loop {
-            tokio::select! {
-                _ = self.interrupt.recv() => return "SIGINT",
-                _ = self.terminate.recv() => return "SIGTERM",
-                _ = self.hang_up.recv() => warn!("SIGHUP does nothing yet; restart to read the configuration again"),
-            }
-        }
-    }
-}
-
-/// The file with our process number; removed at the end.
-struct PidFile(Option<PathBuf>);
-
-impl PidFile {
-    fn write(path: Option<PathBuf>) -> Result<Self, DaemonError> {
-        if let Some(path) = &path {
-            let written = fs::write(path, format!("{}\n", std::process::id()));
-            written.map_err(|source| DaemonError::PidFile { path: path.clone(), source })?;
-        }
-        Ok(Self(path))
-    }
-}
-
-impl Drop for PidFile {
-    fn drop(&mut self) {
-        if let Some(path) = &self.0 {
-            // Nothing can be done about a file that somebody else has removed.
-            let _gone = fs::remove_file(path);
-        }
-    }
 }

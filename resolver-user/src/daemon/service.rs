@@ -30,12 +30,12 @@ impl ControlService for Daemon {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             uptime_s: self.started.elapsed().as_secs(),
-            dnssec: self.config.dnssec.enabled,
+            dnssec: self.config.load().dnssec.enabled,
             dnssec_options: self.dnssec_options(),
             listening: self.addresses.iter().map(SocketAddr::to_string).collect(),
             servers: servers.collect(),
             cache_entries: self.resolver.cache.len() as u64,
-            cache_entries_max: self.config.cache.size as u64,
+            cache_entries_max: self.config.load().cache.size as u64,
             searches: self.resolver.searches.len() as u64,
             counters: self.resolver.metrics.snapshot(),
             fast_path: self.ask_publisher(Publisher::status),
@@ -81,7 +81,7 @@ impl Daemon {
         let Some(trust) = &self.resolver.trust else { return Vec::new() };
         let negative: Vec<Name> =
             trust.negative_anchors(self.resolver.clock.now()).into_iter().map(|anchor| anchor.name).collect();
-        config::dnssec_options(&self.config.dnssec.anchors, &negative, &trust.basis().policy)
+        config::dnssec_options(&self.config.load().dnssec.anchors, &negative, &trust.basis().policy)
     }
 
     /// Changes the negative anchors, forgets what was concluded before, and lists those that are left.
@@ -99,7 +99,7 @@ impl Daemon {
     }
 
     /// Asks the publishing thread and waits for it, while other tasks go on elsewhere.
-    fn ask_publisher<T>(&self, question: impl FnOnce(&Publisher) -> Option<T>) -> Option<T> {
+    pub(super) fn ask_publisher<T>(&self, question: impl FnOnce(&Publisher) -> Option<T>) -> Option<T> {
         let publisher = self.resolver.publisher.as_ref()?;
         tokio::task::block_in_place(|| question(publisher))
     }

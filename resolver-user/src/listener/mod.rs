@@ -28,8 +28,8 @@ use crate::metrics::Metrics;
 
 pub use addresses::{Listen, listen_addresses, xdp_interfaces};
 pub use query::{ClientQuery, Rejection};
-pub use tcp::{TcpSocket, bind_tcp, serve_tcp};
-pub use udp::{UdpSocket, bind_udp, serve_udp};
+pub use tcp::{TcpSocket, adopt_tcp, bind_tcp, serve_tcp};
+pub use udp::{UdpSocket, adopt_udp, bind_udp, serve_udp};
 
 /// Most queries that may be worked on at once; each waits for other servers.
 /// Choice: dnsmasq allows 150. A miss costs about 10 kB, so this is 40 MB at most.
@@ -125,6 +125,14 @@ pub enum ListenError {
     /// The system did not tell the interfaces' addresses.
     #[error("cannot list the addresses of interfaces: {source}")]
     List {
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A socket that was bound for us cannot be used.
+    #[error("cannot use the {transport} socket that the service manager gave: {source}")]
+    Adopt {
+        /// `UDP` or `TCP`.
+        transport: &'static str,
         /// The system's reason.
         source: io::Error,
     },

@@ -53,6 +53,18 @@ pub fn bind_tcp(address: SocketAddr) -> Result<TcpSocket, ListenError> {
     bind().map(TcpSocket).map_err(|source| ListenError::Bind { address, transport: "TCP", source })
 }
 
+/// Takes over a socket that somebody else has bound and listens on.
+///
+/// # Errors
+/// The system's reason.
+pub fn adopt_tcp(socket: std::net::TcpListener) -> Result<TcpSocket, ListenError> {
+    let adopt = || {
+        socket.set_nonblocking(true)?;
+        TcpListener::from_std(socket)
+    };
+    adopt().map(TcpSocket).map_err(|source| ListenError::Adopt { transport: "TCP", source })
+}
+
 /// Accepts connections until the daemon stops; each becomes a task of the daemon.
 pub async fn serve_tcp<S: QueryService>(socket: TcpSocket, shared: Arc<Shared<S>>) {
     loop {

@@ -50,6 +50,21 @@ pub fn bind_udp(address: SocketAddr) -> Result<UdpSocket, ListenError> {
     Ok(UdpSocket { socket, ipv6: address.is_ipv6() })
 }
 
+/// Takes over a socket that somebody else has bound. Several may be made of one; each query goes to one of them.
+///
+/// # Errors
+/// The system's reason.
+pub fn adopt_udp(socket: &std::net::UdpSocket) -> Result<UdpSocket, ListenError> {
+    let address = socket.local_addr().map_err(|source| ListenError::Adopt { transport: "UDP", source })?;
+    let adopt = || {
+        let socket = socket.try_clone()?;
+        socket.set_nonblocking(true)?;
+        tokio::net::UdpSocket::from_std(socket)
+    };
+    let socket = adopt().map_err(|source| ListenError::Bind { address, transport: "UDP", source })?;
+    Ok(UdpSocket { socket, ipv6: address.is_ipv6() })
+}
+
 /// Answers queries on a socket until the daemon stops.
 pub async fn serve_udp<S: QueryService>(socket: UdpSocket, shared: Arc<Shared<S>>) {
     let UdpSocket { socket, ipv6 } = socket;

@@ -30,7 +30,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-pub use program::{AttachMode, FastPathConfig, FastPathError};
+pub use program::{AttachMode, FastPathConfig, FastPathError, make_pin_dir};
 pub use status::{FastPathEntry, FastPathStatus, InterfaceStatus, MapStatus, PublisherStatus};
 use writer::Command;
 pub use writer::FastPath;

@@ -1,16 +1,22 @@
 //! The XDP program in the kernel: loading, attaching, pinning, and taking it off again.
 
+use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use aya::maps::{Array, MapData, PerCpuArray};
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::{ProgramError, Xdp, XdpMode};
 use aya::{Ebpf, EbpfError, EbpfLoader};
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
+use nix::unistd::{UnlinkatFlags, unlinkat};
 use resolver_ebpf::abi::{self, AnswerBlock, Bucket, Settings, map_name};
 use thiserror::Error;
 
@@ -135,7 +141,8 @@ pub struct Attachment {
     pub interface: String,
     /// `native` or `generic`.
     pub mode: &'static str,
-    link: Option<PinnedLink>,
+    /// Ends with the pin, and this.
+    _link: PinnedLink,
 }
 
 /// The loaded object. Dropping it takes the program off all interfaces and removes the pins.
@@ -143,6 +150,8 @@ pub struct Attachment {
 pub struct Loaded {
     ebpf: Ebpf,
     pin_dir: PathBuf,
+    /// The same directory, open: pins can be removed after the root has changed.
+    pins: OwnedFd,
     /// Where the program is attached.
     pub attachments: Vec<Attachment>,
 }
@@ -161,7 +170,9 @@ impl Loaded {
             .override_global("XDP_LOG", &log, true)
             .load(object)
             .map_err(Box::new)?;
-        let mut loaded = Self { ebpf, pin_dir: config.pin_dir.clone(), attachments: Vec::new() };
+        let pins = open_directory(&config.pin_dir)
+            .map_err(|source| FastPathError::PinDir { path: config.pin_dir.clone(), source })?;
+        let mut loaded = Self { ebpf, pin_dir: config.pin_dir.clone(), pins, attachments: Vec::new() };
         for name in [PROGRAM, CLOCK_PROGRAM] {
             let refused = |source| FastPathError::Program { name, source: Box::new(source) };
             loaded.program(name)?.load().map_err(refused)?;
@@ -190,7 +201,7 @@ impl Loaded {
         let link =
             link.pin(&pin).map_err(|error| FastPathError::PinDir { path: pin, source: io::Error::other(error) })?;
         tracing::info!(interface, mode, "XDP answers here");
-        self.attachments.push(Attachment { interface: interface.to_owned(), mode, link: Some(link) });
+        self.attachments.push(Attachment { interface: interface.to_owned(), mode, _link: link });
         Ok(())
     }
 
@@ -302,26 +313,22 @@ impl Loaded {
 
 impl Drop for Loaded {
     fn drop(&mut self) {
-        for attachment in &mut self.attachments {
-            // The unpinned link is dropped, which takes the program off the interface.
-            if let Some(Err(error)) = attachment.link.take().map(PinnedLink::unpin) {
-                tracing::warn!(interface = attachment.interface, %error, "cannot unpin the link");
-            }
+        // Without their pins, links end with their descriptors, and the program leaves the interfaces.
+        self.attachments.clear();
+        if let Err(error) = remove_pins(&self.pins) {
+            tracing::warn!(%error, "cannot remove the pins: XDP may stay on the interfaces");
         }
-        if let Err(error) = remove_pins(&self.pin_dir) {
-            tracing::warn!(%error, "cannot remove the pins");
+        if let Err(error) = fs::remove_dir(&self.pin_dir) {
+            tracing::debug!(dir = %self.pin_dir.display(), %error, "pin directory kept");
         }
     }
 }
 
 /// Makes an empty pin directory, removing what a killed daemon left there: its links too, so its program goes off.
 fn prepare_pin_dir(dir: &Path) -> Result<(), FastPathError> {
-    let existing = dir.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
-    let system = statfs(existing);
-    if system.map(|system| system.filesystem_type()).ok() != Some(BPF_FS_MAGIC) {
-        return Err(FastPathError::NoBpfFs { path: existing.to_owned() });
+    if !make_pin_dir(dir)? {
+        return Err(FastPathError::NoBpfFs { path: existing(dir).to_owned() });
     }
-    remove_pins(dir).map_err(|source| FastPathError::PinDir { path: dir.to_owned(), source })?;
     for part in ["maps", "programs", "links"] {
         let path = dir.join(part);
         fs::create_dir_all(&path).map_err(|source| FastPathError::PinDir { path, source })?;
@@ -329,26 +336,47 @@ fn prepare_pin_dir(dir: &Path) -> Result<(), FastPathError> {
     Ok(())
 }
 
-/// Removes a pin directory with our three folders in it; other things in it are left, and then so is the directory.
-fn remove_pins(dir: &Path) -> io::Result<()> {
+/// Makes a pin directory that is empty of what is ours; false if it would not be on a BPF file system.
+///
+/// # Errors
+/// [`FastPathError::PinDir`].
+pub fn make_pin_dir(dir: &Path) -> Result<bool, FastPathError> {
+    let system = statfs(existing(dir));
+    if system.map(|system| system.filesystem_type()).ok() != Some(BPF_FS_MAGIC) {
+        return Ok(false);
+    }
+    let failed = |source| FastPathError::PinDir { path: dir.to_owned(), source };
+    fs::create_dir_all(dir).map_err(failed)?;
+    open_directory(dir).and_then(|directory| remove_pins(&directory)).map_err(failed)?;
+    Ok(true)
+}
+
+/// The path, or the closest one above it that exists.
+fn existing(dir: &Path) -> &Path {
+    dir.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"))
+}
+
+fn open_directory(path: &Path) -> io::Result<OwnedFd> {
+    Ok(open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?)
+}
+
+/// Removes our three folders from a pin directory; other things in it are left.
+fn remove_pins(directory: &OwnedFd) -> io::Result<()> {
     for part in ["links", "programs", "maps"] {
-        let entries = match fs::read_dir(dir.join(part)) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(error),
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let mut folder = match Dir::openat(directory, part, flags, Mode::empty()) {
+            Ok(folder) => folder,
+            Err(Errno::ENOENT) => continue,
+            Err(error) => return Err(error.into()),
         };
-        for entry in entries {
-            fs::remove_file(entry?.path())?;
+        let names = folder.iter().map(|entry| entry.map(|entry| entry.file_name().to_owned()));
+        let names: Vec<CString> = names.collect::<Result<_, _>>()?;
+        for name in names.iter().filter(|name| !matches!(name.to_bytes(), b"." | b"..")) {
+            unlinkat(&folder, name.as_c_str(), UnlinkatFlags::NoRemoveDir)?;
         }
-        fs::remove_dir(dir.join(part))?;
+        unlinkat(directory, part, UnlinkatFlags::RemoveDir)?;
     }
-    match fs::remove_dir(dir) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            tracing::debug!(dir = %dir.display(), %error, "pin directory kept");
-            Ok(())
-        }
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 fn map_error(name: &'static str, error: aya::maps::MapError) -> FastPathError {
@@ -358,12 +386,12 @@ fn map_error(name: &'static str, error: aya::maps::MapError) -> FastPathError {
 /// What an operator can do about a refused attachment.
 fn hint(error: &ProgramError) -> &'static str {
     let ProgramError::SyscallError(error) = error else { return "" };
-    match error.io_error.raw_os_error().map(nix::errno::Errno::from_raw) {
-        Some(nix::errno::Errno::EBUSY | nix::errno::Errno::EEXIST) => {
+    match error.io_error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EBUSY | Errno::EEXIST) => {
             " (another XDP program is on the interface; see `ip link show` and `bpftool net`)"
         }
-        Some(nix::errno::Errno::EOPNOTSUPP) => " (the driver has no native XDP; use xdp=generic or xdp=auto)",
-        Some(nix::errno::Errno::EPERM) => " (needs root, or CAP_BPF and CAP_NET_ADMIN)",
+        Some(Errno::EOPNOTSUPP) => " (the driver has no native XDP; use xdp=generic or xdp=auto)",
+        Some(Errno::EPERM) => " (needs root, or CAP_BPF and CAP_NET_ADMIN)",
         _ => "",
     }
 }

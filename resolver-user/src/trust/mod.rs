@@ -45,9 +45,6 @@ pub struct Basis {
 /// The basis that holds now, and what changes it.
 #[derive(Debug)]
 pub struct Trust {
-    anchors: Vec<DsAnchor>,
-    negative: Vec<Name>,
-    policy: Policy,
     timestamp: Option<Timestamp>,
     changing: Mutex<Changing>,
     current: RwLock<Arc<Basis>>,
@@ -56,11 +53,23 @@ pub struct Trust {
 }
 
 /// What changes while running.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Changing {
+    configured: Configured,
     timed: Vec<TimedAnchor>,
     /// The clock shows a time before that of the timestamp file, so signature times mean nothing yet.
     awaits_clock: bool,
+}
+
+/// What the configuration says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Configured {
+    /// Where validation starts.
+    pub anchors: Vec<DsAnchor>,
+    /// Names at and below which nothing is validated.
+    pub negative: Vec<Name>,
+    /// What may be accepted, at what cost.
+    pub policy: Policy,
 }
 
 /// A negative anchor that ends by itself.
@@ -116,20 +125,11 @@ pub enum TrustChange {
 
 impl Trust {
     /// What the configuration says, as of `now`.
-    pub fn new(
-        anchors: Vec<DsAnchor>,
-        negative: Vec<Name>,
-        policy: Policy,
-        timestamp: Option<Timestamp>,
-        now: Now,
-    ) -> Self {
+    pub fn new(configured: Configured, timestamp: Option<Timestamp>, now: Now) -> Self {
         let awaits_clock = timestamp.as_ref().is_some_and(|timestamp| !timestamp.is_past(now));
-        let changing = Changing { timed: Vec::new(), awaits_clock };
-        let first = basis(&anchors, &negative, policy, &changing, 0);
+        let changing = Changing { configured, timed: Vec::new(), awaits_clock };
+        let first = basis(&changing, 0);
         Self {
-            anchors,
-            negative,
-            policy,
             timestamp,
             changing: Mutex::new(changing),
             current: RwLock::new(Arc::new(first)),
@@ -158,6 +158,19 @@ impl Trust {
         self.changing().awaits_clock
     }
 
+    /// Takes over what the configuration says now, and begins a new generation even if that is what it said before. Negative
+    /// anchors that were added for a time stay.
+    pub fn configure(&self, configured: Configured) {
+        let mut changing = self.changing();
+        changing.configured = configured;
+        self.change(&changing);
+    }
+
+    /// What the configuration says.
+    pub fn configured(&self) -> Configured {
+        self.changing().configured.clone()
+    }
+
     /// Turns validation off at and below a name for a time, or changes the time of one that is there.
     ///
     /// # Errors
@@ -166,10 +179,10 @@ impl Trust {
         if !(1..=TIMED_ANCHOR_S_MAX).contains(&for_s) {
             return Err(NegativeAnchorError::Time { for_s });
         }
-        if self.negative.contains(&name) {
+        let mut changing = self.changing();
+        if changing.configured.negative.contains(&name) {
             return Err(NegativeAnchorError::Configured { name });
         }
-        let mut changing = self.changing();
         let ends_at_boot_ns = now.boot_ns.saturating_add(for_s.saturating_mul(NS_PER_S));
         changing.timed.retain(|anchor| anchor.name != name);
         if changing.timed.len() >= TIMED_ANCHORS_MAX {
@@ -185,10 +198,10 @@ impl Trust {
     /// # Errors
     /// There is none of that name, or it is configured.
     pub fn remove_negative(&self, name: &Name) -> Result<(), NegativeAnchorError> {
-        if self.negative.contains(name) {
+        let mut changing = self.changing();
+        if changing.configured.negative.contains(name) {
             return Err(NegativeAnchorError::Configured { name: name.clone() });
         }
-        let mut changing = self.changing();
         let before = changing.timed.len();
         changing.timed.retain(|anchor| anchor.name != *name);
         if changing.timed.len() == before {
@@ -201,8 +214,9 @@ impl Trust {
     /// All negative anchors, by name.
     pub fn negative_anchors(&self, now: Now) -> Vec<NegativeAnchor> {
         let left_s = |ends_at_boot_ns: u64| ends_at_boot_ns.saturating_sub(now.boot_ns).div_ceil(NS_PER_S);
-        let configured = self.negative.iter().map(|name| NegativeAnchor { name: name.clone(), left_s: None });
         let changing = self.changing();
+        let configured = changing.configured.negative.iter();
+        let configured = configured.map(|name| NegativeAnchor { name: name.clone(), left_s: None });
         let timed = changing.timed.iter().map(|anchor| {
             let left_s = Some(left_s(anchor.ends_at_boot_ns));
             NegativeAnchor { name: anchor.name.clone(), left_s }
@@ -248,16 +262,17 @@ impl Trust {
     fn change(&self, changing: &Changing) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let generation = current.generation.saturating_add(1);
-        *current = Arc::new(basis(&self.anchors, &self.negative, self.policy, changing, generation));
+        *current = Arc::new(basis(changing, generation));
         self.generation.store(generation, Ordering::Release);
     }
 }
 
-fn basis(anchors: &[DsAnchor], negative: &[Name], policy: Policy, changing: &Changing, generation: u64) -> Basis {
+fn basis(changing: &Changing, generation: u64) -> Basis {
+    let Configured { anchors, negative, policy } = &changing.configured;
     let timed = changing.timed.iter().map(|anchor| anchor.name.clone());
     let negative = negative.iter().cloned().chain(timed).collect();
-    let policy = Policy { times_checked: policy.times_checked && !changing.awaits_clock, ..policy };
-    let anchors = Arc::new(TrustAnchors::new(anchors.to_vec(), negative));
+    let policy = Policy { times_checked: policy.times_checked && !changing.awaits_clock, ..*policy };
+    let anchors = Arc::new(TrustAnchors::new(anchors.clone(), negative));
     let (zones, denials) = (Arc::new(ZoneCache::new(ZONES_MAX)), DenialCache::new(DENIALS_MAX));
     Basis { anchors, zones, denials, policy, generation }
 }
@@ -276,8 +291,13 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn configured(negative: &[&str]) -> Configured {
+        let negative = negative.iter().map(|text| name(text)).collect();
+        Configured { anchors: vec![], negative, policy: Policy::DEFAULT }
+    }
+
     fn trust(negative: &[&str]) -> Trust {
-        Trust::new(vec![], negative.iter().map(|text| name(text)).collect(), Policy::DEFAULT, None, NOW)
+        Trust::new(configured(negative), None, NOW)
     }
 
     #[test]
@@ -315,6 +335,15 @@ mod tests {
     }
 
     #[test]
+    fn a_new_configuration_keeps_what_was_added_for_a_time() {
+        let trust = trust(&["lan"]);
+        trust.add_negative(name("a"), 60, NOW).unwrap();
+        trust.configure(configured(&["home"]));
+        let names: Vec<Name> = trust.negative_anchors(NOW).into_iter().map(|anchor| anchor.name).collect();
+        assert_eq!((names, trust.generation()), (vec![name("a"), name("home")], 2));
+    }
+
+    #[test]
     fn nothing_is_done_on_the_strength_of_an_old_basis() {
         let trust = trust(&[]);
         let before = trust.basis().generation;
@@ -340,7 +369,7 @@ mod tests {
         let path = directory.join("stamp");
         let timestamp = Timestamp::open(&path).unwrap();
         timestamp.touch(later(1000)).unwrap();
-        let trust = Trust::new(vec![], vec![], Policy::DEFAULT, Some(Timestamp::open(&path).unwrap()), NOW);
+        let trust = Trust::new(configured(&[]), Some(Timestamp::open(&path).unwrap()), NOW);
         assert!(trust.awaits_clock() && !trust.basis().policy.times_checked);
         assert_eq!(trust.look_at_clock(later(999)).0, []);
         assert_eq!(trust.look_at_clock(later(2000)), (vec![TrustChange::TimeChecksBegan], Ok(())));

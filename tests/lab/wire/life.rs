@@ -8,7 +8,7 @@ use resolver_user::wire::Message;
 use xtask::lab::facts::{Facts, Question};
 
 /// Whether a program is on the client-side interface of the resolver.
-fn is_attached(facts: &Facts) -> bool {
+pub fn is_attached(facts: &Facts) -> bool {
     let output = Command::new("nsenter")
         .arg(format!("--net={}", facts.resolver.path))
         .args(["ip", "-details", "link", "show", "dev", &facts.resolver.interfaces[0].name])
@@ -19,7 +19,7 @@ fn is_attached(facts: &Facts) -> bool {
 }
 
 /// A Secure address.
-fn address(facts: &Facts) -> &Question {
+pub fn address(facts: &Facts) -> &Question {
     let mut questions = facts.zones.iter().flat_map(|zone| &zone.questions);
     questions.find(|q| q.qname == "www.alg13.test." && q.qtype == "A").expect("a secure address")
 }

@@ -4,4 +4,5 @@ mod clients;
 mod equality;
 mod frames;
 mod life;
+mod rights;
 mod status;

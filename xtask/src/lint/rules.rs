@@ -21,6 +21,9 @@ const ROOM_IMPORTS: &[(&str, &[&str])] = &[
     ("publish", &["answer"]),
     // It shows what the publisher reports.
     ("control", &["config", "publish"]),
+    // They do what the configuration says.
+    ("logging", &["config"]),
+    ("process", &["config"]),
 ];
 
 /// A rule broken.

@@ -1,0 +1,99 @@
+//! Reads the configuration again while queries go on (SIGHUP), and takes over what may change in a running daemon.
+//!
+//! A configuration with an error changes nothing. The cache stays unless the change makes other answers of the same
+//! questions; then it is emptied, and XDP's with it, before the reload counts as done.
+
+use std::sync::Arc;
+
+use tracing::{error, info, warn};
+
+use super::{Daemon, configured, rules};
+use crate::config::{self, Config};
+use crate::process::ServiceManager;
+
+impl Daemon {
+    /// Reads the configuration again and takes it over. Blocks for as long as its files and the kernel half need.
+    pub(super) fn reload(&self) {
+        ServiceManager.reloading();
+        let status = match config::load_for_daemon(&self.arguments) {
+            Ok(new) => {
+                self.take_over(new);
+                self.resolver.metrics.reloads.add_one();
+                "answering"
+            }
+            Err(errors) => {
+                for error in errors {
+                    error!("{error}");
+                }
+                error!("the configuration is wrong: the old one stays");
+                self.resolver.metrics.reloads_failed.add_one();
+                "answering; the configuration was changed, but it is wrong"
+            }
+        };
+        ServiceManager.ready(status);
+    }
+
+    fn take_over(&self, mut new: Config) {
+        let old = self.config.load_full();
+        for warning in new.warnings.iter().filter(|warning| !old.warnings.contains(warning)) {
+            warn!("{warning}");
+        }
+        for part in keep_until_restart(&old, &mut new) {
+            warn!("{part} changed: that counts from the next start on");
+        }
+        let changed = *old != new;
+        if changed {
+            let trust_differs = configured(&old.dnssec) != configured(&new.dnssec);
+            let answers_differ = trust_differs || old.upstream != new.upstream;
+            let before = self.resolver.rules.load_full();
+            let mut after = rules(&new, &self.resolver.metrics, Some((&old, &before)));
+            after.generation = before.generation.saturating_add(u64::from(answers_differ));
+            self.resolver.rules.store(Arc::new(after));
+            self.config.store(Arc::new(new));
+            // The rules first: what is found from here on by the old ones carries the old generation.
+            if answers_differ {
+                if let Some(trust) = &self.resolver.trust {
+                    trust.configure(configured(&self.config.load().dnssec));
+                }
+                self.resolver.forget_conclusions();
+            }
+        }
+        info!(changed, "configuration read again");
+    }
+}
+
+/// Puts back what a running daemon cannot change, and names it.
+fn keep_until_restart(old: &Config, new: &mut Config) -> Vec<&'static str> {
+    let mut kept = Vec::new();
+    let mut keep = |name, differs| {
+        if differs {
+            kept.push(name);
+        }
+        differs
+    };
+    if keep("a listening option", old.listening != new.listening) {
+        new.listening = old.listening.clone();
+    }
+    if keep("cache-size", old.cache.size != new.cache.size) {
+        new.cache.size = old.cache.size;
+    }
+    if keep("dnssec", old.dnssec.enabled != new.dnssec.enabled) {
+        new.dnssec = old.dnssec.clone();
+    }
+    if keep("dnssec-timestamp", old.dnssec.timestamp != new.dnssec.timestamp) {
+        new.dnssec.timestamp.clone_from(&old.dnssec.timestamp);
+    }
+    if keep("an xdp option", old.xdp != new.xdp) {
+        new.xdp = old.xdp.clone();
+    }
+    if keep("log-facility", old.logging.target != new.logging.target) {
+        new.logging.target = old.logging.target.clone();
+    }
+    if keep("log-async", old.logging.queue_len != new.logging.queue_len) {
+        new.logging.queue_len = old.logging.queue_len;
+    }
+    if keep("an option of the process", old.process != new.process) {
+        new.process = old.process.clone();
+    }
+    kept
+}

@@ -122,7 +122,8 @@ impl Program {
         let control = directory.path().join("control.sock");
         let mut child = Command::new(self.0)
             .arg("run")
-            .args(["--no-resolv", "--no-hosts", "--xdp=off", "--threads=2"])
+            // Not the machine's own configuration.
+            .args(["--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--xdp=off", "--threads=2"])
             .args([format!("--listen-address={ip}"), format!("--port={port}")])
             .arg(format!("--control-socket={}", control.display()))
             .args(options)

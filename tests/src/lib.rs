@@ -5,12 +5,16 @@
 pub mod client;
 pub mod compare;
 pub mod daemon;
+pub mod dnsmasq;
 pub mod fuzz;
+pub mod guide;
 pub mod icann;
 #[cfg(feature = "lab")]
 pub mod kernel;
 #[cfg(feature = "lab")]
 pub mod lab;
+#[cfg(feature = "lab")]
+pub mod machine;
 pub mod message;
 #[cfg(feature = "lab")]
 pub mod netns;

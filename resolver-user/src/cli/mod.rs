@@ -6,9 +6,11 @@
 mod anchors;
 mod chain;
 mod check;
+mod documents;
 mod metrics;
 mod query;
 
+use std::ffi::OsString;
 use std::future::Future;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -17,7 +19,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use tracing::error;
 
-use crate::config::{self, Config, LogTarget, LoggingConfig, TOPICS, Takes, Topic};
+use crate::config::{self, Config, ConfigError, LogTarget, LoggingConfig, Problem, TOPICS, Takes, Topic};
 use crate::control::report::StatusReport;
 use crate::control::{self, ClientError, Request};
 use crate::daemon::{self, DaemonError};
@@ -27,7 +29,7 @@ use crate::wire::{Name, Question, RecordType};
 
 /// A validating DNS resolver that lets XDP answer what is cached.
 #[derive(Parser)]
-#[command(name = "resolver", version, about)]
+#[command(name = "resolver", version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -35,7 +37,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run in the foreground until SIGINT or SIGTERM
+    /// Run in the foreground until SIGINT or SIGTERM; what an option without a command means
     #[command(after_help = options_help())]
     Run(Options),
     /// Check options and files, tell everything that is wrong
@@ -66,6 +68,9 @@ enum Command {
         #[command(subcommand)]
         command: FastpathCommand,
     },
+    /// Write manual pages and shell completions
+    #[command(hide = true)]
+    Documents(documents::DocumentsArguments),
 }
 
 #[derive(Subcommand)]
@@ -165,7 +170,7 @@ pub fn main() -> ExitCode {
 
 /// The same, but following keys with other hold-downs than RFC 5011 demands: for tests, which cannot wait a month.
 pub fn main_with(timing: Timing) -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(with_verb(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => {
             // Nothing can be done where nobody listens. Help and version are no errors.
@@ -184,12 +189,30 @@ pub fn main_with(timing: Timing) -> ExitCode {
         Command::Cache { command: CacheCommand::Dump(control) } => ask(&control, Request::CacheDump),
         Command::Anchors { command } => anchors(command),
         Command::Fastpath { command: FastpathCommand::Dump(control) } => ask(&control, Request::FastpathDump),
+        Command::Documents(arguments) => documents::documents(&arguments),
         Command::Fastpath { command: FastpathCommand::Flush(control) } => ask(&control, Request::FastpathFlush),
     }
 }
 
+/// Puts in `run` where the first word is an option of the config language, so that a command line of dnsmasq works.
+fn with_verb(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut words: Vec<OsString> = words.collect();
+    let is_option = |word: &OsString| {
+        let word = word.to_string_lossy();
+        word.starts_with('-') && !["-h", "--help", "-V", "--version"].contains(&word.as_ref())
+    };
+    if words.get(1).is_some_and(is_option) {
+        words.insert(1, "run".into());
+    }
+    words
+}
+
 fn run(options: &[String], timing: Timing) -> ExitCode {
-    let Some(config) = load(options) else { return ExitCode::from(EXIT_CONFIG) };
+    let config = match load(options) {
+        Ok(config) if config.files.test => return tested(&config),
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
     let logging = match config.process.no_daemon {
         true => LoggingConfig { target: LogTarget::StandardError, ..config.logging.clone() },
         false => config.logging.clone(),
@@ -232,12 +255,16 @@ fn exit_code(error: &DaemonError) -> u8 {
 }
 
 fn test_config(options: &[String]) -> ExitCode {
-    let Some(config) = load(options) else { return ExitCode::from(EXIT_CONFIG) };
+    load(options).map_or_else(|exit| exit, |config| tested(&config))
+}
+
+/// Tells that a configuration is right, and what is strange in it.
+fn tested(config: &Config) -> ExitCode {
     for warning in &config.warnings {
         eprintln!("warning: {warning}");
     }
-    if let Some(path) = config.dnssec.anchor_state.filter(|_| config.dnssec.enabled)
-        && let Err(error) = Followed::check(&path)
+    if let Some(path) = config.dnssec.anchor_state.as_deref().filter(|_| config.dnssec.enabled)
+        && let Err(error) = Followed::check(path)
     {
         eprintln!("{error}");
         return ExitCode::from(EXIT_CONFIG);
@@ -246,17 +273,15 @@ fn test_config(options: &[String]) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Reads the configuration, or prints everything that is wrong with it.
-fn load(options: &[String]) -> Option<Config> {
-    match config::load(options) {
-        Ok(config) => Some(config),
-        Err(errors) => {
-            for error in errors {
-                eprintln!("{error}");
-            }
-            None
+/// Reads the configuration, or prints everything that is wrong with it. The exit code is dnsmasq's, who stops at the first.
+fn load(options: &[String]) -> Result<Config, ExitCode> {
+    config::load_for_daemon(options).map_err(|errors| {
+        for error in &errors {
+            eprintln!("{error}");
         }
-    }
+        let unreadable = |error: &ConfigError| matches!(error.problem, Problem::Unreadable { .. });
+        ExitCode::from(if errors.first().is_some_and(unreadable) { EXIT_FILES } else { EXIT_CONFIG })
+    })
 }
 
 fn anchors(command: AnchorsCommand) -> ExitCode {

@@ -140,12 +140,13 @@ impl DnssecConfig {
         }
     }
 
-    /// Reads a file of anchors into the configuration.
-    pub(super) fn read_anchors(&mut self, path: &Path, text: &str, errors: &mut Vec<ConfigError>) {
+    /// Reads a file of anchors into the configuration; returns how many lines held one, or should have.
+    pub(super) fn read_anchors(&mut self, path: &Path, text: &str, errors: &mut Vec<ConfigError>) -> usize {
+        let mut count = 0;
         for (line, number) in text.lines().zip(1..) {
             let origin = Origin::File { path: path.to_owned(), line: number };
             match anchors::read_file_line(line) {
-                Ok(None) => {}
+                Ok(None) => continue,
                 Ok(Some(anchor)) => self.take_anchor(anchor, &origin),
                 Err(what) => {
                     let problem = Problem::BadValue { what, legal: anchors::LEGAL };
@@ -153,7 +154,9 @@ impl DnssecConfig {
                     errors.push(ConfigError { origin, option, value, problem });
                 }
             }
+            count += 1;
         }
+        count
     }
 
     /// The same configuration with the anchors of one file read again. Negative anchors stay as they are.

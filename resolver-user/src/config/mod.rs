@@ -2,15 +2,17 @@
 //!
 //! In: config files in dnsmasq's language and the same words as flags. Out: a [`Config`], or every [`ConfigError`] of the
 //! whole set at once, each with file, line, option, value and legal range. Rooms: `syntax` cuts lines into options,
-//! `load` follows files and applies them, `option` is what one is and the table of all. Each topic (`listening`, `access`,
-//! `upstream`, `cache`, `local`, `filter`, `dnssec`, `xdp`, `logging`, `observing`, `process`, `files`) has a part of the
-//! [`Config`] with its defaults, the options that fill
+//! `arguments` a command line, `sources` finds and reads files, `load` follows them and applies options, `option` is what one
+//! is and the table of all, `repeated` what may stand once. Each topic (`listening`, `access`, `upstream`, `cache`, `local`,
+//! `filter`, `dnssec`, `xdp`, `logging`, `observing`, `process`, `files`) has a part of the [`Config`] with its defaults, the
+//! options that fill
 //! it, and the check of the whole part. `hosts` reads hosts files, `records` records. `anchors` reads trust anchors, `limits` limits of validation, `written` writes options
 //! of validation back.
 //! Refuses: sockets, tasks, and options that dnsmasq has but that have no place here; none is silently ignored.
 
 mod access;
 mod anchors;
+mod arguments;
 mod cache;
 mod dnssec;
 mod files;
@@ -25,6 +27,8 @@ mod observing;
 mod option;
 mod process;
 mod records;
+mod repeated;
+mod sources;
 mod syntax;
 mod upstream;
 mod written;
@@ -39,13 +43,14 @@ pub use access::AccessConfig;
 pub use anchors::is_root_anchor;
 pub use cache::{CACHE_SIZE, CacheConfig};
 pub use dnssec::{ConfiguredAnchor, DnssecConfig};
+pub use files::FilesConfig;
 pub use filter::FilterConfig;
 pub use listening::{ListeningConfig, LocalService};
-pub use load::load;
+pub use load::{CONF_FILE, load, load_for_daemon};
 pub use local::LocalConfig;
 pub use logging::{LogTarget, LoggingConfig, QueryLog};
 pub use observing::{METRICS_PORT, ObservingConfig};
-pub use option::{OptionSpec, TOPICS, Takes, Topic};
+pub use option::{NOT_SUPPORTED, OptionSpec, TOPICS, Takes, Topic};
 pub use process::{CONTROL_SOCKET, ProcessConfig};
 pub use upstream::UpstreamConfig;
 pub use written::{anchor_line, dnssec_options};
@@ -81,6 +86,8 @@ pub struct Config {
     pub observing: ObservingConfig,
     /// The process itself.
     pub process: ProcessConfig,
+    /// What the files are read for.
+    pub files: FilesConfig,
     /// What is legal but probably not meant; logged at start.
     pub warnings: Vec<String>,
 }
@@ -140,14 +147,20 @@ pub enum Problem {
         /// What it may be.
         legal: &'static str,
     },
+    /// It may stand only once, in all files together and on the command line.
+    Repeated,
+    /// It may not stand in a `servers-file`.
+    NotHere,
     /// A quote is not closed.
     OpenQuote,
+    /// A line is not UTF-8.
+    NotText,
     /// A file cannot be read.
     Unreadable {
         /// The system's reason.
         reason: String,
     },
-    /// `conf-file` leads back to a file that is being read, or too deep.
+    /// Files are nested too deep.
     Nesting,
     /// What is said about names does not hold together.
     Local(BuildError),
@@ -185,9 +198,14 @@ impl fmt::Display for ConfigError {
             Problem::ValueMissing { legal } => write!(f, "needs a value; legal: {legal}"),
             Problem::ValueUnwanted => f.write_str("takes no value"),
             Problem::BadValue { what, legal } => write!(f, "{what}; legal: {legal}"),
+            Problem::Repeated => {
+                f.write_str("repeated; it may stand once in all files together, and once on the command line")
+            }
+            Problem::NotHere => f.write_str("not legal in a servers-file; legal: server, rev-server"),
             Problem::OpenQuote => f.write_str("missing \""),
+            Problem::NotText => f.write_str("not UTF-8 text"),
             Problem::Unreadable { reason } => write!(f, "cannot read file: {reason}"),
-            Problem::Nesting => f.write_str("files include each other, or are nested more than 16 deep"),
+            Problem::Nesting => f.write_str("files are nested more than 16 deep"),
             Problem::Local(error) => write!(f, "{error}"),
             Problem::Together { what } => f.write_str(what),
         }

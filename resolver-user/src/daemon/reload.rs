@@ -44,7 +44,7 @@ impl Daemon {
 
     fn read_again(&self) -> Result<(), Vec<ConfigError>> {
         let _turn = self.configuring.lock().unwrap_or_else(PoisonError::into_inner);
-        self.take_over(config::load(&self.arguments)?);
+        self.take_over(config::load_for_daemon(&self.arguments)?);
         Ok(())
     }
 

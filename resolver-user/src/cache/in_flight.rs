@@ -25,7 +25,8 @@ pub enum Joined<V: Clone> {
 /// The duty to do the work. Dropped without a result (a cancelled or failed task), it sends the followers away empty-handed.
 #[derive(Debug)]
 pub struct Leader<V: Clone> {
-    key: QuestionKey,
+    /// None once the question is free for the next leader.
+    key: Option<QuestionKey>,
     sender: watch::Sender<Option<V>>,
     all: Arc<InFlight<V>>,
 }
@@ -45,7 +46,7 @@ impl<V: Clone> InFlight<V> {
         }
         let (sender, receiver) = watch::channel(None);
         running.insert(key.clone(), receiver);
-        Joined::Leader(Leader { key, sender, all: Arc::clone(self) })
+        Joined::Leader(Leader { key: Some(key), sender, all: Arc::clone(self) })
     }
 
     /// Number of questions under work.
@@ -67,9 +68,17 @@ impl<V> InFlight<V> {
 }
 
 impl<V: Clone> Leader<V> {
-    /// Hands the result to all followers, and lets the next asker start anew.
-    pub fn finish(self, value: V) {
+    /// Lets the next asker start anew, and hands the result to all followers: in this order, so that a follower who is not
+    /// content with it does not join the same work again.
+    pub fn finish(mut self, value: V) {
+        self.leave();
         self.sender.send_replace(Some(value));
+    }
+
+    fn leave(&mut self) {
+        if let Some(key) = self.key.take() {
+            self.all.lock().remove(&key);
+        }
     }
 
     /// A receiver for the leader's own client.
@@ -80,7 +89,7 @@ impl<V: Clone> Leader<V> {
 
 impl<V: Clone> Drop for Leader<V> {
     fn drop(&mut self) {
-        self.all.lock().remove(&self.key);
+        self.leave();
     }
 }
 
@@ -114,6 +123,27 @@ mod tests {
         leader.finish(7);
         assert_eq!(result(first).await, Some(7));
         assert!(all.is_empty() && matches!(all.join(key()), Joined::Leader(_)));
+    }
+
+    /// The moment between the result and the end of the work is one that only luck hits; so it is looked at from within.
+    #[tokio::test]
+    async fn whoever_has_the_result_can_start_anew() {
+        for _ in 0..1000 {
+            let all = Arc::new(InFlight::default());
+            let Joined::Leader(leader) = all.join(key()) else { panic!("no leader") };
+            let waiting = follower(all.join(key()));
+            let again = {
+                let all = Arc::clone(&all);
+                std::thread::spawn(move || {
+                    while waiting.borrow().is_none() {
+                        std::hint::spin_loop();
+                    }
+                    matches!(all.join(key()), Joined::Leader(_))
+                })
+            };
+            leader.finish(7);
+            assert!(again.join().unwrap());
+        }
     }
 
     #[tokio::test]

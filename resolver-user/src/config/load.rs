@@ -347,7 +347,7 @@ mod tests {
         let told = told(&path);
         let mut lines = told.lines();
         for expected in [
-            "main:1: option \"port\", value \"0\": out of range; legal: 1..=65535",
+            "main:1: option \"port\", value \"0\": 0 turns dnsmasq's DNS off",
             "main:4: option \"conf-file\", value \"no\": cannot read file: No such file",
             "d/a.conf:1: option \"frob\": unknown option",
             "d/a.conf:3: option \"cache-size\", value \"x\": not a number",

@@ -240,28 +240,12 @@ pub const NOT_SUPPORTED: &[(&str, &str)] = &[
     ("umbrella", TELLTALE),
     ("conntrack", "answers of XDP and answers from the cache belong to no connection that could carry a mark"),
     ("connmark-allowlist*", CLIENT_DEPENDENT),
-    ("localise-queries", CLIENT_DEPENDENT),
-    ("alias", "a changed address is bogus under dnssec; change it in the zone, or give the name with host-record"),
-    ("ipset", SETS),
-    ("nftset", SETS),
-    ("cache-rr", "answers of every type are cached anyway"),
     ("clear-on-reload", "a reload keeps what is still right and drops the rest, without being told"),
-    ("no-round-robin", "records are never reordered anyway: an answer is given as it was published"),
     ("max-tcp-connections", "connections are tasks here, not processes; their limit is built in"),
     ("dumpfile", "packets are captured by tcpdump, and those that XDP answers by xdpdump"),
     ("dumpmask", "packets are captured by tcpdump, and those that XDP answers by xdpdump"),
     ("log-debug", "details are had by log-queries, log-dnssec and xdp-log"),
     ("log-malloc", "there is no allocator of our own that could be logged"),
-    ("localmx", MAIL),
-    ("selfmx", MAIL),
-    ("mx-host", MAIL),
-    ("mx-target", MAIL),
-    ("naptr-record", RECORDS),
-    ("caa-record", RECORDS),
-    ("dns-rr", RECORDS),
-    ("synth-domain", "names are not made up from addresses; list them with host-record or in a hosts file"),
-    ("interface-name", INTERFACE_NAMES),
-    ("dynamic-host", INTERFACE_NAMES),
     ("domain-suffix", "an old name; say domain"),
     ("help", "a word for the command line: resolver help"),
     ("version", "a word for the command line: resolver --version"),
@@ -274,10 +258,6 @@ const TELLTALE: &str =
     "clients are not told on to servers; an answer that depends on the client could not be cached for all";
 const STRIPPED: &str = "nothing that a client says of itself is ever passed on to servers";
 const CLIENT_DEPENDENT: &str = "answers do not depend on who asks, or XDP could not give them";
-const SETS: &str = "answers of XDP do not pass the daemon, so that a set would miss addresses that clients have";
-const MAIL: &str = "records for mail are served by an authoritative server; name it with server=/domain/address";
-const RECORDS: &str = "records of this kind are served by an authoritative server; name it with server=/domain/address";
-const INTERFACE_NAMES: &str = "names do not follow the addresses of interfaces; give them with host-record";
 
 /// Why there is no option of this name, if dnsmasq has one.
 pub(super) fn not_supported(name: &str) -> Option<&'static str> {

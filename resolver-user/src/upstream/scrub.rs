@@ -4,7 +4,7 @@
 //! SOA, NS and DS at names above the question or an alias, and the proofs NSEC and NSEC3, which stand at other names.
 //! The additional section is dropped: whoever wants those records asks for them.
 
-use crate::wire::{Message, Name, Question, Record, RecordType, Response, Rrsig, group};
+use crate::wire::{Message, Name, Question, Record, RecordType, Response, Rrsig, group, group_authority};
 
 /// Names of an alias chain that are followed here. The validator's own limit is lower.
 const CHAIN_LEN_MAX: usize = 16;
@@ -26,7 +26,7 @@ pub fn scrub(message: Message, question: &Question) -> Response {
         if set.rdatas.is_empty() { signatures_asked } else { asked || alias }
     });
     let authority: Vec<Record> = message.authority.iter().take(AUTHORITY_RECORDS_MAX).cloned().collect();
-    let mut authority = group(&authority);
+    let mut authority = group_authority(&authority);
     authority.retain(|set| {
         let above = || chain.iter().any(|name| name.is_at_or_below(&set.owner));
         !set.rdatas.is_empty()

@@ -22,7 +22,7 @@ pub use name::{Name, NameError};
 pub use rdata::{RdataField, rdata_layout};
 pub use record::{Record, Rrsig, Soa};
 pub use response::Response;
-pub use rrset::{Question, RrSet, group};
+pub use rrset::{Question, RrSet, group, group_authority};
 pub use text::{base32hex, bitmap_types, rdata_text, salt_text, time_text};
 pub use types::{CLASS_IN, RCode, RecordType};
 pub use writer::QueryWriter;

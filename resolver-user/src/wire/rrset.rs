@@ -88,3 +88,70 @@ pub fn group(records: &[Record]) -> Vec<RrSet> {
     }
     sets
 }
+
+/// The same for an authority section. At the cut between two zones both have an NSEC of the same owner (RFC 4035 §2.3), and a
+/// reply that goes from one zone into the other may prove something by both: these are two sets.
+pub fn group_authority(records: &[Record]) -> Vec<RrSet> {
+    group(records).into_iter().flat_map(divided_at_cut).collect()
+}
+
+/// The NSEC set of a child's apex and that of its parent, if both stand in one; else the set as it is.
+fn divided_at_cut(set: RrSet) -> Vec<RrSet> {
+    let of_child = |rdata: &Box<[u8]>| lists_soa(rdata);
+    let mixed = set.rtype == RecordType::NSEC && set.rdatas.iter().any(of_child) && !set.rdatas.iter().all(of_child);
+    if !mixed {
+        return vec![set];
+    }
+    let RrSet { owner, rtype, ttl_s, rdatas, signatures } = set;
+    let (childs, parents): (Vec<_>, Vec<_>) = rdatas.into_iter().partition(of_child);
+    let (by_child, by_parent): (Vec<_>, Vec<_>) = signatures.into_iter().partition(|one| one.signer == owner);
+    let part = |rdatas, signatures| RrSet { owner: owner.clone(), rtype, ttl_s, rdatas, signatures };
+    vec![part(parents, by_parent), part(childs, by_child)]
+}
+
+/// Whether the type bitmap of an NSEC record lists SOA, which only the record at a zone's apex does (RFC 4034 §4.1.2).
+fn lists_soa(nsec_rdata: &[u8]) -> bool {
+    let Ok((_, after_name)) = Name::read_compressed(nsec_rdata, 0) else { return false };
+    // Window 0, its length, and the types 0 to 7.
+    matches!(nsec_rdata.get(after_name..), Some(&[0, length, types, ..]) if length > 0 && types & 0x02 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nsec_sets_of_both_sides_of_a_cut_are_two() {
+        let owner: Name = "a.e.".parse().unwrap();
+        // Next name a.e.; types NS and DS, and NS, SOA and RRSIG.
+        let parents = b"\x01a\x01e\0\0\x06\x20\0\0\0\0\x10".to_vec();
+        let childs = b"\x01a\x01e\0\0\x06\x22\0\0\0\0\x02".to_vec();
+        let signature = |signer: &str| {
+            let mut rdata = vec![0, 47, 13, 2, 0, 0, 14, 16, 0, 0, 0, 2, 0, 0, 0, 1, 0, 7];
+            rdata.extend_from_slice(signer.parse::<Name>().unwrap().wire());
+            rdata.extend_from_slice(&[1; 64]);
+            rdata
+        };
+        let record = |rtype, rdata: Vec<u8>| Record {
+            owner: owner.clone(),
+            rtype,
+            class: CLASS_IN,
+            ttl_s: 60,
+            rdata: rdata.into(),
+        };
+        let (nsec, rrsig) = (RecordType::NSEC, RecordType::RRSIG);
+        let both = [
+            record(nsec, childs.clone()),
+            record(rrsig, signature("a.e.")),
+            record(nsec, parents.clone()),
+            record(rrsig, signature("e.")),
+        ];
+        assert_eq!(group(&both).len(), 1);
+        let sets = group_authority(&both);
+        let shown: Vec<(&[u8], String)> =
+            sets.iter().map(|set| (&*set.rdatas[0], set.signatures[0].signer.to_string())).collect();
+        assert_eq!(shown, [(&*parents, "e.".to_owned()), (&*childs, "a.e.".to_owned())]);
+        let alone = group_authority(&both[..2]);
+        assert_eq!((alone.len(), alone[0].signatures.len()), (1, 1));
+    }
+}

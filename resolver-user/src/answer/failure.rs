@@ -23,6 +23,10 @@ pub enum Failure<'a> {
     NotCached,
     /// Too many queries are being worked on.
     Overload,
+    /// The name is never forwarded, and nothing is known of it here.
+    LocalOnly,
+    /// It is a query of our own that a server sent back to us.
+    Loop,
     /// The daemon is stopping, or a task of it failed.
     Unavailable,
     /// Validation failed.
@@ -38,7 +42,9 @@ impl Failure<'_> {
             Self::Malformed => RCode::FORMERR,
             Self::Opcode => RCode::NOTIMP,
             Self::EdnsVersion => RCode::BADVERS,
-            Self::Class | Self::MetaType | Self::NotCached | Self::Overload => RCode::REFUSED,
+            Self::Class | Self::MetaType | Self::NotCached | Self::Overload | Self::Loop => RCode::REFUSED,
+            Self::Indeterminate(IndeterminateReason::Fetch { failure: FetchFailure::TooMany, .. }) => RCode::REFUSED,
+            Self::LocalOnly => RCode::NXDOMAIN,
             Self::Unavailable | Self::Bogus(_) | Self::Indeterminate(_) => RCode::SERVFAIL,
         }
     }
@@ -46,11 +52,12 @@ impl Failure<'_> {
     /// The extended error that the client sees, if it speaks EDNS.
     pub fn extended_error(&self) -> Option<ExtendedError> {
         let (code, text) = match self {
-            Self::Malformed | Self::Opcode | Self::EdnsVersion => return None,
+            Self::Malformed | Self::Opcode | Self::EdnsVersion | Self::LocalOnly => return None,
             Self::Class => (NOT_SUPPORTED, "only class IN is served".to_owned()),
             Self::MetaType => (NOT_SUPPORTED, "query type is not served".to_owned()),
             Self::NotCached => (NOT_AUTHORITATIVE, "not cached and recursion not desired".to_owned()),
             Self::Overload => (OTHER, "too many queries in progress".to_owned()),
+            Self::Loop => (OTHER, "a query of this server came back to it".to_owned()),
             Self::Unavailable => (NOT_READY, "stopping".to_owned()),
             Self::Bogus(reason) => (bogus_code(reason), reason.to_string()),
             Self::Indeterminate(reason) => (indeterminate_code(reason), reason.to_string()),
@@ -80,7 +87,10 @@ impl ExtendedError {
     /// What a client of an insecure answer should know; none for the common unsigned delegation.
     pub fn of_insecure(reason: &InsecureReason) -> Option<Self> {
         let code = match reason {
-            InsecureReason::NoDs { .. } | InsecureReason::OptOut { .. } => return None,
+            InsecureReason::NoDs { .. }
+            | InsecureReason::OptOut { .. }
+            // The common way to be unsigned where the operator has private domains.
+            | InsecureReason::PrivateDomain { .. } => return None,
             // The registry has no code for it.
             InsecureReason::NegativeAnchor { .. } => OTHER,
             // Not proven, and so not published either (RFC 4033 §5).
@@ -112,6 +122,7 @@ fn indeterminate_code(reason: &IndeterminateReason) -> u16 {
             NO_REACHABLE_AUTHORITY
         }
         IndeterminateReason::Fetch { failure: FetchFailure::Network, .. } => NETWORK_ERROR,
+        IndeterminateReason::Fetch { failure: FetchFailure::TooMany, .. } => OTHER,
         IndeterminateReason::Budget { item: BudgetItem::Nsec3Hashes } => UNSUPPORTED_ITERATIONS,
         IndeterminateReason::Budget { .. } => INDETERMINATE,
     }

@@ -4,8 +4,8 @@
 //! whole set at once, each with file, line, option, value and legal range. Rooms: `syntax` cuts lines into options,
 //! `load` follows files and applies them, `option` is what one is and the table of all. Each topic (`listening`, `upstream`,
 //! `cache`, `dnssec`, `xdp`, `logging`, `process`, `files`) has a part of the [`Config`] with its defaults, the options that fill
-//! it, and the check of the whole part. `anchors` reads trust anchors, `limits` limits of validation, `written` writes options
-//! of validation back.
+//! it, and the check of the whole part. `anchors` reads trust anchors, `limits` limits of validation, `servers` (with `reverse`)
+//! lines about servers, `written` writes options of validation back.
 //! Refuses: sockets, tasks, and options that dnsmasq has but that have no place here; none is silently ignored.
 
 mod anchors;
@@ -18,6 +18,8 @@ mod load;
 mod logging;
 mod option;
 mod process;
+mod reverse;
+mod servers;
 mod syntax;
 mod upstream;
 mod written;
@@ -33,13 +35,14 @@ pub use load::load;
 pub use logging::LoggingConfig;
 pub use option::{OptionSpec, TOPICS, Takes, Topic};
 pub use process::{CONTROL_SOCKET, ProcessConfig};
-pub use upstream::UpstreamConfig;
+pub use servers::{ServerEntry, ServerHost, ServerSpec, ServerTarget, Targets, read_servers_file};
+pub use upstream::{EDNS_PACKET_MAX, UpstreamConfig};
 pub use written::dnssec_options;
 pub use xdp::{XDP_CACHE_SIZE, XDP_PIN_DIR, XdpConfig, XdpMode};
 
 /// Port that is listened on, and asked at servers, unless told otherwise.
 pub const PORT: u16 = 53;
-/// Where nameservers are read from without `no-resolv` and `server`.
+/// Where nameservers are read from without `no-resolv` and `resolv-file`.
 pub const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// Everything the operator decides, checked. Its default is what holds where nothing is said.

@@ -37,6 +37,8 @@ pub use fast_path::BPF_OBJECT;
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 /// Open files that queries in progress and connections may need: a socket for the first try of each, and some more.
 const OPEN_FILES_MIN: u64 = 8192;
+/// How often files with servers are looked at, and what else of the servers may have changed.
+const SERVERS_PERIOD: Duration = Duration::from_secs(1);
 /// How often the clock is looked at for what ends or begins with time.
 const TRUST_PERIOD: Duration = Duration::from_secs(1);
 
@@ -127,8 +129,10 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
     let publisher = fast_path.as_ref().map(|fast_path| Arc::new(fast_path.publisher()));
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
     let metrics = Arc::new(Metrics::default());
-    let resolver = Arc::new(resolver(&config, trust, publisher, Arc::clone(&metrics), tracker.clone()));
+    let resolver = Arc::new(resolver(&config, &addresses, trust, publisher, Arc::clone(&metrics), tracker.clone()));
     let shared = Arc::new(Shared::new(Arc::clone(&resolver), metrics, tracker.clone(), stop.clone()));
+    // The names of servers, before the first question needs them.
+    resolver.rules().upstream.refresh_names().await;
     for socket in udp {
         tracker.spawn(serve_udp(socket, Arc::clone(&shared)));
     }
@@ -136,6 +140,7 @@ async fn serve(config: Config) -> Result<(), DaemonError> {
         tracker.spawn(serve_tcp(socket, Arc::clone(&shared)));
     }
     log_start(&config, &addresses);
+    tracker.spawn(keep_servers(Arc::clone(&resolver), stop.clone()));
     tracker.spawn(keep_trust(Arc::clone(&resolver), stop.clone()));
     let daemon = Arc::new(Daemon { config, addresses, resolver, started: Instant::now() });
     tracker.spawn(serve_control(control, daemon, tracker.clone(), stop.clone()));
@@ -163,7 +168,8 @@ fn trust(config: &Config) -> Result<Option<Trust>, TimestampError> {
     if let Some(timestamp) = timestamp.as_ref().filter(|timestamp| timestamp.is_past(now)) {
         timestamp.touch(now)?;
     }
-    let trust = Trust::new(dnssec.anchors, dnssec.negative_anchors, dnssec.policy, timestamp, now);
+    let trust = Trust::new(dnssec.anchors, dnssec.negative_anchors, dnssec.policy, timestamp, now)
+        .with_private(config.upstream.private_domains());
     if trust.awaits_clock() {
         warn!("the clock is behind the dnssec-timestamp file: signature times are not checked until it is set");
     }
@@ -195,14 +201,30 @@ async fn keep_trust(resolver: Arc<Resolver>, stop: CancellationToken) {
     }
 }
 
+/// Follows changes of the servers: resolv.conf, host names, loops.
+async fn keep_servers(resolver: Arc<Resolver>, stop: CancellationToken) {
+    let mut period = tokio::time::interval(SERVERS_PERIOD);
+    loop {
+        let rules = tokio::select! {
+            () = stop.cancelled() => return,
+            _ = period.tick() => resolver.rules.load_full(),
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = rules.upstream.refresh() => {}
+        }
+    }
+}
+
 fn resolver(
     config: &Config,
+    addresses: &[SocketAddr],
     trust: Option<Trust>,
     publisher: Option<Arc<Publisher>>,
     metrics: Arc<Metrics>,
     tracker: TaskTracker,
 ) -> Resolver {
-    let rules = rules(config, &metrics);
+    let rules = rules(config, addresses, &metrics);
     Resolver {
         cache: AnswerCache::new(config.cache.size),
         searches: Arc::new(InFlight::default()),
@@ -218,9 +240,9 @@ fn resolver(
 }
 
 /// What the configuration decides about answers.
-fn rules(config: &Config, metrics: &Arc<Metrics>) -> Rules {
+fn rules(config: &Config, addresses: &[SocketAddr], metrics: &Arc<Metrics>) -> Rules {
     Rules {
-        upstream: Forwarder::new(&config.upstream.servers, config.dnssec.enabled, Arc::clone(metrics)),
+        upstream: Forwarder::new(&config.upstream, config.dnssec.enabled, addresses, Arc::clone(metrics)),
         log_queries: config.logging.queries,
         log_dnssec: config.logging.dnssec,
         dnssec_debug: config.dnssec.enabled && config.dnssec.debug,
@@ -247,7 +269,7 @@ fn log_start(config: &Config, addresses: &[SocketAddr]) {
     info!(
         version = env!("CARGO_PKG_VERSION"),
         listening = join(addresses),
-        servers = join(&config.upstream.servers),
+        servers = config.upstream.servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
         dnssec = config.dnssec.enabled,
         threads = config.process.threads,
         "started"

@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use crate::clock::{NS_PER_S, Now};
 use crate::validator::{DenialCache, DsAnchor, Policy, TrustAnchors, ZoneCache};
-use crate::wire::Name;
+use crate::wire::{DomainMap, Name};
 
 pub use timestamp::{Timestamp, TimestampError};
 
@@ -47,6 +47,8 @@ pub struct Basis {
 pub struct Trust {
     anchors: Vec<DsAnchor>,
     negative: Vec<Name>,
+    /// Domains with servers of their own; see [`TrustAnchors::with_private`].
+    private: DomainMap<bool>,
     policy: Policy,
     timestamp: Option<Timestamp>,
     changing: Mutex<Changing>,
@@ -125,16 +127,26 @@ impl Trust {
     ) -> Self {
         let awaits_clock = timestamp.as_ref().is_some_and(|timestamp| !timestamp.is_past(now));
         let changing = Changing { timed: Vec::new(), awaits_clock };
-        let first = basis(&anchors, &negative, policy, &changing, 0);
+        let private = DomainMap::default();
+        let first = basis(&anchors, &negative, &private, policy, &changing, 0);
         Self {
             anchors,
             negative,
+            private,
             policy,
             timestamp,
             changing: Mutex::new(changing),
             current: RwLock::new(Arc::new(first)),
             generation: AtomicU64::new(0),
         }
+    }
+
+    /// The same with domains that have servers of their own; see [`TrustAnchors::with_private`].
+    #[must_use]
+    pub fn with_private(self, private: DomainMap<bool>) -> Self {
+        let changed = Self { private, ..self };
+        changed.change(&changed.changing());
+        changed
     }
 
     /// The basis that holds now.
@@ -248,16 +260,23 @@ impl Trust {
     fn change(&self, changing: &Changing) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let generation = current.generation.saturating_add(1);
-        *current = Arc::new(basis(&self.anchors, &self.negative, self.policy, changing, generation));
+        *current = Arc::new(basis(&self.anchors, &self.negative, &self.private, self.policy, changing, generation));
         self.generation.store(generation, Ordering::Release);
     }
 }
 
-fn basis(anchors: &[DsAnchor], negative: &[Name], policy: Policy, changing: &Changing, generation: u64) -> Basis {
+fn basis(
+    anchors: &[DsAnchor],
+    negative: &[Name],
+    private: &DomainMap<bool>,
+    policy: Policy,
+    changing: &Changing,
+    generation: u64,
+) -> Basis {
     let timed = changing.timed.iter().map(|anchor| anchor.name.clone());
     let negative = negative.iter().cloned().chain(timed).collect();
     let policy = Policy { times_checked: policy.times_checked && !changing.awaits_clock, ..policy };
-    let anchors = Arc::new(TrustAnchors::new(anchors.to_vec(), negative));
+    let anchors = Arc::new(TrustAnchors::new(anchors.to_vec(), negative).with_private(private.clone()));
     let (zones, denials) = (Arc::new(ZoneCache::new(ZONES_MAX)), DenialCache::new(DENIALS_MAX));
     Basis { anchors, zones, denials, policy, generation }
 }

@@ -123,8 +123,25 @@ impl Chain {
         }
     }
 
+    /// That a name is of a private domain and so insecure, if it is: the operator has given the domain servers of its own,
+    /// and the public tree proves that no zone starts there. A public zone, signed or not, leaves nothing special; a
+    /// parent that proves neither makes the name bogus as any other.
+    ///
+    /// Choice: the fact is made anew for each name and not kept with those that are proven. So names below that the
+    /// operator has excepted go on to be judged by the public tree alone.
+    pub(super) fn private(&mut self, name: &Name, work: &mut Work<'_>) -> Result<Option<Arc<Fact>>, Pause> {
+        let Some(domain) = self.anchors.private_domain(name) else { return Ok(None) };
+        let fact = self.fact_at(&domain, work)?;
+        let ZoneFact::NoCut { .. } = fact.what else { return Ok(None) };
+        let what = ZoneFact::Insecure(InsecureReason::PrivateDomain { domain: domain.clone() });
+        Ok(Some(Arc::new(Fact { name: domain, what, expires_at_boot_ns: fact.expires_at_boot_ns })))
+    }
+
     /// What is proven about the zone that `name` belongs to, found by going down: secure with its keys, or insecure.
     pub(super) fn covering(&mut self, name: &Name, work: &mut Work<'_>) -> Result<Arc<Fact>, Pause> {
+        if let Some(fact) = self.private(name, work)? {
+            return Ok(fact);
+        }
         let Some(anchor) = self.anchor_zone(name) else { return Ok(self.no_anchor(name)) };
         let start = self.deepest_known(name, &anchor, work.now).unwrap_or(anchor);
         let mut zone = self.fact_at(&start, work)?;
@@ -162,8 +179,11 @@ impl Chain {
         } else {
             self.delegated(name, work)?
         };
-        self.known.push(fact.clone());
-        self.zones.remember(fact.clone(), work.now);
+        // What holds for a private domain's names is no fact about the name as the public tree has it.
+        if !matches!(fact.what, ZoneFact::Insecure(InsecureReason::PrivateDomain { .. })) {
+            self.known.push(fact.clone());
+            self.zones.remember(fact.clone(), work.now);
+        }
         Ok(fact)
     }
 

@@ -132,6 +132,12 @@ pub enum InsecureReason {
         /// That name.
         anchor: Name,
     },
+    /// The operator has given a domain servers of its own, and it is proven that the public tree has no zone there.
+    #[error("{domain} is a private domain")]
+    PrivateDomain {
+        /// The domain.
+        domain: Name,
+    },
     /// No anchor covers the name.
     #[error("no trust anchor covers {name}")]
     NoAnchor {
@@ -253,6 +259,9 @@ pub enum FetchFailure {
     /// The servers answered with an error.
     #[error("servers answered with an error")]
     ServerError,
+    /// As many questions as may be are with the servers already.
+    #[error("too many questions are with the servers")]
+    TooMany,
     /// No network path to any server.
     #[error("network error")]
     Network,

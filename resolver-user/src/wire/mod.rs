@@ -5,6 +5,7 @@
 //! Refuses: sockets, clocks, policy, and every byte sequence that is not a DNS message; what comes out of here needs no
 //! second check. Ruled by RFC 1035 §4, RFC 3597 §4, RFC 6891 §6.
 
+mod domains;
 mod message;
 mod name;
 mod rdata;
@@ -15,6 +16,7 @@ mod text;
 mod types;
 mod writer;
 
+pub use domains::{DomainMap, DomainPattern, Found};
 pub use message::{Edns, EdnsOption, Flags, Header, Message};
 pub use name::{Name, NameError};
 pub use rdata::{RdataField, rdata_layout};

@@ -12,7 +12,8 @@ const ROOM_IMPORTS: &[(&str, &[&str])] = &[
     ("config", &["validator"]),
     ("listener", &["answer"]),
     ("cache", &["answer", "validator"]),
-    ("upstream", &[]),
+    // It is made from what the operator says about servers.
+    ("upstream", &["config"]),
     ("validator", &[]),
     ("trust", &["validator"]),
     ("answer", &["validator"]),

@@ -132,7 +132,12 @@ impl Chain {
     pub(super) fn private(&mut self, name: &Name, work: &mut Work<'_>) -> Result<Option<Arc<Fact>>, Pause> {
         let Some(domain) = self.anchors.private_domain(name) else { return Ok(None) };
         let fact = self.fact_at(&domain, work)?;
-        let ZoneFact::NoCut { .. } = fact.what else { return Ok(None) };
+        match fact.what {
+            ZoneFact::NoCut { .. } => {}
+            // Inside another private domain, whose servers are the parent's.
+            ZoneFact::Insecure(InsecureReason::PrivateDomain { .. }) => return Ok(Some(fact)),
+            ZoneFact::Insecure(_) | ZoneFact::Secure(_) => return Ok(None),
+        }
         let what = ZoneFact::Insecure(InsecureReason::PrivateDomain { domain: domain.clone() });
         Ok(Some(Arc::new(Fact { name: domain, what, expires_at_boot_ns: fact.expires_at_boot_ns })))
     }

@@ -6,6 +6,7 @@ mod changes;
 mod evidence;
 pub mod keys;
 mod limits;
+mod private;
 mod steps;
 mod vectors;
 pub mod world;

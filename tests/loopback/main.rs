@@ -8,6 +8,8 @@ mod forwarding;
 mod hostile;
 mod operation;
 mod policy;
+mod servers;
+mod split;
 mod validation;
 
 use resolver_tests::daemon::Program;

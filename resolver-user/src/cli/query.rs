@@ -137,7 +137,7 @@ pub(super) fn read_server(server: &str) -> Result<SocketAddr, String> {
     let spec = config.upstream.usual_servers().next().cloned();
     match spec.map(|spec| (spec.host, spec.port)) {
         Some((ServerHost::Address { ip, .. }, port)) => Ok((ip, port).into()),
-        _ => Err(format!("no address in \"{server}\"")),
+        _ => Err(format!("\"{server}\" is no IP address")),
     }
 }
 

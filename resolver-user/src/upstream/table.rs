@@ -80,9 +80,10 @@ impl Table {
     }
 
     /// Who is asked about a name and a type. A DS belongs to the parent's side of a zone cut (RFC 4035 §3.1.4.1), so its
-    /// name counts without the first label. Allocates nothing.
+    /// name counts without the first label. Servers for names without dots get neither DS nor DNSKEY questions (dnsmasq does
+    /// the same). Allocates nothing.
     pub(super) fn route(&self, qname_wire: &[u8], qtype: RecordType) -> Route<'_> {
-        match self.domains.find(deciding_name(qname_wire, qtype)).map(|found| found.value) {
+        match self.domain(qname_wire, qtype) {
             Some(Domain::LocalOnly) => Route::LocalOnly,
             Some(Domain::Group(group)) => Route::Group(group),
             Some(Domain::Usual) | None => Route::Group(&self.usual),
@@ -91,7 +92,21 @@ impl Table {
 
     /// Whether a line of the configuration names a domain of this name.
     pub(super) fn has_own_line(&self, qname_wire: &[u8], qtype: RecordType) -> bool {
-        self.domains.find(deciding_name(qname_wire, qtype)).is_some()
+        self.domain(qname_wire, qtype).is_some()
+    }
+
+    fn domain(&self, qname_wire: &[u8], qtype: RecordType) -> Option<&Domain> {
+        let label_len = usize::from(qname_wire.first().copied().unwrap_or(0));
+        let found = match qtype {
+            RecordType::DS if label_len > 0 => {
+                let parent = qname_wire.get(label_len.saturating_add(1)..).unwrap_or_default();
+                self.domains.find_domain(parent)
+            }
+            // Top-level zones have names of one label too, and the chain of trust leads through them.
+            RecordType::DS | RecordType::DNSKEY => self.domains.find_domain(qname_wire),
+            _ => self.domains.find(qname_wire),
+        };
+        found.map(|found| found.value)
     }
 
     /// Every server once.
@@ -190,15 +205,6 @@ impl Builder<'_> {
     }
 }
 
-/// The name that decides who is asked.
-fn deciding_name(qname_wire: &[u8], qtype: RecordType) -> &[u8] {
-    let label_len = usize::from(qname_wire.first().copied().unwrap_or(0));
-    match qtype {
-        RecordType::DS if label_len > 0 => qname_wire.get(label_len.saturating_add(1)..).unwrap_or_default(),
-        _ => qname_wire,
-    }
-}
-
 /// A socket address, with the number of its interface if it needs one.
 fn scoped(ip: IpAddr, port: u16, scope: Option<&str>) -> SocketAddr {
     match (ip, scope) {
@@ -286,7 +292,8 @@ mod tests {
             assert_eq!(route(&table, qname, RecordType::A), servers, "{qname}");
         }
         // DS belongs to the parent.
-        assert_eq!(route(&table, "corp.example", RecordType::DS), "6");
+        assert_eq!(route(&table, "corp.example", RecordType::DS), "1 2");
+        assert_eq!(route(&table, "example", RecordType::DNSKEY), "1 2");
         assert_eq!(route(&table, "a.corp.example", RecordType::DS), "3 4");
         assert_eq!(route(&table, "com", RecordType::DS), "1 2");
         assert_eq!(route(&table, ".", RecordType::DS), "1 2");

@@ -86,9 +86,18 @@ impl<T> DomainMap<T> {
         }
     }
 
+    /// The same as [`Self::find`], but for [`DomainPattern::Undotted`], which covers nothing.
+    pub fn find_domain(&self, qname_wire: &[u8]) -> Option<Found<'_, T>> {
+        self.search(qname_wire, false)
+    }
+
     /// The value of the longest pattern that covers a name, counted in characters of text; among equals, a domain goes
     /// before one with `*`. Names of one label that no other pattern covers have their own. The root has none.
     pub fn find(&self, qname_wire: &[u8]) -> Option<Found<'_, T>> {
+        self.search(qname_wire, true)
+    }
+
+    fn search(&self, qname_wire: &[u8], with_undotted: bool) -> Option<Found<'_, T>> {
         if self.is_empty() || qname_wire.len() > NAME_LEN_MAX {
             return None;
         }
@@ -104,7 +113,8 @@ impl<T> DomainMap<T> {
             let labels = ending.covers(folded)?;
             Some(Found { value, labels })
         });
-        let undotted = || self.undotted.as_ref().filter(|_| labels == 1).map(|value| Found { value, labels: 1 });
+        let undotted =
+            || self.undotted.as_ref().filter(|_| with_undotted && labels == 1).map(|value| Found { value, labels: 1 });
         ending.or(named.map(|(found, _)| found)).or_else(undotted)
     }
 

@@ -113,3 +113,21 @@ fn an_alias_into_a_domain_that_is_never_forwarded_leads_nowhere() {
     assert!(!split.public.seen().iter().any(|asked| asked.question.to_string() == "nas.lan. A"));
     assert!(split.private.seen().is_empty());
 }
+
+#[test]
+fn a_server_without_edns_is_believed_only_where_nothing_need_be_signed() {
+    let old = |reply: fn(&Asked) -> Reply| {
+        Upstream::replying(move |asked| match asked.message.edns {
+            Some(_) => Reply { edns: false, ..Reply::error(RCode::FORMERR) },
+            None => Reply { edns: false, ..reply(asked) },
+        })
+    };
+    let private = old(of_lan);
+    let split = start(|_| vec![private.option_for("lan")]);
+    assert_eq!(asked(&split, "nas.lan.", RecordType::A).answer.len(), 1);
+    let stripped = old(|asked| Reply::answer(vec![a(&asked.question.qname.to_string(), 60, [192, 0, 2, 1])]));
+    // It cannot show signatures, and the public tree says that there must be some.
+    let daemon = RESOLVER.start(&["--dnssec", &SignedTree::default().anchor_option(), &stripped.option()]);
+    let answer = ask(daemon.address, &TestQuery::new("www.example.", RecordType::A).edns(1232, true));
+    assert_eq!((answer.rcode(), answer.header.flags.authentic_data), (RCode::SERVFAIL, false));
+}

@@ -102,7 +102,11 @@ struct Daemon {
 pub fn run(config: Config) -> Result<(), DaemonError> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(config.process.threads).enable_all().build();
-    runtime.map_err(|source| DaemonError::Runtime { source })?.block_on(serve(config))
+    let runtime = runtime.map_err(|source| DaemonError::Runtime { source })?;
+    let served = runtime.block_on(serve(config));
+    // The system may still be looking for the name of a server; nobody waits for that any more.
+    runtime.shutdown_background();
+    served
 }
 
 async fn serve(config: Config) -> Result<(), DaemonError> {

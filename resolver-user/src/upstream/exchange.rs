@@ -104,7 +104,7 @@ async fn exchange_udp(
 ) -> Result<Option<Message>, UpstreamError> {
     let network = |source| UpstreamError::Network { server, source };
     let sent = QueryWriter { question: mixed.unwrap_or(query.question), ..query };
-    let (mut line, id) = way.line(server).await.map_err(network)?;
+    let (mut line, id) = way.line(server).map_err(network)?;
     line.send(&sent.write(id)).await.map_err(network)?;
     for _ in 0..MISMATCHES_MAX {
         let mut reply = line.receive().await.map_err(network)?;

@@ -8,11 +8,12 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
-use tokio::sync::{OnceCell, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::config::{ServerSpec, UpstreamConfig};
@@ -43,7 +44,7 @@ enum Ports {
     /// From one that we draw anew for each query, at or between these.
     Range(u16, u16),
     /// From this one, with a socket that all queries to the server share.
-    Fixed(u16, Arc<OnceCell<SharedSocket>>),
+    Fixed(u16, Arc<Mutex<Option<SharedSocket>>>),
 }
 
 /// A socket for one query.
@@ -80,15 +81,17 @@ impl Way {
     }
 
     /// A socket whose packets come from `server` only, and an ID for the query.
-    pub(super) async fn line(&self, server: SocketAddr) -> io::Result<(Line, u16)> {
+    pub(super) fn line(&self, server: SocketAddr) -> io::Result<(Line, u16)> {
         let len_max = usize::from(self.announced).max(PACKET_LEN_MIN);
         match &self.ports {
             Ports::Any => Ok((Line::Own(self.connected(server, 0, false)?, len_max), rand::random())),
             Ports::Range(low, high) => Ok((Line::Own(self.drawn(server, *low, *high)?, len_max), rand::random())),
             Ports::Fixed(port, shared) => {
-                let open = async || Ok(SharedSocket::new(self.connected(server, *port, true)?, len_max));
-                let shared: io::Result<&SharedSocket> = shared.get_or_try_init(open).await;
-                let waiter = shared?.wait()?;
+                let mut shared = lock(shared);
+                let waiter = match shared.as_ref().filter(|shared| !shared.is_broken()) {
+                    Some(shared) => shared.wait()?,
+                    None => shared.insert(SharedSocket::new(self.connected(server, *port, true)?, len_max)).wait()?,
+                };
                 let id = waiter.id;
                 Ok((Line::Shared(waiter), id))
             }
@@ -145,7 +148,10 @@ impl Line {
     pub(super) async fn send(&self, query: &[u8]) -> io::Result<()> {
         match self {
             Self::Own(socket, _) => socket.send(query).await.map(drop),
-            Self::Shared(waiter) => waiter.socket.send(query).await.map(drop),
+            Self::Shared(waiter) => {
+                let sent = waiter.socket.send(query).await.map(drop);
+                sent.inspect_err(|error| note_error(&waiter.broken, error))
+            }
         }
     }
 
@@ -176,6 +182,8 @@ type Waiting = Arc<Mutex<HashMap<u16, Packets>>>;
 struct SharedSocket {
     socket: Arc<UdpSocket>,
     waiting: Waiting,
+    /// Another one is needed: our address, or the way to the server, has changed since it was connected.
+    broken: Arc<AtomicBool>,
     reader: JoinHandle<()>,
 }
 
@@ -185,14 +193,19 @@ pub(super) struct Waiter {
     id: u16,
     socket: Arc<UdpSocket>,
     waiting: Waiting,
+    broken: Arc<AtomicBool>,
     packets: mpsc::Receiver<io::Result<Vec<u8>>>,
 }
 
 impl SharedSocket {
     fn new(socket: UdpSocket, len_max: usize) -> Self {
-        let (socket, waiting) = (Arc::new(socket), Waiting::default());
-        let reader = tokio::spawn(read_for_all(Arc::clone(&socket), Arc::clone(&waiting), len_max));
-        Self { socket, waiting, reader }
+        let (socket, waiting, broken) = (Arc::new(socket), Waiting::default(), Arc::default());
+        let reading = read_for_all(Arc::clone(&socket), Arc::clone(&waiting), Arc::clone(&broken), len_max);
+        Self { socket, waiting, broken, reader: tokio::spawn(reading) }
+    }
+
+    fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
     }
 
     /// A place under an ID that no other query of this socket has.
@@ -205,7 +218,7 @@ impl SharedSocket {
                 let id = *place.key();
                 place.insert(sender);
                 let (socket, waiting) = (Arc::clone(&self.socket), Arc::clone(&self.waiting));
-                return Ok(Waiter { id, socket, waiting, packets });
+                return Ok(Waiter { id, socket, waiting, broken: Arc::clone(&self.broken), packets });
             }
         }
         Err(io::ErrorKind::AddrInUse.into())
@@ -225,15 +238,21 @@ impl Drop for Waiter {
 }
 
 /// Reads for all queries of a socket, until it is aborted.
-async fn read_for_all(socket: Arc<UdpSocket>, waiting: Waiting, len_max: usize) {
-    loop {
+async fn read_for_all(socket: Arc<UdpSocket>, waiting: Waiting, broken: Arc<AtomicBool>, len_max: usize) {
+    // Bound: until the first error that is not the server's own, or until it is aborted.
+    while !broken.load(Ordering::Relaxed) {
         let received = receive(&socket, len_max).await;
-        let failed = received.is_err();
-        hand_over(received, &lock(&waiting));
-        if failed {
-            // An error may come again at once.
-            tokio::task::yield_now().await;
+        if let Err(error) = &received {
+            note_error(&broken, error);
         }
+        hand_over(received, &lock(&waiting));
+    }
+}
+
+/// Notes that a socket is broken, unless the error only says that the server's port is closed.
+fn note_error(broken: &AtomicBool, error: &io::Error) {
+    if error.kind() != io::ErrorKind::ConnectionRefused {
+        broken.store(true, Ordering::Relaxed);
     }
 }
 

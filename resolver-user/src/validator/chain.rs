@@ -14,6 +14,7 @@ use super::anchor::AnchoredAt;
 use super::denial::Delegation;
 use super::judge::{Judged, Section, SetId};
 use super::key::{DigestType, Ds, ZoneKey};
+use super::locally_served::is_locally_served;
 use super::signature::{SignatureFailure, Signed, verify_set};
 use super::work::Work;
 use super::zones::{Fact, ZoneFact};
@@ -22,6 +23,9 @@ use super::{
 };
 use crate::clock::Now;
 use crate::wire::{Name, Question, RCode, RecordType, Response, RrSet};
+
+/// How long an answer may be kept that is insecure by standard and not by a proof with a TTL, in seconds; dnsmasq's.
+const LOCALLY_SERVED_TTL_S: u32 = 3600;
 
 /// Why a walk stops before its end.
 #[derive(Clone, Debug)]
@@ -124,13 +128,17 @@ impl Chain {
     }
 
     /// That a name is of a private domain and so insecure, if it is: the operator has given the domain servers of its own,
-    /// and the public tree proves that no zone starts there. A public zone, signed or not, leaves nothing special; a
+    /// and the public tree proves that no zone starts there, or standards say that no signed one does. A public zone, signed or not, leaves nothing special; a
     /// parent that proves neither makes the name bogus as any other.
     ///
     /// Choice: the fact is made anew for each name and not kept with those that are proven. So names below that the
     /// operator has excepted go on to be judged by the public tree alone.
     pub(super) fn private(&mut self, name: &Name, work: &mut Work<'_>) -> Result<Option<Arc<Fact>>, Pause> {
         let Some(domain) = self.anchors.private_domain(name) else { return Ok(None) };
+        if is_locally_served(&domain) {
+            let what = ZoneFact::Insecure(InsecureReason::PrivateDomain { domain: domain.clone() });
+            return Ok(Some(Fact::new(&domain, what, LOCALLY_SERVED_TTL_S, work.now)));
+        }
         let fact = self.fact_at(&domain, work)?;
         match fact.what {
             ZoneFact::NoCut { .. } => {}

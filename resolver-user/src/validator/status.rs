@@ -132,7 +132,8 @@ pub enum InsecureReason {
         /// That name.
         anchor: Name,
     },
-    /// The operator has given a domain servers of its own, and it is proven that the public tree has no zone there.
+    /// The operator has given a domain servers of its own, and the public tree has no zone there, or by standard none that
+    /// is signed.
     #[error("{domain} is a private domain")]
     PrivateDomain {
         /// The domain.

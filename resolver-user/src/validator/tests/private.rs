@@ -153,3 +153,23 @@ fn an_alias_into_a_private_domain_is_as_secure_as_its_weakest_link() {
     world.break_reply("www.org", RecordType::A, |response| response.answer[0].signatures.clear());
     world.resolve("alias.corp.org", RecordType::A).is_bogus();
 }
+
+#[test]
+fn reverse_domains_of_private_addresses_need_no_proof() {
+    let mut world = world(Denies::Nsec);
+    world.zones.push(Zone::new("168.192.in-addr.arpa", Denies::Unsigned, 15));
+    world.add("1.0.168.192.in-addr.arpa", RecordType::PTR, name("nas.corp.org").wire());
+    // As recursive servers do, which answer for these by themselves.
+    world.break_with(|question, response| {
+        let made_up = question.qtype == RecordType::DS && question.qname.is_at_or_below(&name("arpa"));
+        if made_up {
+            response.authority.clear();
+        }
+        made_up
+    });
+    world.resolve("1.0.168.192.in-addr.arpa", RecordType::PTR).is_bogus();
+    world.private = private(&[("168.192.in-addr.arpa", true)]);
+    let run = world.resolve("1.0.168.192.in-addr.arpa", RecordType::PTR);
+    is_private(&run, "168.192.in-addr.arpa");
+    assert!(run.asked.is_empty(), "{:?}", run.asked);
+}

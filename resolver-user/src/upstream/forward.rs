@@ -207,6 +207,9 @@ impl Race<'_> {
             if self.refused.contains(&server) {
                 continue;
             }
+            if Instant::now() >= self.deadline {
+                break;
+            }
             if number == plan.at_once {
                 self.forwarder.metrics.upstream_retries.add_one();
             }

@@ -12,7 +12,9 @@ mod observing;
 mod operation;
 mod policy;
 mod reload;
+mod servers;
 mod service;
+mod split;
 mod validation;
 
 use resolver_tests::daemon::Program;

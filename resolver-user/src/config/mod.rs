@@ -4,15 +4,16 @@
 //! whole set at once, each with file, line, option, value and legal range. Rooms: `syntax` cuts lines into options,
 //! `load` follows files and applies them, `option` is what one is and the table of all. Each topic (`listening`, `access`,
 //! `upstream`, `cache`, `local`, `filter`, `dnssec`, `xdp`, `logging`, `observing`, `process`, `files`) has a part of the
-//! [`Config`] with its defaults, the options that fill
-//! it, and the check of the whole part. `hosts` reads hosts files, `records` records. `anchors` reads trust anchors, `limits` limits of validation, `written` writes options
-//! of validation back.
+//! [`Config`] with its defaults, the options that fill it, and the check of the whole part. `hosts` reads hosts files, `records`
+//! records, `domains` names and domains, `anchors` trust anchors, `limits` limits of validation, `servers` (with `reverse`) lines
+//! about servers; `written` writes options of validation back.
 //! Refuses: sockets, tasks, and options that dnsmasq has but that have no place here; none is silently ignored.
 
 mod access;
 mod anchors;
 mod cache;
 mod dnssec;
+mod domains;
 mod files;
 mod filter;
 mod hosts;
@@ -25,6 +26,8 @@ mod observing;
 mod option;
 mod process;
 mod records;
+mod reverse;
+mod servers;
 mod syntax;
 mod upstream;
 mod written;
@@ -46,13 +49,14 @@ pub use logging::{LogTarget, LoggingConfig, QueryLog};
 pub use observing::{METRICS_PORT, ObservingConfig};
 pub use option::{OptionSpec, TOPICS, Takes, Topic};
 pub use process::{CONTROL_SOCKET, ProcessConfig};
-pub use upstream::UpstreamConfig;
+pub use servers::{ServerEntry, ServerHost, ServerSpec, ServerTarget, Targets, read_servers_file};
+pub use upstream::{EDNS_PACKET_MAX, UpstreamConfig};
 pub use written::dnssec_options;
 pub use xdp::{XDP_CACHE_SIZE, XDP_PIN_DIR, XdpConfig, XdpMode};
 
 /// Port that is listened on, and asked at servers, unless told otherwise.
 pub const PORT: u16 = 53;
-/// Where nameservers are read from without `no-resolv` and `server`.
+/// Where nameservers are read from without `no-resolv` and `resolv-file`.
 pub const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// Everything the operator decides, checked. Its default is what holds where nothing is said.

@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use crate::clock::{NS_PER_S, Now};
 use crate::validator::{DenialCache, DsAnchor, Policy, TrustAnchors, ZoneCache};
-use crate::wire::Name;
+use crate::wire::{DomainMap, Name};
 
 pub use timestamp::{Timestamp, TimestampError};
 
@@ -70,6 +70,8 @@ pub struct Configured {
     pub negative: Vec<Name>,
     /// What may be accepted, at what cost.
     pub policy: Policy,
+    /// Domains with servers of their own; see [`TrustAnchors::with_private`].
+    pub private: DomainMap<bool>,
 }
 
 /// A negative anchor that ends by itself.
@@ -268,11 +270,11 @@ impl Trust {
 }
 
 fn basis(changing: &Changing, generation: u64) -> Basis {
-    let Configured { anchors, negative, policy } = &changing.configured;
+    let Configured { anchors, negative, private, policy } = &changing.configured;
     let timed = changing.timed.iter().map(|anchor| anchor.name.clone());
     let negative = negative.iter().cloned().chain(timed).collect();
     let policy = Policy { times_checked: policy.times_checked && !changing.awaits_clock, ..*policy };
-    let anchors = Arc::new(TrustAnchors::new(anchors.clone(), negative));
+    let anchors = Arc::new(TrustAnchors::new(anchors.clone(), negative).with_private(private.clone()));
     let (zones, denials) = (Arc::new(ZoneCache::new(ZONES_MAX)), DenialCache::new(DENIALS_MAX));
     Basis { anchors, zones, denials, policy, generation }
 }
@@ -293,7 +295,7 @@ mod tests {
 
     fn configured(negative: &[&str]) -> Configured {
         let negative = negative.iter().map(|text| name(text)).collect();
-        Configured { anchors: vec![], negative, policy: Policy::DEFAULT }
+        Configured { anchors: vec![], negative, private: DomainMap::default(), policy: Policy::DEFAULT }
     }
 
     fn trust(negative: &[&str]) -> Trust {

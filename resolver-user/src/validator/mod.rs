@@ -32,6 +32,7 @@ mod denial;
 mod describe;
 mod judge;
 mod key;
+mod locally_served;
 mod policy;
 mod signature;
 mod status;

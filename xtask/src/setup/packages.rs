@@ -130,7 +130,7 @@ const NEEDS: &[Need] = &[
     server("unbound", "unbound", &["unbound"]),
     // A third opinion on what is Secure.
     server("kresd", "knot-resolver", &["kresd.target", "kresd@1.service", "kres-cache-gc.service"]),
-    // The program whose configuration we read.
+    // Whose configuration we read, and whose answers ours are compared with. The package has no service.
     need("dnsmasq", "dnsmasq-base"),
     // Signing.
     need("dnssec-keygen", "bind9-utils"),

@@ -25,7 +25,8 @@ pub enum Joined<V: Clone> {
 /// The duty to do the work. Dropped without a result (a cancelled or failed task), it sends the followers away empty-handed.
 #[derive(Debug)]
 pub struct Leader<V: Clone> {
-    key: QuestionKey,
+    /// None once the work is finished.
+    key: Option<QuestionKey>,
     sender: watch::Sender<Option<V>>,
     all: Arc<InFlight<V>>,
 }
@@ -45,7 +46,7 @@ impl<V: Clone> InFlight<V> {
         }
         let (sender, receiver) = watch::channel(None);
         running.insert(key.clone(), receiver);
-        Joined::Leader(Leader { key, sender, all: Arc::clone(self) })
+        Joined::Leader(Leader { key: Some(key), sender, all: Arc::clone(self) })
     }
 
     /// Number of questions under work.
@@ -67,9 +68,17 @@ impl<V> InFlight<V> {
 }
 
 impl<V: Clone> Leader<V> {
-    /// Hands the result to all followers, and lets the next asker start anew.
-    pub fn finish(self, value: V) {
+    /// Lets the next asker start anew, and hands the result to all followers. In this order: a follower that cannot use the
+    /// result asks at once, and must not meet the finished work again.
+    pub fn finish(mut self, value: V) {
+        self.leave();
         self.sender.send_replace(Some(value));
+    }
+
+    fn leave(&mut self) {
+        if let Some(key) = self.key.take() {
+            self.all.lock().remove(&key);
+        }
     }
 
     /// A receiver for the leader's own client.
@@ -80,7 +89,7 @@ impl<V: Clone> Leader<V> {
 
 impl<V: Clone> Drop for Leader<V> {
     fn drop(&mut self) {
-        self.all.lock().remove(&self.key);
+        self.leave();
     }
 }
 
@@ -91,6 +100,10 @@ pub async fn result<V: Clone>(mut receiver: watch::Receiver<Option<V>>) -> Optio
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::{Context, Wake};
+
     use super::*;
     use crate::wire::{Question, RecordType};
 
@@ -114,6 +127,31 @@ mod tests {
         leader.finish(7);
         assert_eq!(result(first).await, Some(7));
         assert!(all.is_empty() && matches!(all.join(key()), Joined::Leader(_)));
+    }
+
+    /// Asks again at the very moment at which the result is there.
+    struct Impatient {
+        all: Arc<InFlight<u32>>,
+        leads: AtomicBool,
+    }
+
+    impl Wake for Impatient {
+        fn wake(self: Arc<Self>) {
+            let leads = matches!(self.all.join(key()), Joined::Leader(_));
+            self.leads.store(leads, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn who_has_the_result_never_meets_the_finished_work_again() {
+        let all = Arc::new(InFlight::default());
+        let Joined::Leader(leader) = all.join(key()) else { panic!("no leader") };
+        let impatient = Arc::new(Impatient { all: Arc::clone(&all), leads: AtomicBool::new(false) });
+        let mut waiting = pin!(result(follower(all.join(key()))));
+        let waker = Arc::clone(&impatient).into();
+        assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        leader.finish(7);
+        assert!(impatient.leads.load(Ordering::Relaxed));
     }
 
     #[tokio::test]

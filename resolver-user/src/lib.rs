@@ -8,6 +8,7 @@
 //! * [`upstream`]: asks other servers
 //! * [`trust`]: what validation starts from, and when that changes
 //! * [`filter`]: takes out of answers what the operator does not want to be seen
+//! * [`iana`]: what IANA publishes about the root's keys
 //! * [`validator`]: decides what may be believed
 //! * [`slow_lane`]: lets costly validations delay nobody else
 //! * [`answer`]: the one place that sets AD, RCODE, TC and extended errors
@@ -21,6 +22,7 @@
 //! * [`cli`]: the command line
 //! * [`access`]: who may ask; for the listeners and the kernel half
 //! * [`metrics`], [`clock`], [`wire`]: counters, time, and the vocabulary of every room
+//! * [`replace`]: a file, replaced as a whole or not at all
 
 pub mod access;
 pub mod answer;
@@ -33,12 +35,14 @@ pub mod control;
 pub mod daemon;
 pub mod export;
 pub mod filter;
+pub mod iana;
 pub mod listener;
 pub mod local;
 pub mod logging;
 pub mod metrics;
 pub mod process;
 pub mod publish;
+pub mod replace;
 pub mod resolve;
 pub mod slow_lane;
 pub mod trust;

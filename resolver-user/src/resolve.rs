@@ -28,7 +28,7 @@ use crate::local::LocalData;
 use crate::metrics::Metrics;
 use crate::publish::{Publication, Publisher};
 use crate::slow_lane::{Run, SlowLane};
-use crate::trust::{Basis, Trust};
+use crate::trust::{Basis, KeySentinel, Trust};
 use crate::upstream::{Forwarder, UpstreamError};
 use crate::validator::{
     BudgetItem, FetchFailure, IndeterminateReason, Pace, Step, Validated, Validation, Verdict, WorkBudget,
@@ -91,6 +91,10 @@ pub struct Rules {
     pub keeping: Keeping,
     /// What is logged of queries and validations.
     pub logging: LoggingConfig,
+    /// Whether anchored zones are told which anchors there are (RFC 8145).
+    pub anchor_signaling: bool,
+    /// Whether the root key sentinel's names are served (RFC 8509).
+    pub key_sentinel: bool,
     /// Whether bogus data are given to every client, without AD, as if it had set CD.
     pub dnssec_debug: bool,
     /// What is told about ourselves in class CH; nothing with `no-ident`.
@@ -377,6 +381,30 @@ impl Resolver {
         }
     }
 
+    /// Fetches the keys of an anchored zone from upstream, and tells the zone which anchors we have for it.
+    ///
+    /// # Errors
+    /// No server answered usably.
+    pub async fn fetch_keys(self: &Arc<Self>, zone: &Name) -> Result<Response, UpstreamError> {
+        let question = Question::new(zone.clone(), RecordType::DNSKEY);
+        self.signal_anchors(&question);
+        self.rules.load_full().upstream.fetch_more(&question).await
+    }
+
+    /// Tells an anchored zone whose keys are asked for which anchors we have for it, if that is wanted and due (RFC 8145).
+    /// What it answers does not matter.
+    fn signal_anchors(self: &Arc<Self>, question: &Question) {
+        let rules = self.rules.load_full();
+        let (Some(trust), true, RecordType::DNSKEY) = (&self.trust, rules.anchor_signaling, question.qtype) else {
+            return;
+        };
+        let Some(signal) = trust.signal(&question.qname, self.clock.now()) else { return };
+        self.metrics.anchors_signalled.add_one();
+        self.tracker.spawn(async move {
+            let _does_not_matter = rules.upstream.fetch(&signal).await;
+        });
+    }
+
     /// Writes the answer that this client may have.
     fn write(&self, query: &ClientQuery<'_>, answer: &CachedAnswer, now_boot_ns: u64, out: &mut Vec<u8>) -> Sent {
         let asked = &query.asked;
@@ -389,6 +417,7 @@ impl Resolver {
             }
             Outcome::Bogus(reason, _) => Some(Failure::Bogus(reason)),
             Outcome::Failed(reason, _) => Some(Failure::Indeterminate(reason)),
+            Outcome::Proven(validated) if self.is_false_sentinel(query, validated) => Some(Failure::KeySentinel),
             Outcome::Proven(_) | Outcome::Unchecked(_) | Outcome::Filtered(..) => None,
         };
         let sent = match (failure, answer.rendered(asked.form())) {
@@ -403,8 +432,24 @@ impl Resolver {
         sent
     }
 
+    /// Whether a secure answer must be withheld because its name claims about our anchors what is not so (RFC 8509 §3).
+    /// With CD=1 the client judges for itself.
+    fn is_false_sentinel(&self, query: &ClientQuery<'_>, validated: &Validated) -> bool {
+        let Some(sentinel) = KeySentinel::read(query.qname_wire, query.qtype) else { return false };
+        let Some(trust) = &self.trust else { return false };
+        let concerned = self.rules().key_sentinel
+            && !query.asked.checking_disabled
+            && validated.status() == crate::validator::ProvenStatus::Secure
+            && validated.response().rcode == RCode::NOERROR;
+        let refused = concerned && !sentinel.holds(&trust.basis().anchors);
+        if refused {
+            self.metrics.sentinel_refusals.add_one();
+        }
+        refused
+    }
+
     /// What to offer to the publisher after this answer: a proven one, in the form just sent, unless it was offered before.
-    /// An answer with an extended error, or without a whole second left, stays with the daemon.
+    /// An answer with an extended error, of a root key sentinel, or without a whole second left, stays with the daemon.
     fn publication(&self, query: &ClientQuery<'_>, answer: &CachedAnswer, now_boot_ns: u64) -> Option<Offer> {
         self.publisher.as_ref()?;
         let form = query.asked.form();
@@ -412,7 +457,7 @@ impl Resolver {
         if published.load(Ordering::Relaxed) || answer.ttl_left_s(now_boot_ns) == 0 {
             return None;
         }
-        if !self.rules().keeping.keeps(&answer.outcome) {
+        if !self.rules().keeping.keeps(&answer.outcome) || KeySentinel::read(query.qname_wire, query.qtype).is_some() {
             return None;
         }
         let RenderedForm::Proven(rendered) = answer.rendered(form)? else { return None };
@@ -463,6 +508,7 @@ async fn search(resolver: Arc<Resolver>, question: Question, leader: Leader<Arc<
 
 /// The task of one fetch for validations.
 async fn fetch(resolver: Arc<Resolver>, question: Question, leader: Leader<Result<Arc<Response>, FetchFailure>>) {
+    resolver.signal_anchors(&question);
     let fetched = resolver.rules.load_full().upstream.fetch_more(&question).await;
     let fetched = fetched.map(Arc::new).map_err(|error| fetch_failure(&error));
     if let Ok(response) = &fetched {

@@ -39,3 +39,26 @@ fn every_find_keeps_its_claim() {
         check(claim.unwrap_or_else(|| panic!("{file_name} names no claim")).1, &find);
     }
 }
+
+/// The claims, their programs, and the names that `cargo xtask fuzz` takes.
+#[test]
+fn every_claim_has_its_program() {
+    let mut claims: Vec<String> = CLAIMS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    claims.sort();
+    let mut targets = xtask::fuzz::TARGETS.map(str::to_owned).to_vec();
+    targets.sort();
+    assert_eq!(claims, targets);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let sources = files(&folder.join("fuzz_targets"));
+    let stems: Vec<String> =
+        sources.iter().map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect();
+    assert_eq!(claims, stems);
+    let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+    for (claim, source) in claims.iter().zip(&sources) {
+        assert!(manifest.contains(&format!("name = \"{claim}\"\npath = \"fuzz_targets/{claim}.rs\"")), "{claim}");
+        assert!(
+            fs::read_to_string(source).unwrap().contains(&format!("resolver_tests::fuzz::{claim}(bytes)")),
+            "{claim}"
+        );
+    }
+}

@@ -3,6 +3,7 @@
 //! Needs no rights, no tools and no network.
 
 mod access;
+mod anchors;
 mod answers;
 mod chain;
 mod forwarding;
@@ -12,6 +13,7 @@ mod observing;
 mod operation;
 mod policy;
 mod reload;
+mod rolls;
 mod servers;
 mod service;
 mod split;

@@ -25,7 +25,9 @@ fn start(options: &[&str]) -> (Upstream, Daemon, SocketAddr) {
     let upstream = Upstream::replying(move |asked| tree.reply(asked));
     let scraped = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port");
     let (server, metrics) = (upstream.option(), format!("--metrics-address={scraped}"));
-    let daemon = RESOLVER.start(&[&["--dnssec", &anchor, &server, &metrics], options].concat());
+    // Else the servers would hear of the anchors at some moment of their own.
+    let quiet = "--trust-anchor-signaling=no";
+    let daemon = RESOLVER.start(&[&["--dnssec", quiet, &anchor, &server, &metrics], options].concat());
     (upstream, daemon, scraped)
 }
 

@@ -168,9 +168,12 @@ fn the_fastest_of_all_is_found_and_then_asked_alone() {
         assert_eq!(last_of(&daemon, &format!("n{number}.")), 2);
     }
     assert_eq!((slow.seen().len(), fast.seen().len()), (1, 51), "asked together once");
-    assert_eq!(last_of(&daemon, "n51."), 2);
-    daemon.wait_for_counter("upstream_udp", 54);
-    assert_eq!(names(&slow).last().map(String::as_str), Some("n51."), "and again after fifty");
+    // And again after each fifty, but for a question that the fast one answers before the other is sent it.
+    let mut later = 51..2000;
+    while slow.seen().len() == 1 {
+        let number = later.next().expect("asked together again");
+        assert_eq!(last_of(&daemon, &format!("n{number}.")), 2);
+    }
     drop(release);
 }
 
@@ -421,8 +424,10 @@ fn servers_of_resolv_conf_are_added_and_follow_the_file() {
 fn our_own_address_is_no_server() {
     let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let usual = numbered(1);
-    // The daemon's real port comes first on the command line; the last one counts.
-    let options = [format!("--port={port}"), format!("--server=127.0.0.1#{port}"), usual.option()];
+    // The daemon's own port comes first on the command line; what a file says later counts.
+    let directory = TestDirectory::new();
+    let file = directory.file("r.conf", &format!("port={port}"));
+    let options = [format!("--conf-file={file}"), format!("--server=127.0.0.1#{port}"), usual.option()];
     let daemon = start(&options);
     let addresses: Vec<String> = daemon.status().servers.iter().map(|server| server.address.clone()).collect();
     assert_eq!(addresses, [usual.address.to_string()]);

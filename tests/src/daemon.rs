@@ -11,10 +11,13 @@ use std::{env, fs, process, thread};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use resolver_user::control::report::StatusReport;
+use resolver_user::control::report::{AnchorEntry, StatusReport};
 use resolver_user::control::{Request, ask};
 
 use crate::client::PATIENCE;
+
+/// Holds the seconds that RFC 5011's hold-downs last in the program under test. Its looks at keys are then a second apart.
+pub const HOLD_DOWN_VARIABLE: &str = "RESOLVER_TEST_HOLD_DOWN_S";
 
 /// A running daemon. Dropping it stops it.
 pub struct Daemon {
@@ -109,6 +112,11 @@ impl Program {
         (0..10).find_map(|_| self.try_start(address, options, environment)).expect("the daemon starts")
     }
 
+    /// Starts a daemon that follows its anchors' keys with a hold-down of so many seconds.
+    pub fn start_following(self, hold_down_s: u64, options: &[&str]) -> Daemon {
+        self.start_in(&[(HOLD_DOWN_VARIABLE, &hold_down_s.to_string())], options)
+    }
+
     fn try_start(self, ip: IpAddr, options: &[&str], environment: &[(&str, &str)]) -> Option<Daemon> {
         let port = TcpListener::bind((ip, 0)).and_then(|socket| socket.local_addr()).expect("a free port").port();
         let directory = TestDirectory::new();
@@ -116,7 +124,8 @@ impl Program {
         let reads_resolv = options.iter().any(|option| option.starts_with("--resolv-file"));
         let mut child = Command::new(self.0)
             .arg("run")
-            .args(["--no-hosts", "--xdp=off", "--threads=2"])
+            // Not the machine's own configuration.
+            .args(["--conf-file=/dev/null", "--no-hosts", "--xdp=off", "--threads=2"])
             .args((!reads_resolv).then_some("--no-resolv"))
             .args([format!("--listen-address={ip}"), format!("--port={port}")])
             .arg(format!("--control-socket={}", control.display()))
@@ -157,6 +166,23 @@ impl Daemon {
     pub fn status(&self) -> StatusReport {
         let reply = ask(&self.control, Request::Status).expect("the daemon answers");
         serde_json::from_str(&reply).expect("a status report")
+    }
+
+    /// What it has logged so far.
+    ///
+    /// # Panics
+    /// If the thread that reads it panicked.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().expect("not poisoned").clone()
+    }
+
+    /// Its anchors.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    pub fn anchors(&self) -> Vec<AnchorEntry> {
+        let reply = ask(&self.control, Request::Anchors).expect("the daemon answers");
+        reply.lines().map(|line| serde_json::from_str(line).expect("an anchor")).collect()
     }
 
     /// One of its counters.

@@ -32,8 +32,12 @@ pub struct SignedTree {
 
 impl SignedZone {
     pub(crate) fn new(apex: &str, seed: u8) -> Self {
+        Self::with_flags(apex, seed, 0x0101)
+    }
+
+    pub(crate) fn with_flags(apex: &str, seed: u8, flags: u16) -> Self {
         let key = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).expect("any seed is a key");
-        let mut dnskey = vec![1, 1, 3, ED25519];
+        let mut dnskey = [&flags.to_be_bytes()[..], &[3, ED25519]].concat();
         dnskey.extend(key.public_key().as_ref());
         Self { apex: name(apex), key, dnskey }
     }
@@ -58,7 +62,7 @@ impl SignedZone {
     }
 
     /// The records of one set with their signature, valid since a month and until `end_s` seconds from now.
-    fn signed(&self, records: Vec<TestRecord>, end_s: i64) -> Vec<TestRecord> {
+    pub(crate) fn signed(&self, records: Vec<TestRecord>, end_s: i64) -> Vec<TestRecord> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
         let now = u32::try_from(now).expect("before 2106");
         let expiration = now.saturating_add_signed(i32::try_from(end_s).expect("small"));

@@ -101,7 +101,23 @@ impl Upstream {
     /// # Panics
     /// If loopback has no port for it.
     pub fn scripted(script: impl Fn(&Asked) -> Vec<Vec<u8>> + Send + Sync + 'static) -> Self {
-        let (udp, tcp) = (0..100).find_map(|_| bind_both()).expect("a free port");
+        Self::serving((0..100).find_map(|_| bind_both()).expect("a free port"), script)
+    }
+
+    /// A server at an address of our own that answers each question with one reply.
+    ///
+    /// # Panics
+    /// If the address cannot be had.
+    pub fn replying_at(address: SocketAddr, reply: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+        let sockets = UdpSocket::bind(address).and_then(|udp| Ok((udp, TcpListener::bind(address)?)));
+        let sockets = sockets.unwrap_or_else(|error| panic!("{address}: {error}"));
+        Self::serving(sockets, move |asked| vec![reply(asked).wire(asked)])
+    }
+
+    fn serving(
+        (udp, tcp): (UdpSocket, TcpListener),
+        script: impl Fn(&Asked) -> Vec<Vec<u8>> + Send + Sync + 'static,
+    ) -> Self {
         let address = udp.local_addr().expect("bound");
         let seen = Arc::new(Mutex::new(Vec::new()));
         let script: Arc<Script> = Arc::new(script);

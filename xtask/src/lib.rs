@@ -9,6 +9,7 @@ pub mod bench;
 pub mod build;
 pub mod command;
 pub mod demo;
+pub mod dist;
 pub mod fuzz;
 pub mod lab;
 pub mod lint;

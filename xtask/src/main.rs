@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{bench, build, demo, fuzz, lab, lint, setup, test};
+use xtask::{bench, build, demo, dist, fuzz, lab, lint, setup, test};
 
 /// Command line of `cargo xtask`.
 #[derive(Parser)]
@@ -32,6 +32,8 @@ enum Verb {
     Lint,
     /// Feed a claim with made-up bytes for a while, guided by coverage
     Fuzz(fuzz::Options),
+    /// Make what users install: a Debian package and a tarball
+    Dist,
     /// Run every tier of tests, or one
     Test(test::Options),
 }
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Verb::Bench(rig) => bench::run(&rig),
         Verb::Lint => lint::run(),
         Verb::Fuzz(options) => fuzz::run(&options),
+        Verb::Dist => dist::run().map(|_| ()),
         Verb::Test(options) => test::run(&options),
     };
     match outcome {

@@ -32,6 +32,8 @@ pub enum Failure<'a> {
     Loop,
     /// The daemon is stopping, or a task of it failed.
     Unavailable,
+    /// The claim that a root key sentinel's name makes about our anchors does not hold (RFC 8509 §3.2).
+    KeySentinel,
     /// Validation failed.
     Bogus(&'a BogusReason),
     /// The answer, or the chain of trust to it, could not be found out.
@@ -49,7 +51,7 @@ impl Failure<'_> {
                 RCode::REFUSED
             }
             Self::Indeterminate(IndeterminateReason::Fetch { failure: FetchFailure::TooMany, .. }) => RCode::REFUSED,
-            Self::Unavailable | Self::Bogus(_) | Self::Indeterminate(_) => RCode::SERVFAIL,
+            Self::Unavailable | Self::KeySentinel | Self::Bogus(_) | Self::Indeterminate(_) => RCode::SERVFAIL,
         }
     }
 
@@ -63,6 +65,7 @@ impl Failure<'_> {
             Self::Overload => (OTHER, "too many queries in progress".to_owned()),
             Self::Prohibited => (PROHIBITED, "client is not allowed here".to_owned()),
             Self::Loop => (OTHER, "a query of this server came back to it".to_owned()),
+            Self::KeySentinel => (OTHER, "root key sentinel: not so".to_owned()),
             Self::Unavailable => (NOT_READY, "stopping".to_owned()),
             Self::Bogus(reason) => (bogus_code(reason), reason.to_string()),
             Self::Indeterminate(reason) => (indeterminate_code(reason), reason.to_string()),

@@ -25,7 +25,7 @@ pub enum Joined<V: Clone> {
 /// The duty to do the work. Dropped without a result (a cancelled or failed task), it sends the followers away empty-handed.
 #[derive(Debug)]
 pub struct Leader<V: Clone> {
-    /// None once the work is finished.
+    /// None once the question is free for the next leader.
     key: Option<QuestionKey>,
     sender: watch::Sender<Option<V>>,
     all: Arc<InFlight<V>>,
@@ -68,8 +68,8 @@ impl<V> InFlight<V> {
 }
 
 impl<V: Clone> Leader<V> {
-    /// Lets the next asker start anew, and hands the result to all followers. In this order: a follower that cannot use the
-    /// result asks at once, and must not meet the finished work again.
+    /// Lets the next asker start anew, and hands the result to all followers: in this order, so that a follower who is not
+    /// content with it does not join the same work again.
     pub fn finish(mut self, value: V) {
         self.leave();
         self.sender.send_replace(Some(value));

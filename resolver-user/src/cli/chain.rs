@@ -138,7 +138,7 @@ fn sources(arguments: &ChainArguments, server: Option<&str>) -> Result<Sources, 
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         (lines.join("\n"), EXIT_CONFIG)
     })?;
-    let anchors = TrustAnchors::new(dnssec.anchors, dnssec.negative_anchors);
+    let anchors = TrustAnchors::new(dnssec.ds_anchors(), dnssec.negative_anchors);
     let anchors = Arc::new(anchors.with_private(upstream.private_domains()));
     Ok(Sources { upstream, anchors, policy: dnssec.policy, anchors_from })
 }

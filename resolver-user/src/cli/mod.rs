@@ -3,11 +3,14 @@
 //! In: the arguments of the process. Out: text for people, and dnsmasq's exit codes: 1 configuration, 2 network, 3 files,
 //! 5 other; `chain` and `check` have their own. Decides nothing but how to print.
 
+mod anchors;
 mod chain;
 mod check;
+mod documents;
 mod metrics;
 mod query;
 
+use std::ffi::OsString;
 use std::future::Future;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -16,16 +19,17 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use tracing::error;
 
-use crate::config::{self, Config, LogTarget, LoggingConfig, TOPICS, Takes, Topic};
+use crate::config::{self, Config, ConfigError, LogTarget, LoggingConfig, Problem, TOPICS, Takes, Topic};
 use crate::control::report::StatusReport;
 use crate::control::{self, ClientError, Request};
 use crate::daemon::{self, DaemonError};
 use crate::logging::Log;
+use crate::trust::{Followed, Timing};
 use crate::wire::{Name, Question, RecordType};
 
 /// A validating DNS resolver that lets XDP answer what is cached.
 #[derive(Parser)]
-#[command(name = "resolver", version, about)]
+#[command(name = "resolver", version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -33,7 +37,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run in the foreground until SIGINT or SIGTERM
+    /// Run in the foreground until SIGINT or SIGTERM; what an option without a command means
     #[command(after_help = options_help())]
     Run(Options),
     /// Check options and files, tell everything that is wrong
@@ -64,6 +68,9 @@ enum Command {
         #[command(subcommand)]
         command: FastpathCommand,
     },
+    /// Write manual pages and shell completions
+    #[command(hide = true)]
+    Documents(documents::DocumentsArguments),
 }
 
 #[derive(Subcommand)]
@@ -74,6 +81,12 @@ enum CacheCommand {
 
 #[derive(Subcommand)]
 enum AnchorsCommand {
+    /// Show each anchor: where it is from, the state of its key, and whether the zone still has that
+    Status(Control),
+    /// Take the root's anchors from IANA, once their signature is verified, into an anchors file and the running daemon
+    Update(anchors::UpdateArguments),
+    /// Get root-anchors.xml and root-anchors.p7s over HTTPS
+    Fetch(anchors::FetchArguments),
     /// Names at and below which nothing is validated (RFC 7646)
     Negative {
         #[command(subcommand)]
@@ -152,7 +165,12 @@ const EXIT_OTHER: u8 = 5;
 
 /// The program: reads the arguments and does what they say.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    main_with(Timing::RFC)
+}
+
+/// The same, but following keys with other hold-downs than RFC 5011 demands: for tests, which cannot wait a month.
+pub fn main_with(timing: Timing) -> ExitCode {
+    let cli = match Cli::try_parse_from(with_verb(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => {
             // Nothing can be done where nobody listens. Help and version are no errors.
@@ -161,7 +179,7 @@ pub fn main() -> ExitCode {
         }
     };
     match cli.command {
-        Command::Run(options) => run(&options.options),
+        Command::Run(options) => run(&options.options, timing),
         Command::TestConfig(options) => test_config(&options.options),
         Command::Status(control) => ask(&control, Request::Status),
         Command::Chain(arguments) => chain::chain(&arguments),
@@ -169,14 +187,32 @@ pub fn main() -> ExitCode {
         Command::Metrics(arguments) => metrics::metrics(&arguments),
         Command::Query(arguments) => query::query(&arguments),
         Command::Cache { command: CacheCommand::Dump(control) } => ask(&control, Request::CacheDump),
-        Command::Anchors { command: AnchorsCommand::Negative { command } } => negative(command),
+        Command::Anchors { command } => anchors(command),
         Command::Fastpath { command: FastpathCommand::Dump(control) } => ask(&control, Request::FastpathDump),
+        Command::Documents(arguments) => documents::documents(&arguments),
         Command::Fastpath { command: FastpathCommand::Flush(control) } => ask(&control, Request::FastpathFlush),
     }
 }
 
-fn run(options: &[String]) -> ExitCode {
-    let Some(config) = load(options) else { return ExitCode::from(EXIT_CONFIG) };
+/// Puts in `run` where the first word is an option of the config language, so that a command line of dnsmasq works.
+fn with_verb(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut words: Vec<OsString> = words.collect();
+    let is_option = |word: &OsString| {
+        let word = word.to_string_lossy();
+        word.starts_with('-') && !["-h", "--help", "-V", "--version"].contains(&word.as_ref())
+    };
+    if words.get(1).is_some_and(is_option) {
+        words.insert(1, "run".into());
+    }
+    words
+}
+
+fn run(options: &[String], timing: Timing) -> ExitCode {
+    let config = match load(options) {
+        Ok(config) if config.files.test => return tested(&config),
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
     let logging = match config.process.no_daemon {
         true => LoggingConfig { target: LogTarget::StandardError, ..config.logging.clone() },
         false => config.logging.clone(),
@@ -189,7 +225,7 @@ fn run(options: &[String]) -> ExitCode {
         }
     };
     log.install(&logging.target);
-    let ended = daemon::run(options.to_vec(), config, log.clone());
+    let ended = daemon::run(options.to_vec(), config, log.clone(), timing);
     let code = ended.map_or_else(
         |error| {
             error!("{error}");
@@ -211,6 +247,7 @@ fn exit_code(error: &DaemonError) -> u8 {
         DaemonError::NoBpfObject { .. } | DaemonError::NoXdpInterface { .. } | DaemonError::Identity(_) => EXIT_CONFIG,
         DaemonError::PidFile { .. }
         | DaemonError::Timestamp(_)
+        | DaemonError::AnchorState(_)
         | DaemonError::Chroot { .. }
         | DaemonError::PinDir { .. } => EXIT_FILES,
         DaemonError::Runtime { .. } => EXIT_OTHER,
@@ -218,24 +255,41 @@ fn exit_code(error: &DaemonError) -> u8 {
 }
 
 fn test_config(options: &[String]) -> ExitCode {
-    let Some(config) = load(options) else { return ExitCode::from(EXIT_CONFIG) };
+    load(options).map_or_else(|exit| exit, |config| tested(&config))
+}
+
+/// Tells that a configuration is right, and what is strange in it.
+fn tested(config: &Config) -> ExitCode {
     for warning in &config.warnings {
         eprintln!("warning: {warning}");
+    }
+    if let Some(path) = config.dnssec.anchor_state.as_deref().filter(|_| config.dnssec.enabled)
+        && let Err(error) = Followed::check(path)
+    {
+        eprintln!("{error}");
+        return ExitCode::from(EXIT_CONFIG);
     }
     println!("syntax check OK.");
     ExitCode::SUCCESS
 }
 
-/// Reads the configuration, or prints everything that is wrong with it.
-fn load(options: &[String]) -> Option<Config> {
-    match config::load(options) {
-        Ok(config) => Some(config),
-        Err(errors) => {
-            for error in errors {
-                eprintln!("{error}");
-            }
-            None
+/// Reads the configuration, or prints everything that is wrong with it. The exit code is dnsmasq's, who stops at the first.
+fn load(options: &[String]) -> Result<Config, ExitCode> {
+    config::load_for_daemon(options).map_err(|errors| {
+        for error in &errors {
+            eprintln!("{error}");
         }
+        let unreadable = |error: &ConfigError| matches!(error.problem, Problem::Unreadable { .. });
+        ExitCode::from(if errors.first().is_some_and(unreadable) { EXIT_FILES } else { EXIT_CONFIG })
+    })
+}
+
+fn anchors(command: AnchorsCommand) -> ExitCode {
+    match command {
+        AnchorsCommand::Status(control) => ask(&control, Request::Anchors),
+        AnchorsCommand::Update(arguments) => anchors::update(&arguments),
+        AnchorsCommand::Fetch(arguments) => anchors::fetch(&arguments),
+        AnchorsCommand::Negative { command } => negative(command),
     }
 }
 

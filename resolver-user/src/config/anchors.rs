@@ -1,5 +1,10 @@
-//! Trust anchors as text: dnsmasq's `trust-anchor=` values, and lines of a `trust-anchors-file`.
+//! Trust anchors as text: dnsmasq's `trust-anchor=` values, lines of a `trust-anchors-file`, and Debian's `dns-root-data`.
 
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::{ConfiguredAnchor, Origin};
 use crate::validator::DsAnchor;
 use crate::wire::Name;
 
@@ -24,6 +29,10 @@ const BUILT_IN: [&str; 2] = [
     ".,20326,8,2,E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D",
     ".,38696,8,2,683D2D0ACB8C9B712A1948B27F741219298D0A450D612C483AF444A4C0FB2B16",
 ];
+/// Where Debian's package `dns-root-data` keeps the root's anchors.
+pub(super) const ROOT_DATA: &str = "/usr/share/dns";
+/// Its files, best first: DS records, and the keys themselves.
+const ROOT_DATA_FILES: [&str; 2] = ["root.ds", "root.key"];
 /// Key tag of KSK-2017, which has signed nothing since 11 October 2026.
 pub(super) const RETIRED_ROOT_TAG: u16 = 20326;
 
@@ -34,6 +43,46 @@ pub(super) fn built_in() -> Vec<DsAnchor> {
         Ok(AnchorText::Negative(_)) | Err(_) => None,
     };
     BUILT_IN.iter().filter_map(positive).collect()
+}
+
+/// The root's anchors that the system provides in `directory`; none if it provides none.
+///
+/// # Errors
+/// Which file cannot be used, and why.
+pub(super) fn of_system(directory: &Path) -> Result<Option<Vec<ConfiguredAnchor>>, (PathBuf, String)> {
+    for file in ROOT_DATA_FILES {
+        let path = directory.join(file);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err((path, error.to_string())),
+        };
+        let mut anchors = Vec::new();
+        for (line, number) in text.lines().zip(1..) {
+            match read_file_line(line) {
+                Ok(None) => {}
+                Ok(Some(AnchorText::Positive(anchor))) if anchor.zone.is_root() => {
+                    anchors
+                        .push(ConfiguredAnchor { anchor, origin: Origin::File { path: path.clone(), line: number } });
+                }
+                Ok(Some(_)) => return Err((path, format!("line {number} is no anchor of the root"))),
+                Err(what) => return Err((path, format!("line {number}: {what}"))),
+            }
+        }
+        if anchors.is_empty() {
+            return Err((path, "there is no anchor in it".to_owned()));
+        }
+        return Ok(Some(anchors));
+    }
+    Ok(None)
+}
+
+/// The anchor with a key of the root that stands on a line of an anchors file, if one does.
+pub fn is_root_anchor(line: &str) -> Option<DsAnchor> {
+    match read_file_line(line) {
+        Ok(Some(AnchorText::Positive(anchor))) if anchor.zone.is_root() => Some(anchor),
+        _ => None,
+    }
 }
 
 /// Reads `<domain>[,<class>],<tag>,<algorithm>,<digest type>,<hex>`, white space in the hex skipped, or a domain alone.
@@ -54,8 +103,8 @@ pub(super) fn read_value(value: &str) -> Result<AnchorText, String> {
     check(zone, tag, algorithm, digest_type, digest).map(AnchorText::Positive)
 }
 
-/// Reads a line of an anchors file: empty (none), a value with or without `trust-anchor=`, or a DS record of a zone file
-/// with or without TTL and class. `#` and `;` start comments.
+/// Reads a line of an anchors file: empty (none), a value with or without `trust-anchor=`, or a DS or DNSKEY record of a
+/// zone file with or without TTL and class. `#` and `;` start comments.
 pub(super) fn read_file_line(line: &str) -> Result<Option<AnchorText>, String> {
     let line = line.split(['#', ';']).next().unwrap_or_default().trim();
     if line.is_empty() {
@@ -70,7 +119,8 @@ pub(super) fn read_file_line(line: &str) -> Result<Option<AnchorText>, String> {
     read_record(value).map(|anchor| Some(AnchorText::Positive(anchor)))
 }
 
-/// Reads `<owner> [<ttl>] [IN] DS <tag> <algorithm> <digest type> <hex> …`.
+/// Reads `<owner> [<ttl>] [IN] DS <tag> <algorithm> <digest type> <hex> …`, or
+/// `<owner> [<ttl>] [IN] DNSKEY <flags> 3 <algorithm> <base64> …`, which becomes a DS with SHA-256.
 fn read_record(text: &str) -> Result<DsAnchor, String> {
     let mut words = text.split_whitespace();
     let owner = words.next().unwrap_or_default();
@@ -84,15 +134,36 @@ fn read_record(text: &str) -> Result<DsAnchor, String> {
     }
     match rtype {
         Some(rtype) if rtype.eq_ignore_ascii_case("DS") => {}
-        Some(rtype) if rtype.eq_ignore_ascii_case("DNSKEY") => {
-            return Err("DNSKEY records are not supported here; give the DS".to_owned());
-        }
+        Some(rtype) if rtype.eq_ignore_ascii_case("DNSKEY") => return read_key(owner, words),
         _ => return Err("neither a trust anchor nor a DS record".to_owned()),
     }
     let [tag, algorithm, digest_type] = [words.next(), words.next(), words.next()].map(Option::unwrap_or_default);
     let digest: String = words.collect();
     check(owner, tag, algorithm, digest_type, &digest)
 }
+
+/// Reads what follows `DNSKEY`.
+fn read_key<'a>(owner: &str, mut words: impl Iterator<Item = &'a str>) -> Result<DsAnchor, String> {
+    let [flags, protocol, algorithm] = [words.next(), words.next(), words.next()].map(Option::unwrap_or_default);
+    let flags: u16 = flags.parse().map_err(|_| format!("DNSKEY flags \"{flags}\" are not a number of 0..=65535"))?;
+    if flags & FLAG_ZONE == 0 || flags & FLAG_REVOKE != 0 || protocol != "3" {
+        return Err("the DNSKEY is no zone key of protocol 3, or is revoked".to_owned());
+    }
+    let algorithm: u8 = algorithm.parse().map_err(|_| format!("algorithm \"{algorithm}\" is not a number"))?;
+    let base64: String = words.collect();
+    let key =
+        data_encoding::BASE64.decode(base64.as_bytes()).map_err(|_| "the DNSKEY's key is not base64".to_owned())?;
+    let [high, low] = flags.to_be_bytes();
+    let rdata = [&[high, low, 3, algorithm], &key[..]].concat();
+    let anchor = DsAnchor::of_key(&read_domain(owner)?, &rdata).ok_or("the DNSKEY is too short")?;
+    anchor.check().map_err(|error| error.to_string())?;
+    Ok(anchor)
+}
+
+/// Zone key flag (RFC 4034 §2.1.1).
+const FLAG_ZONE: u16 = 0x0100;
+/// Revoke flag (RFC 5011 §2.1).
+const FLAG_REVOKE: u16 = 0x0080;
 
 fn check(zone: &str, tag: &str, algorithm: &str, digest_type: &str, digest: &str) -> Result<DsAnchor, String> {
     let anchor = DsAnchor {
@@ -144,6 +215,41 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_the_anchor_that_its_digest_is() {
+        // KSK-2017.
+        let key = "AwEAAaz/tAm8yTn4Mfeh5eyI96WSVexTBAvkMgJzkKTOiW1vkIbzxeF3+/4RgWOq7HrxRixHlFlExOLAJr5emLvN7SWXgnLh4+B5xQlNVz8Og8kv\
+                   ArMtNROxVQuCaSnIDdD5LKyWbRd2n9WGe2R8PzgCmr3EgVLrjyBxWezF0jLHwVN8efS3rCj/EWgvIWgb9tarpVUDK/b58Da+sqqls3eNbuv7\
+                   pr+eoZG+SrDK6nWeL3c6H5Apxz7LjVc1uTIdsIXxuOLYA4/ilBmSVIzuDWfdRUfhHdY6+cn8HFRm+2hM8AnXGXws9555KrUB5qihylGa8sub\
+                   X2Nn6UwNR1AkUTV74bU=";
+        let (head, tail) = key.split_at(40);
+        let read = read_file_line(&format!(". 172800 IN DNSKEY 257 3 8 {head} {tail} ; keytag 20326"));
+        assert_eq!(read, Ok(built_in().into_iter().next().map(AnchorText::Positive)));
+    }
+
+    #[test]
+    fn anchors_of_the_system_are_read_or_refused_as_a_whole() {
+        let directory = std::env::temp_dir().join(format!("resolver-root-data-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        assert_eq!(of_system(&directory), Ok(None));
+        let line = format!(". IN DS 20326 8 2 {DIGEST}\n");
+        fs::write(directory.join("root.key"), &line).unwrap();
+        assert_eq!(
+            of_system(&directory).unwrap().unwrap()[0].origin.to_string(),
+            format!("{}/root.key:1", directory.display())
+        );
+        for (text, what) in
+            [("", "no anchor"), ("nonsense\n", "line 1: neither"), ("trust-anchor=lan\n", "no anchor of the root")]
+        {
+            fs::write(directory.join("root.ds"), text).unwrap();
+            let (path, error) = of_system(&directory).unwrap_err();
+            assert!(path.ends_with("root.ds") && error.contains(what), "{error}");
+        }
+        fs::write(directory.join("root.ds"), format!("; comment\n{line}")).unwrap();
+        assert_eq!(of_system(&directory).unwrap().unwrap().len(), 1);
+        fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
     fn a_domain_alone_is_a_negative_anchor_where_it_is_called_one() {
         let negative = |domain: &str| AnchorText::Negative(domain.parse().unwrap());
         assert_eq!(read_value("lan"), Ok(negative("lan.")));
@@ -162,7 +268,10 @@ mod tests {
             (".,20326,8,2,00".to_owned(), "has 1 bytes, not 32"),
             (".,20326,8,2,xyz".to_owned(), "hexadecimal"),
             (format!(".,20326,5,2,{DIGEST}"), "algorithm 5 is not supported"),
-            (". IN DNSKEY 257 3 8 AwEAAa==".to_owned(), "DNSKEY"),
+            (". IN DNSKEY 257 3 8 AwEAAa!!".to_owned(), "not base64"),
+            (". IN DNSKEY 385 3 8 AwEAAQ==".to_owned(), "revoked"),
+            (". IN DNSKEY x 3 8 AwEAAQ==".to_owned(), "DNSKEY flags"),
+            (". IN DNSKEY 257 3 5 AwEAAQ==".to_owned(), "algorithm 5 is not supported"),
             (format!(".,20326,8,2,3,4,{DIGEST}"), "fields"),
         ] {
             let error = read_file_line(&text).unwrap_err();

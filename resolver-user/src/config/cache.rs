@@ -53,8 +53,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     value("max-ttl", TTL, "show clients no longer TTL; 0: no such limit", |config, value| {
         config.cache.keeping.shown_ttl_s_max = limit(value)?;
         Ok(())
-    })
-    .letter('T'),
+    }),
     value("neg-ttl", TTL, "keep negative answers without a SOA so long (0)", |config, value| {
         config.cache.keeping.negative_ttl_s = number(value, 0, TTL_S_MAX)?;
         Ok(())

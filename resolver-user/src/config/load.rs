@@ -1,22 +1,48 @@
 //! Reads flags and files into a configuration, collects everything that is wrong, and checks the whole.
+//!
+//! In: the words of a command line. Out: a [`Config`], or every [`ConfigError`]. What stands later holds. `conf-file` and its
+//! like are read where they stand; a file that was read already is not read again, as in dnsmasq, but warned of.
 
-use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use super::option::{Effect, FileKind, NOT_SUPPORTED, OptionSpec, find, find_letter, path};
-use super::syntax::{self, RawOption, reveal};
-use super::{Config, ConfigError, Origin, Problem, Takes, XdpMode, anchors};
+use super::files::IN_SERVERS_FILE;
+use super::option::{Effect, FileKind, OptionSpec, find, not_supported, path};
+use super::repeated::stands_once;
+use super::syntax::{self, LineError, RawOption, reveal};
+use super::{Config, ConfigError, Origin, Problem, XdpMode, anchors, arguments, sources};
 
-/// How deep `conf-file` may nest.
+/// The file that the daemon reads first, unless the command line has a `conf-file`. It need not be there.
+pub const CONF_FILE: &str = "/etc/resolver/resolver.conf";
+/// How deep files may nest.
 const NESTING_MAX: usize = 16;
 
 /// Reads the command line, and the files that it names, into a checked configuration.
 ///
 /// # Errors
 /// Everything that is wrong, in the order it was met.
-pub fn load(arguments: &[String]) -> Result<Config, Vec<ConfigError>> {
+pub fn load(words: &[String]) -> Result<Config, Vec<ConfigError>> {
     let mut loader = Loader::default();
-    loader.read_arguments(arguments);
+    loader.read_arguments(arguments::cut(words));
+    loader.finish()
+}
+
+/// The same for the daemon: [`CONF_FILE`] comes first if there is one, unless the command line has a `conf-file`.
+///
+/// # Errors
+/// Everything that is wrong, in the order it was met.
+pub fn load_for_daemon(words: &[String]) -> Result<Config, Vec<ConfigError>> {
+    load_with_default(words, Path::new(CONF_FILE))
+}
+
+fn load_with_default(words: &[String], default: &Path) -> Result<Config, Vec<ConfigError>> {
+    let mut loader = Loader::default();
+    let options = arguments::cut(words);
+    let names_a_file = options.iter().flatten().any(|option| option.name == "conf-file");
+    if !names_a_file && default.exists() {
+        loader.read_options_file(&Origin::CommandLine, default, FileKind::Options);
+    }
+    loader.read_arguments(options);
     loader.finish()
 }
 
@@ -24,73 +50,87 @@ pub fn load(arguments: &[String]) -> Result<Config, Vec<ConfigError>> {
 struct Loader {
     config: Config,
     errors: Vec<ConfigError>,
-    /// Files being read, outermost first.
-    open_files: Vec<PathBuf>,
+    /// Files with options that were read, under the one name that all their names lead to.
+    read_files: Vec<PathBuf>,
+    /// How many files are being read.
+    depth: usize,
+    /// Options met that may stand only once: whether on the command line, and which.
+    met: Vec<(bool, &'static str)>,
 }
 
 impl Loader {
-    /// Reads `--name`, `--name=value`, `--name value`, `-l` and `-l value`.
-    fn read_arguments(&mut self, arguments: &[String]) {
-        let mut rest = arguments.iter();
-        while let Some(argument) = rest.next() {
-            let (name, mut value) = match argument.strip_prefix("--").map(|long| long.split_once('=').ok_or(long)) {
-                Some(Ok((name, value))) => (name.to_owned(), Some(value.to_owned())),
-                Some(Err(name)) => (name.to_owned(), None),
-                None => match read_letter(argument) {
-                    Some((spec, value)) => (spec.name.to_owned(), value),
-                    None => {
-                        self.error(Origin::CommandLine, argument, None, Problem::Unknown);
-                        continue;
-                    }
-                },
-            };
-            if value.is_none() && find(&name).is_some_and(|spec| spec.takes == Takes::Value) {
-                value = rest.next().cloned();
+    fn read_arguments(&mut self, options: Vec<Result<RawOption, String>>) {
+        for option in options {
+            match option {
+                Ok(raw) => self.apply(Origin::CommandLine, raw, FileKind::Options),
+                Err(stray) => self.error(Origin::CommandLine, &stray, None, Problem::Unknown),
             }
-            self.apply(Origin::CommandLine, RawOption { name, value });
         }
     }
 
-    fn read_options_file(&mut self, origin: &Origin, path: &Path) {
-        // Two names of one file are one file.
-        let identity = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        if self.open_files.contains(&identity) || self.open_files.len() >= NESTING_MAX {
-            self.error(origin.clone(), "conf-file", Some(path.display().to_string()), Problem::Nesting);
+    /// Reads a file of options, all or those of servers.
+    fn read_options_file(&mut self, origin: &Origin, path: &Path, kind: FileKind) {
+        let option = if kind == FileKind::Servers { "servers-file" } else { "conf-file" };
+        let identity = sources::identity(path);
+        if self.read_files.contains(&identity) {
+            let warning = format!("{origin}: {} was read already, and is not read again", path.display());
+            self.config.warnings.push(warning);
             return;
         }
-        let Some(text) = self.read_file(origin, "conf-file", path) else { return };
-        self.open_files.push(identity);
-        for (line, number) in text.lines().zip(1..) {
+        if self.depth >= NESTING_MAX {
+            return self.error(origin.clone(), option, Some(path.display().to_string()), Problem::Nesting);
+        }
+        let text = match sources::read(path) {
+            // As in dnsmasq: whoever writes the servers may come later, and sends SIGHUP then.
+            Err(error) if kind == FileKind::Servers && error.kind() == io::ErrorKind::NotFound => {
+                self.config.warnings.push(format!("{origin}: servers-file {} is not there", path.display()));
+                return;
+            }
+            read => self.readable(origin, option, path, read),
+        };
+        let Some(text) = text else { return };
+        self.read_files.push(identity);
+        self.depth += 1;
+        for (line, number) in text.split(|&byte| byte == b'\n').zip(1..) {
             let origin = Origin::File { path: path.to_owned(), line: number };
             match syntax::read_line(line) {
                 Ok(None) => {}
-                Ok(Some(raw)) => self.apply(origin, raw),
-                Err(syntax::OpenQuote) => self.error(origin, "", None, Problem::OpenQuote),
+                Ok(Some(raw)) => self.apply(origin, raw, kind),
+                Err(LineError::OpenQuote) => self.error(origin, "", None, Problem::OpenQuote),
+                Err(LineError::NotText) => self.error(origin, "", None, Problem::NotText),
             }
         }
-        self.open_files.pop();
+        self.depth -= 1;
+    }
+
+    fn read_directory(&mut self, origin: &Origin, value: &str) {
+        match sources::list(value) {
+            Ok(files) => {
+                for file in files {
+                    self.read_options_file(origin, &file, FileKind::Options);
+                }
+            }
+            Err((path, error)) => {
+                self.readable::<()>(origin, "conf-dir", &path, Err(error));
+            }
+        }
     }
 
     fn read_anchors_file(&mut self, origin: &Origin, path: &Path) {
-        let Some(text) = self.read_file(origin, "trust-anchors-file", path) else { return };
-        for (line, number) in text.lines().zip(1..) {
-            match anchors::read_file_line(line) {
-                Ok(None) => {}
-                Ok(Some(anchor)) => self.config.dnssec.take_anchor(anchor),
-                Err(what) => {
-                    let origin = Origin::File { path: path.to_owned(), line: number };
-                    let problem = Problem::BadValue { what, legal: anchors::LEGAL };
-                    self.error(origin, "trust-anchor", Some(line.trim().to_owned()), problem);
-                }
-            }
+        let option = "trust-anchors-file";
+        self.config.dnssec.anchor_files.push(path.to_owned());
+        let Some(text) = self.readable(origin, option, path, sources::read(path)) else { return };
+        if self.config.dnssec.read_anchors(path, &String::from_utf8_lossy(&text), &mut self.errors) == 0 {
+            self.config.warnings.push(format!("{origin}: {option} {} holds no anchor", path.display()));
         }
     }
 
-    fn read_file(&mut self, origin: &Origin, option: &str, path: &Path) -> Option<String> {
-        match fs::read_to_string(path) {
-            Ok(text) => Some(text),
-            Err(error) => {
-                let problem = Problem::Unreadable { reason: error.to_string() };
+    /// What was read, or nothing and an error told.
+    fn readable<T>(&mut self, origin: &Origin, option: &str, path: &Path, read: io::Result<T>) -> Option<T> {
+        let failed = |error: io::Error| Problem::Unreadable { reason: error.to_string() };
+        match read.map_err(failed) {
+            Ok(content) => Some(content),
+            Err(problem) => {
                 self.error(origin.clone(), option, Some(path.display().to_string()), problem);
                 None
             }
@@ -98,15 +138,21 @@ impl Loader {
     }
 
     /// Takes one option into the configuration, or reads the file that it names.
-    fn apply(&mut self, origin: Origin, raw: RawOption) {
+    fn apply(&mut self, origin: Origin, raw: RawOption, within: FileKind) {
         let shown = raw.value.as_deref().map(reveal);
+        let anchors = self.config.dnssec.anchors.len();
         let Some(spec) = find(&raw.name) else {
             let problem = not_supported(&raw.name).map_or(Problem::Unknown, |reason| Problem::NotSupported { reason });
-            self.error(origin, &raw.name, shown, problem);
-            return;
+            return self.error(origin, &raw.name, shown, problem);
         };
+        if within == FileKind::Servers && !IN_SERVERS_FILE.contains(&spec.name) {
+            return self.error(origin, spec.name, shown, Problem::NotHere);
+        }
+        if let Err(problem) = self.meet(&origin, spec) {
+            return self.error(origin, spec.name, shown, problem);
+        }
         let applied = match (spec.effect, raw.value.as_deref()) {
-            (Effect::Flag(set), None | Some("")) => {
+            (Effect::Flag(set), None) => {
                 set(&mut self.config);
                 Ok(())
             }
@@ -116,14 +162,36 @@ impl Loader {
                 return self.error(origin, spec.name, None, Problem::ValueMissing { legal: spec.legal });
             }
             (Effect::Value(apply), Some(value)) => apply(&mut self.config, value),
+            (Effect::File(FileKind::Directory), Some(value)) => {
+                self.read_directory(&origin, value);
+                Ok(())
+            }
             (Effect::File(kind), Some(value)) => path(value).map(|path| match kind {
-                FileKind::Options => self.read_options_file(&origin, &path),
                 FileKind::Anchors => self.read_anchors_file(&origin, &path),
+                FileKind::Options | FileKind::Directory | FileKind::Servers => {
+                    self.read_options_file(&origin, &path, kind);
+                }
             }),
         };
+        // Options do not know where they stand; anchors remember it.
+        if spec.name == "trust-anchor" {
+            self.config.dnssec.anchors.iter_mut().skip(anchors).for_each(|own| own.origin = origin.clone());
+        }
         if let Err(what) = applied {
             self.error(origin, spec.name, shown, Problem::BadValue { what, legal: spec.legal });
         }
+    }
+
+    /// Notes an option that may stand only once. As in dnsmasq, once in all files and once on the command line.
+    fn meet(&mut self, origin: &Origin, spec: &OptionSpec) -> Result<(), Problem> {
+        let met = (*origin == Origin::CommandLine, spec.name);
+        if self.met.contains(&met) {
+            return Err(Problem::Repeated);
+        }
+        if stands_once(spec.name) {
+            self.met.push(met);
+        }
+        Ok(())
     }
 
     fn error(&mut self, origin: Origin, option: &str, value: Option<String>, problem: Problem) {
@@ -136,14 +204,18 @@ impl Loader {
         self.errors.extend(config.listening.complete(&mut config.warnings).err());
         self.errors.extend(config.access.complete().err());
         self.errors.extend(config.upstream.complete(&mut config.warnings).err());
-        config.local.take_servers(config.upstream.entries());
+        config.local.take_servers(config.upstream.servers.iter());
         config
             .dnssec
             .negative_anchors
             .extend(config.local.unsigned_zones().into_iter().filter(|_| config.dnssec.enabled));
         self.errors.extend(config.local.complete(&mut config.warnings).err());
         config.filter.complete(&mut config.warnings);
-        config.dnssec.complete(&mut config.warnings);
+        if config.dnssec.anchor_state.is_some() && config.process.chroot.is_some() && !config.process.no_daemon {
+            let what = "with chroot this file would be read outside and written inside; leave one of them out";
+            self.errors.push(ConfigError::of_the_whole("trust-anchor-state", what));
+        }
+        config.dnssec.complete(Path::new(anchors::ROOT_DATA), &mut config.warnings);
         config.observing.complete(&mut config.warnings);
         if !config.dnssec.enabled && config.xdp.mode != XdpMode::Off {
             let mode = config.xdp.mode;
@@ -155,24 +227,10 @@ impl Loader {
     }
 }
 
-/// Reads `-l`, `-lvalue`.
-fn read_letter(argument: &str) -> Option<(&'static OptionSpec, Option<String>)> {
-    let mut characters = argument.strip_prefix('-')?.chars();
-    let spec = find_letter(characters.next()?)?;
-    let value = characters.as_str();
-    Some((spec, (!value.is_empty()).then(|| value.to_owned())))
-}
-
-fn not_supported(name: &str) -> Option<&'static str> {
-    let named = |pattern: &str| match pattern.strip_suffix('*') {
-        Some(beginning) => name.starts_with(beginning),
-        None => name == pattern,
-    };
-    NOT_SUPPORTED.iter().find(|(pattern, _)| named(pattern)).map(|(_, reason)| *reason)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::config::{CACHE_SIZE, CONTROL_SOCKET, LocalService};
     use crate::validator::Policy;
@@ -228,10 +286,15 @@ mod tests {
             (&["--conf-file=/no/such/file"], "value \"/no/such/file\": cannot read file"),
             (&["--min-port=9", "--max-port=8"], "configuration: option \"min-port\": min-port is above max-port"),
             (&["stray"], "unknown option"),
+            (&["--chroot=/srv", "--trust-anchor-state=/srv/x"], "\"trust-anchor-state\": with chroot"),
+            (&["--root-key-sentinel=maybe"], "neither nothing nor \"no\"; legal: nothing, or no"),
             (
                 &["--dnssec-check-unsigned=yes"],
                 "option \"dnssec-check-unsigned\", value \"yes\": neither nothing nor \"no\"; legal: nothing, or no",
             ),
+            (&["--no-resolv="], "option \"no-resolv\", value \"\": takes no value"),
+            (&["--port=1", "-p2"], "option \"port\", value \"2\": repeated"),
+            (&["--conf-script=/bin/true"], "not supported: a reload"),
             (&["--dnssec-limits=1,x"], "option \"dnssec-limits\", value \"1,x\": \"x\": not a number"),
             (&["--dnssec-limit=hops:3"], "no limit \"hops\"; legal: keys-per-tag:1..=100"),
             (&["--proxy-dnssec"], "not supported: an upstream's AD is not passed on"),
@@ -239,6 +302,122 @@ mod tests {
             let text = problems(words);
             assert!(text.contains(expected), "{words:?}: {text}");
         }
+    }
+
+    /// A directory of one test, with these files.
+    fn directory(name: &str, files: &[(&str, &str)]) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("resolver-config-{name}-{}", std::process::id()));
+        for (file, text) in files {
+            let file = path.join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+        }
+        path
+    }
+
+    /// What comes of `--conf-file=<directory>/main`: warnings and errors, with the directory's path cut out.
+    fn told(directory: &Path) -> String {
+        let main = format!("--conf-file={}", directory.join("main").display());
+        let told = match load(&arguments(&[&main])) {
+            Ok(config) => config.warnings.iter().map(|warning| format!("{warning}\n")).collect(),
+            Err(errors) => errors.iter().map(|error| format!("{error}\n")).collect::<String>(),
+        };
+        fs::remove_dir_all(directory).unwrap();
+        told.replace(&format!("{}/", directory.display()), "")
+    }
+
+    #[test]
+    fn every_error_of_a_file_set_is_told_at_once() {
+        let path = directory(
+            "errors",
+            &[
+                ("main", "port=0\nserver=::1\nxdp=off\nconf-file=missing\n"),
+                ("d/a.conf", "frob\ndnssec\ncache-size=x"),
+                ("d/b.conf", "port=54\n\"open\n"),
+                ("d/b.conf~", "frob\n"),
+                ("anchors", ".,20326,8,2,00\n.,38696,8,1,zz\n"),
+                ("servers", "server=::2\nno-resolv\nserver=x y\n"),
+            ],
+        );
+        let line = |name: &str| format!("{name}={}\n", path.join(name.split('-').next().unwrap()).display());
+        let more = format!("conf-dir={},*.conf\n", path.join("d").display());
+        let more =
+            more + &line("anchors-file").replacen("anchors-file", "trust-anchors-file", 1) + &line("servers-file");
+        let main =
+            fs::read_to_string(path.join("main")).unwrap().replace("=missing", &format!("={}/no", path.display()));
+        fs::write(path.join("main"), main + &more).unwrap();
+        let told = told(&path);
+        let mut lines = told.lines();
+        for expected in [
+            "main:1: option \"port\", value \"0\": 0 turns dnsmasq's DNS off",
+            "main:4: option \"conf-file\", value \"no\": cannot read file: No such file",
+            "d/a.conf:1: option \"frob\": unknown option",
+            "d/a.conf:3: option \"cache-size\", value \"x\": not a number",
+            "d/b.conf:1: option \"port\", value \"54\": repeated",
+            "d/b.conf:2: missing \"",
+            "anchors:1: option \"trust-anchor\"",
+            "anchors:2: option \"trust-anchor\"",
+            "servers:2: option \"no-resolv\": not legal in a servers-file; legal: server, rev-server",
+            "servers:3: option \"server\", value \"x y\"",
+        ] {
+            let line = lines.next().unwrap_or_default();
+            assert!(line.starts_with(expected), "{expected}\n{told}");
+        }
+        assert_eq!(lines.next(), None, "{told}");
+    }
+
+    #[test]
+    fn a_file_is_read_once_and_a_loop_ends() {
+        let path = directory("loop", &[("main", "server=::1\nxdp=off\nport=53\n")]);
+        let main = path.join("main");
+        let text = fs::read_to_string(&main).unwrap();
+        fs::write(&main, format!("{text}conf-file={}\nconf-dir={}\n", main.display(), path.display())).unwrap();
+        let told = told(&path);
+        assert_eq!(told.matches("was read already").count(), 2, "{told}");
+        assert!(told.starts_with("main:4: main"), "{told}");
+    }
+
+    #[test]
+    fn a_missing_servers_file_and_one_without_anchors_are_warned_of() {
+        let path = directory("absent", &[("main", "server=::1\nxdp=off\n"), ("anchors", "# none\n")]);
+        let (servers, anchors) = (path.join("servers"), path.join("anchors"));
+        let text = format!(
+            "server=::1\nxdp=off\nservers-file={}\ntrust-anchors-file={}\n",
+            servers.display(),
+            anchors.display()
+        );
+        fs::write(path.join("main"), text).unwrap();
+        let told = told(&path);
+        assert_eq!(
+            told,
+            "main:3: servers-file servers is not there\nmain:4: trust-anchors-file anchors holds no anchor\n"
+        );
+    }
+
+    #[test]
+    fn the_default_file_is_read_first_unless_a_file_is_named() {
+        let path = directory("default", &[("main", "server=::1\nxdp=off\nport=5301\n"), ("other", "server=::2\n")]);
+        let port = |words: &[&str]| {
+            let config = load_with_default(&arguments(words), &path.join("main")).unwrap();
+            (config.listening.port, config.upstream.servers.len())
+        };
+        assert_eq!(port(&[]), (5301, 1));
+        assert_eq!(port(&["--port=5302"]), (5302, 1), "the command line stands later");
+        let other = format!("-C{}", path.join("other").display());
+        assert_eq!(port(&["--xdp=off", &other]), (53, 1));
+        let absent = load_with_default(&arguments(&["--server=::1", "--xdp=off"]), &path.join("absent"));
+        assert_eq!(absent.unwrap().listening.port, 53);
+        fs::remove_dir_all(&path).unwrap();
+    }
+
+    #[test]
+    fn a_value_may_stand_once_in_files_and_once_on_the_command_line() {
+        let path =
+            directory("twice", &[("main", "server=::1\nserver=::2\nno-resolv\nno-resolv\nxdp=off\nport=5301\n")]);
+        let main = format!("--conf-file={}", path.join("main").display());
+        let config = load(&arguments(&[&main, "--port=5302", "--server=::3"])).unwrap();
+        assert_eq!((config.listening.port, config.upstream.servers.len()), (5302, 3));
+        fs::remove_dir_all(&path).unwrap();
     }
 
     #[test]

@@ -2,15 +2,17 @@
 //!
 //! In: config files in dnsmasq's language and the same words as flags. Out: a [`Config`], or every [`ConfigError`] of the
 //! whole set at once, each with file, line, option, value and legal range. Rooms: `syntax` cuts lines into options,
-//! `load` follows files and applies them, `option` is what one is and the table of all. Each topic (`listening`, `access`,
-//! `upstream`, `cache`, `local`, `filter`, `dnssec`, `xdp`, `logging`, `observing`, `process`, `files`) has a part of the
-//! [`Config`] with its defaults, the options that fill it, and the check of the whole part. `hosts` reads hosts files, `records`
-//! records, `domains` names and domains, `anchors` trust anchors, `limits` limits of validation, `servers` (with `reverse`) lines
-//! about servers; `written` writes options of validation back.
+//! `arguments` a command line, `sources` finds and reads files, `load` follows them and applies options, `option` is what one
+//! is and the table of all, `repeated` what may stand once. Each topic (`listening`, `access`, `upstream`, `cache`, `local`,
+//! `filter`, `dnssec`, `xdp`, `logging`, `observing`, `process`, `files`) has a part of the [`Config`] with its defaults, the
+//! options that fill it, and the check of the whole part. `hosts` reads hosts files, `records` records, `domains` names and
+//! domains, `anchors` trust anchors, `limits` limits of validation, `servers` (with `reverse`) lines about servers; `written`
+//! writes options of validation back.
 //! Refuses: sockets, tasks, and options that dnsmasq has but that have no place here; none is silently ignored.
 
 mod access;
 mod anchors;
+mod arguments;
 mod cache;
 mod dnssec;
 mod domains;
@@ -26,8 +28,10 @@ mod observing;
 mod option;
 mod process;
 mod records;
+mod repeated;
 mod reverse;
 mod servers;
+mod sources;
 mod syntax;
 mod upstream;
 mod written;
@@ -39,19 +43,21 @@ use std::path::PathBuf;
 use crate::local::BuildError;
 
 pub use access::AccessConfig;
+pub use anchors::is_root_anchor;
 pub use cache::{CACHE_SIZE, CacheConfig};
-pub use dnssec::DnssecConfig;
+pub use dnssec::{ConfiguredAnchor, DnssecConfig};
+pub use files::FilesConfig;
 pub use filter::FilterConfig;
 pub use listening::{ListeningConfig, LocalService};
-pub use load::load;
+pub use load::{CONF_FILE, load, load_for_daemon};
 pub use local::LocalConfig;
 pub use logging::{LogTarget, LoggingConfig, QueryLog};
 pub use observing::{METRICS_PORT, ObservingConfig};
-pub use option::{OptionSpec, TOPICS, Takes, Topic};
+pub use option::{NOT_SUPPORTED, OptionSpec, TOPICS, Takes, Topic};
 pub use process::{CONTROL_SOCKET, ProcessConfig};
-pub use servers::{ServerEntry, ServerHost, ServerSpec, ServerTarget, Targets, read_servers_file};
+pub use servers::{ServerEntry, ServerHost, ServerSpec, ServerTarget, Targets};
 pub use upstream::{EDNS_PACKET_MAX, UpstreamConfig};
-pub use written::dnssec_options;
+pub use written::{anchor_line, dnssec_options};
 pub use xdp::{XDP_CACHE_SIZE, XDP_PIN_DIR, XdpConfig, XdpMode};
 
 /// Port that is listened on, and asked at servers, unless told otherwise.
@@ -84,6 +90,8 @@ pub struct Config {
     pub observing: ObservingConfig,
     /// The process itself.
     pub process: ProcessConfig,
+    /// What the files are read for.
+    pub files: FilesConfig,
     /// What is legal but probably not meant; logged at start.
     pub warnings: Vec<String>,
 }
@@ -100,6 +108,8 @@ pub enum Origin {
     },
     /// On the command line.
     CommandLine,
+    /// In this program.
+    BuiltIn,
     /// Nowhere: the options taken together are wrong.
     Whole,
 }
@@ -141,14 +151,20 @@ pub enum Problem {
         /// What it may be.
         legal: &'static str,
     },
+    /// It may stand only once, in all files together and on the command line.
+    Repeated,
+    /// It may not stand in a `servers-file`.
+    NotHere,
     /// A quote is not closed.
     OpenQuote,
+    /// A line is not UTF-8.
+    NotText,
     /// A file cannot be read.
     Unreadable {
         /// The system's reason.
         reason: String,
     },
-    /// `conf-file` leads back to a file that is being read, or too deep.
+    /// Files are nested too deep.
     Nesting,
     /// What is said about names does not hold together.
     Local(BuildError),
@@ -164,6 +180,7 @@ impl fmt::Display for Origin {
         match self {
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::CommandLine => f.write_str("command line"),
+            Self::BuiltIn => f.write_str("built in"),
             Self::Whole => f.write_str("configuration"),
         }
     }
@@ -185,9 +202,14 @@ impl fmt::Display for ConfigError {
             Problem::ValueMissing { legal } => write!(f, "needs a value; legal: {legal}"),
             Problem::ValueUnwanted => f.write_str("takes no value"),
             Problem::BadValue { what, legal } => write!(f, "{what}; legal: {legal}"),
+            Problem::Repeated => {
+                f.write_str("repeated; it may stand once in all files together, and once on the command line")
+            }
+            Problem::NotHere => f.write_str("not legal in a servers-file; legal: server, rev-server"),
             Problem::OpenQuote => f.write_str("missing \""),
+            Problem::NotText => f.write_str("not UTF-8 text"),
             Problem::Unreadable { reason } => write!(f, "cannot read file: {reason}"),
-            Problem::Nesting => f.write_str("files include each other, or are nested more than 16 deep"),
+            Problem::Nesting => f.write_str("files are nested more than 16 deep"),
             Problem::Local(error) => write!(f, "{error}"),
             Problem::Together { what } => f.write_str(what),
         }

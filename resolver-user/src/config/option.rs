@@ -57,6 +57,10 @@ pub(super) enum Effect {
 pub(super) enum FileKind {
     /// Options, one a line.
     Options,
+    /// None itself: it is a directory, whose files hold options.
+    Directory,
+    /// Options that name servers, one a line.
+    Servers,
     /// Trust anchors, one a line.
     Anchors,
 }
@@ -132,6 +136,12 @@ pub(super) const fn file(name: &'static str, help: &'static str, kind: FileKind)
 }
 
 impl OptionSpec {
+    /// The same option with other legal values.
+    pub(super) const fn legal(mut self, legal: &'static str) -> Self {
+        self.legal = legal;
+        self
+    }
+
     /// The same option with a letter.
     pub(super) const fn letter(mut self, letter: char) -> Self {
         self.letter = Some(letter);
@@ -146,7 +156,10 @@ pub(super) const INTERFACES: &str = "names of network interfaces, separated by c
 
 /// Reads a number within bounds.
 pub(super) fn number<N: FromStr + PartialOrd>(value: &str, min: N, max: N) -> Result<N, String> {
-    let number: N = value.parse().map_err(|_| "not a number, or out of range".to_owned())?;
+    // Digits only, as in dnsmasq: the library would take a sign.
+    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+    let number: Option<N> = digits.then(|| value.parse().ok()).flatten();
+    let number = number.ok_or("not a number, or out of range")?;
     if number < min || number > max { Err("out of range".to_owned()) } else { Ok(number) }
 }
 
@@ -178,15 +191,27 @@ pub(super) fn interfaces(value: &str, list: &mut Vec<String>) -> Result<(), Stri
 }
 
 /// dnsmasq's options that have no place here, by name or, with a final `*`, by its beginning.
-pub(super) const NOT_SUPPORTED: &[(&str, &str)] = &[
+pub const NOT_SUPPORTED: &[(&str, &str)] = &[
     ("dhcp-*", DHCP),
-    ("no-dhcp-*", DHCP),
+    ("no-dhcp*", DHCP),
     ("read-ethers", DHCP),
     ("bootp-dynamic", DHCP),
-    ("enable-ra", "router advertisements are not this program's business"),
-    ("ra-param", "router advertisements are not this program's business"),
+    ("bridge-interface", DHCP),
+    ("shared-network", DHCP),
+    ("tag-if", DHCP),
+    ("no-ping", DHCP),
+    ("script-arp", DHCP),
+    ("script-on-renewal", DHCP),
+    ("leasefile-ro", DHCP),
+    ("leasequery", DHCP),
+    ("log-dhcp", DHCP),
+    ("quiet-dhcp*", DHCP),
+    ("enable-ra", ROUTES),
+    ("ra-param", ROUTES),
+    ("quiet-ra", ROUTES),
     ("enable-tftp", TFTP),
     ("tftp-*", TFTP),
+    ("quiet-tftp", TFTP),
     ("pxe-*", "network boot is not this program's business"),
     ("proxy-dnssec", "an upstream's AD is not passed on: only what is validated here, with dnssec, carries AD"),
     ("alias", "addresses are not rewritten: signatures would fail at clients that check; use host-record or address"),
@@ -199,10 +224,46 @@ pub(super) const NOT_SUPPORTED: &[(&str, &str)] = &[
     ("ipset", "addresses are not put into firewall sets: answers of XDP would not be seen there"),
     ("nftset", "addresses are not put into firewall sets: answers of XDP would not be seen there"),
     ("auth-*", "this is a resolver; zones are served by an authoritative server"),
+    ("enable-dbus", "there is no D-Bus here; use the control socket"),
     ("ubus", "there is no ubus here; use the control socket"),
     ("enable-ubus", "there is no ubus here; use the control socket"),
-    ("enable-dbus", "there is no D-Bus here; use the control socket"),
+    (
+        "conf-script",
+        "a reload runs without the rights of the start, so a program would not do the same again; write its output to a \
+         file, and name that with conf-file",
+    ),
+    ("add-mac", TELLTALE),
+    ("strip-mac", STRIPPED),
+    ("add-subnet", TELLTALE),
+    ("strip-subnet", STRIPPED),
+    ("add-cpe-id", TELLTALE),
+    ("umbrella", TELLTALE),
+    ("conntrack", "answers of XDP and answers from the cache belong to no connection that could carry a mark"),
+    ("connmark-allowlist*", CLIENT_DEPENDENT),
+    ("clear-on-reload", "a reload keeps what is still right and drops the rest, without being told"),
+    ("max-tcp-connections", "connections are tasks here, not processes; their limit is built in"),
+    ("dumpfile", "packets are captured by tcpdump, and those that XDP answers by xdpdump"),
+    ("dumpmask", "packets are captured by tcpdump, and those that XDP answers by xdpdump"),
+    ("log-debug", "details are had by log-queries, log-dnssec and xdp-log"),
+    ("log-malloc", "there is no allocator of our own that could be logged"),
+    ("domain-suffix", "an old name; say domain"),
+    ("help", "a word for the command line: resolver help"),
+    ("version", "a word for the command line: resolver --version"),
 ];
 
 const DHCP: &str = "DHCP is not this program's business; run dnsmasq with port=0 for it";
 const TFTP: &str = "TFTP is not this program's business";
+const ROUTES: &str = "router advertisements are not this program's business";
+const TELLTALE: &str =
+    "clients are not told on to servers; an answer that depends on the client could not be cached for all";
+const STRIPPED: &str = "nothing that a client says of itself is ever passed on to servers";
+const CLIENT_DEPENDENT: &str = "answers do not depend on who asks, or XDP could not give them";
+
+/// Why there is no option of this name, if dnsmasq has one.
+pub(super) fn not_supported(name: &str) -> Option<&'static str> {
+    let named = |pattern: &str| match pattern.strip_suffix('*') {
+        Some(beginning) => name.starts_with(beginning),
+        None => name == pattern,
+    };
+    NOT_SUPPORTED.iter().find(|(pattern, _)| named(pattern)).map(|(_, reason)| *reason)
+}

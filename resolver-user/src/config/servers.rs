@@ -1,16 +1,15 @@
-//! Servers as text: dnsmasq's `server=`, `local=` and `rev-server=`, and files that hold only such lines.
+//! Servers as text: dnsmasq's `server=`, `local=` and `rev-server=`.
 //!
-//! In: the value of an option, or a file's lines. Out: [`ServerEntry`]s: for which names, and who is asked about them.
+//! In: the value of an option. Out: [`ServerEntry`]s: for which names, and who is asked about them.
 //! Resolves no host name and opens nothing.
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::Path;
 
 use super::domains::patterns;
 use super::option::number;
-use super::syntax::{self, reveal};
-use super::{ConfigError, Origin, PORT, Problem, reverse};
+use super::syntax::reveal;
+use super::{PORT, reverse};
 use crate::wire::{DomainMap, DomainPattern, Name};
 
 /// What `server` and `local` may be.
@@ -136,36 +135,6 @@ pub(super) fn read_reverse_value(value: &str) -> Result<ServerEntry, String> {
         ServerTarget::Usual => Err("# is no server here".to_owned()),
         target => Ok(ServerEntry { domains, target }),
     }
-}
-
-/// Reads a file that holds only lines of `server`, `local` and `rev-server`: what they say, and all that is wrong.
-pub fn read_servers_file(path: &Path, text: &str) -> (Vec<ServerEntry>, Vec<ConfigError>) {
-    let (mut entries, mut errors) = (Vec::new(), Vec::new());
-    for (line, number) in text.lines().zip(1..) {
-        let origin = Origin::File { path: path.to_owned(), line: number };
-        let raw = match syntax::read_line(line) {
-            Ok(None) => continue,
-            Ok(Some(raw)) => raw,
-            Err(syntax::OpenQuote) => {
-                errors.push(ConfigError { origin, option: String::new(), value: None, problem: Problem::OpenQuote });
-                continue;
-            }
-        };
-        let value = raw.value.as_deref().unwrap_or_default();
-        let (read, legal) = match raw.name.as_str() {
-            "server" | "local" => (read_value(value), LEGAL),
-            "rev-server" => (read_reverse_value(value), LEGAL_REVERSE),
-            _ => (Err("only server, local and rev-server may stand in a file of servers".to_owned()), LEGAL),
-        };
-        match read {
-            Ok(entry) => entries.push(entry),
-            Err(what) => {
-                let problem = Problem::BadValue { what, legal };
-                errors.push(ConfigError { origin, option: raw.name, value: Some(reveal(value)), problem });
-            }
-        }
-    }
-    (entries, errors)
 }
 
 /// Reads `[<host>[#<port>][@<interface>][@<source>[#<port>]]]`.
@@ -321,18 +290,5 @@ mod tests {
             let error = read_value(text).unwrap_err();
             assert!(error.contains(what), "{text}: {error}");
         }
-    }
-
-    #[test]
-    fn a_file_of_servers_holds_nothing_else() {
-        let text =
-            "# ours\nserver=/a.example/192.0.2.1\n\nrev-server=10.0.0.0/8,192.0.2.1 # too\nport=53\nserver=x y\n";
-        let (entries, errors) = read_servers_file(Path::new("servers"), text);
-        let written: Vec<String> = entries.iter().map(ToString::to_string).collect();
-        assert_eq!(written, ["/a.example/192.0.2.1#53", "/10.in-addr.arpa/192.0.2.1#53"]);
-        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        let [first, second] = &errors[..] else { panic!("two errors: {errors:?}") };
-        assert!(first.starts_with("servers:5: option \"port\", value \"53\": only server"), "{first}");
-        assert!(second.starts_with("servers:6: option \"server\", value \"x y\""), "{second}");
     }
 }

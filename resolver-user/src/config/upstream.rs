@@ -30,8 +30,6 @@ const PORT_LOW: u16 = 1024;
 pub struct UpstreamConfig {
     /// `server`, `local`, `rev-server`, in order.
     pub servers: Vec<ServerEntry>,
-    /// The same from files that are read again without a restart (`servers-file`).
-    pub file_servers: Vec<ServerEntry>,
     /// Files with `nameserver` lines, of which the youngest counts: `resolv-file`, else `/etc/resolv.conf`; none with
     /// `no-resolv`.
     pub resolv_files: Vec<PathBuf>,
@@ -70,7 +68,6 @@ impl Default for UpstreamConfig {
     fn default() -> Self {
         Self {
             servers: Vec::new(),
-            file_servers: Vec::new(),
             resolv_files: Vec::new(),
             no_resolv: false,
             no_poll: false,
@@ -183,7 +180,7 @@ impl UpstreamConfig {
         } else if self.resolv_files.is_empty() {
             self.resolv_files.push(RESOLV_CONF.into());
         }
-        if self.servers.is_empty() && self.file_servers.is_empty() && self.resolv_files.is_empty() {
+        if self.servers.is_empty() && self.resolv_files.is_empty() {
             warnings.push("no-resolv, and no server: nothing can be forwarded".to_owned());
         }
         if self.port_limit.is_some() {
@@ -209,14 +206,9 @@ impl UpstreamConfig {
         limited.then(|| (self.port_min.unwrap_or(PORT_LOW), self.port_max.unwrap_or(u16::MAX)))
     }
 
-    /// All lines, those of files last.
-    pub(super) fn entries(&self) -> impl Iterator<Item = &ServerEntry> {
-        self.servers.iter().chain(&self.file_servers)
-    }
-
     /// The servers that are configured for all names that no domain's line covers, in order.
     pub fn usual_servers(&self) -> impl Iterator<Item = &ServerSpec> {
-        self.entries().filter(|entry| entry.is_for_all()).filter_map(|entry| match &entry.target {
+        self.servers.iter().filter(|entry| entry.is_for_all()).filter_map(|entry| match &entry.target {
             ServerTarget::Server(spec) => Some(spec),
             ServerTarget::LocalOnly | ServerTarget::Usual => None,
         })
@@ -224,7 +216,7 @@ impl UpstreamConfig {
 
     /// Each domain with each of its servers.
     pub fn domains_and_servers(&self) -> impl Iterator<Item = (&ServerSpec, &DomainPattern)> {
-        self.entries().flat_map(|entry| {
+        self.servers.iter().flat_map(|entry| {
             let spec = match &entry.target {
                 ServerTarget::Server(spec) => Some(spec),
                 ServerTarget::LocalOnly | ServerTarget::Usual => None,
@@ -235,7 +227,7 @@ impl UpstreamConfig {
 
     /// Who is asked about the names of each domain that a line covers.
     pub fn servers_by_domain(&self) -> DomainMap<Targets> {
-        servers::by_domain(self.entries())
+        servers::by_domain(self.servers.iter())
     }
 }
 

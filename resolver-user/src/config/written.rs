@@ -8,11 +8,11 @@ use crate::wire::Name;
 
 /// The options of validation.
 pub fn dnssec_options<'a>(
-    anchors: &[DsAnchor],
+    anchors: impl IntoIterator<Item = &'a DsAnchor>,
     negative: impl IntoIterator<Item = &'a Name>,
     policy: &Policy,
 ) -> Vec<String> {
-    let mut options: Vec<String> = anchors.iter().map(anchor).collect();
+    let mut options: Vec<String> = anchors.into_iter().map(anchor_line).collect();
     options.extend(negative.into_iter().map(|name| format!("trust-anchor={name}")));
     let flags = [
         (policy.sha1_allowed, "dnssec-allow-sha1"),
@@ -24,7 +24,8 @@ pub fn dnssec_options<'a>(
     options
 }
 
-fn anchor(anchor: &DsAnchor) -> String {
+/// An anchor as an option, or as a line of an anchors file.
+pub fn anchor_line(anchor: &DsAnchor) -> String {
     let digest: String = anchor.digest.iter().map(|byte| format!("{byte:02X}")).collect();
     let DsAnchor { zone, key_tag, algorithm, digest_type, .. } = anchor;
     format!("trust-anchor={zone},{key_tag},{algorithm},{digest_type},{digest}")
@@ -46,14 +47,14 @@ mod tests {
         for extra in [&[][..], &["trust-anchor=corp.example."], &["dnssec-allow-sha1", "dnssec-check-unsigned=no"]] {
             let options: Vec<String> = [anchor].iter().chain(extra).map(|option| (*option).to_owned()).collect();
             let config = read(&options);
-            assert_eq!(dnssec_options(&config.anchors, &config.negative_anchors, &config.policy), options);
+            assert_eq!(dnssec_options(&config.ds_anchors(), &config.negative_anchors, &config.policy), options);
         }
         let limits = ["dnssec-limits=3,20,39,100", "dnssec-limit=keys-per-tag:3", "dnssec-limit=nsec3-rounds:700"];
         let options: Vec<String> = [anchor].iter().chain(&limits).map(|option| (*option).to_owned()).collect();
         let config = read(&options);
-        assert_eq!(dnssec_options(&config.anchors, &[], &config.policy), options);
+        assert_eq!(dnssec_options(&config.ds_anchors(), &[], &config.policy), options);
         let config = read(&["dnssec-no-timecheck".to_owned()]);
-        let written = dnssec_options(&config.anchors, &config.negative_anchors, &config.policy);
+        let written = dnssec_options(&config.ds_anchors(), &config.negative_anchors, &config.policy);
         assert_eq!(written.last().map(String::as_str), Some("dnssec-no-timecheck"));
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! In: one line of JSON, a [`Request`]. Out: lines of JSON, the reports of [`report`], or an [`ErrorReport`]; then the
 //! connection is closed. Rooms: `server` listens, `client` asks, `text` prints for people.
-//! Refuses: anyone but the socket's owner and group (mode 0660), and to change anything but the kernel map and the
-//! negative anchors that were added over it.
+//! Refuses: anyone but the socket's owner and group (mode 0660), and to change anything but the kernel map, the
+//! negative anchors that were added over it, and the anchors whose file has changed.
 
 mod client;
 pub mod report;

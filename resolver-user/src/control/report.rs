@@ -1,5 +1,7 @@
 //! What goes over the control socket.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 pub use crate::publish::{FastPathEntry, FastPathStatus, InterfaceStatus, MapStatus};
@@ -18,6 +20,13 @@ pub enum Request {
     FastpathDump,
     /// Empties the kernel map; one [`FlushReport`].
     FastpathFlush,
+    /// An [`AnchorEntry`] for each anchor.
+    Anchors,
+    /// Reads the anchors of one file again; then as for [`Self::Anchors`].
+    ReadAnchors {
+        /// The file, which the configuration must read already.
+        file: PathBuf,
+    },
     /// A [`NegativeAnchorEntry`] for each negative anchor.
     NegativeAnchors,
     /// Turns validation off at and below a name for a time; then as for [`Self::NegativeAnchors`].
@@ -138,6 +147,35 @@ pub struct CachedEntry {
     pub size: u64,
     /// Forms that were handed to the publisher: some of `plain` and `dnssec`.
     pub published: Vec<String>,
+}
+
+/// A trust anchor, or a key that may become one or was one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnchorEntry {
+    /// The zone, presentation form.
+    pub zone: String,
+    /// Key tag.
+    pub key_tag: u16,
+    /// Algorithm, by number.
+    pub algorithm: u8,
+    /// Digest type, by number.
+    pub digest_type: u8,
+    /// Where it is from: file and line, `command line`, `built in`, or `followed` (RFC 5011).
+    pub from: String,
+    /// Whether validation starts from it.
+    pub trusted: bool,
+    /// State of its key: of RFC 5011, if that is followed and the key has been seen.
+    pub state: Option<String>,
+    /// Since when it is in that state, as a date.
+    pub since: Option<String>,
+    /// When the hold-down of a pending key ends, as a date.
+    pub until: Option<String>,
+    /// Whether the zone's last verified keys hold it; none if there are none.
+    pub seen: Option<bool>,
+    /// How long ago they were verified, in seconds.
+    pub verified_s_ago: Option<u64>,
+    /// When they are looked at next, in seconds from now, if they are followed.
+    pub next_look_s: Option<u64>,
 }
 
 /// A name at and below which nothing is validated.

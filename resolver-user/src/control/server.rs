@@ -16,7 +16,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::report::{CachedEntry, ErrorReport, FastPathEntry, FlushReport, NegativeAnchorEntry, Request, StatusReport};
+use super::report::{
+    AnchorEntry, CachedEntry, ErrorReport, FastPathEntry, FlushReport, NegativeAnchorEntry, Request, StatusReport,
+};
 use crate::export::Family;
 
 /// Longest request, in bytes.
@@ -42,6 +44,16 @@ pub trait ControlService: Send + Sync + 'static {
     fn fastpath_dump(&self) -> Option<Vec<FastPathEntry>>;
     /// Empties the kernel map; none if XDP is off.
     fn fastpath_flush(&self) -> Option<FlushReport>;
+    /// The anchors; the error says why there can be none.
+    ///
+    /// # Errors
+    /// Validation is off.
+    fn anchors(&self) -> Result<Vec<AnchorEntry>, String>;
+    /// Reads the anchors of a file again; then all anchors.
+    ///
+    /// # Errors
+    /// Why it was not done; nothing has changed then.
+    fn read_anchors(&self, file: &Path) -> Result<Vec<AnchorEntry>, String>;
     /// The negative anchors; the error says why there can be none.
     ///
     /// # Errors
@@ -199,6 +211,8 @@ fn reply<S: ControlService>(request: Request, service: &S) -> Result<String, Str
         Request::CacheDump => lines(service.cache_dump()),
         Request::FastpathDump => lines(service.fastpath_dump().ok_or_else(off)?),
         Request::FastpathFlush => lines([service.fastpath_flush().ok_or_else(off)?]),
+        Request::Anchors => lines(service.anchors()?),
+        Request::ReadAnchors { file } => lines(service.read_anchors(&file)?),
         Request::NegativeAnchors => lines(service.negative_anchors()?),
         Request::AddNegativeAnchor { name, for_s } => lines(service.add_negative_anchor(&name, for_s)?),
         Request::RemoveNegativeAnchor { name } => lines(service.remove_negative_anchor(&name)?),

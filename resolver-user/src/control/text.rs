@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use super::ClientError;
 use super::report::{
-    CachedEntry, FastPathEntry, FastPathStatus, FlushReport, NegativeAnchorEntry, Request, StatusReport, WorkReport,
+    AnchorEntry, CachedEntry, FastPathEntry, FastPathStatus, FlushReport, NegativeAnchorEntry, Request, StatusReport,
+    WorkReport,
 };
 use crate::export::{self, Format};
 
@@ -18,6 +19,7 @@ pub fn print_reply(request: &Request, lines: &str) -> Result<String, ClientError
         Request::Metrics => export::text(&read(lines)?, Format::OpenMetrics),
         Request::CacheDump => cache(&read(lines)?),
         Request::FastpathDump => fast_path_entries(&read(lines)?),
+        Request::Anchors | Request::ReadAnchors { .. } => anchors(&read(lines)?),
         Request::NegativeAnchors | Request::AddNegativeAnchor { .. } | Request::RemoveNegativeAnchor { .. } => {
             negative_anchors(&read(lines)?)
         }
@@ -140,6 +142,30 @@ fn cache(entries: &[CachedEntry]) -> String {
         ]
     });
     table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
+}
+
+fn anchors(entries: &[AnchorEntry]) -> String {
+    let head = ["zone", "tag", "alg", "digest", "trusted", "state", "since", "seen", "verified", "next look", "from"];
+    let yes = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
+    let seconds = |seconds: Option<u64>, word: &str| seconds.map_or("-".to_owned(), |s| format!("{s} s{word}"));
+    let rows = entries.iter().map(|entry| {
+        let state = entry.state.clone().unwrap_or_else(|| "-".to_owned());
+        let until = entry.until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
+        vec![
+            entry.zone.clone(),
+            entry.key_tag.to_string(),
+            entry.algorithm.to_string(),
+            entry.digest_type.to_string(),
+            yes(entry.trusted),
+            state + &until,
+            entry.since.clone().unwrap_or_else(|| "-".to_owned()),
+            entry.seen.map_or("-".to_owned(), yes),
+            seconds(entry.verified_s_ago, " ago"),
+            seconds(entry.next_look_s, ""),
+            entry.from.clone(),
+        ]
+    });
+    table(&std::iter::once(head.map(str::to_owned).to_vec()).chain(rows).collect::<Vec<_>>())
 }
 
 fn negative_anchors(entries: &[NegativeAnchorEntry]) -> String {

@@ -1,5 +1,6 @@
 //! Builds the rooms, joins them, and stops them in order. Decides nothing about queries.
 
+mod anchors;
 mod fast_path;
 mod listening;
 mod observe;
@@ -11,8 +12,8 @@ mod signals;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -35,8 +36,9 @@ use crate::process::{IdentityError, ServiceManager, watchdog_period};
 use crate::publish::{FastPathError, Publisher};
 use crate::resolve::{Ident, Resolver, Rules};
 use crate::slow_lane::SlowLane;
-use crate::trust::{Configured, Timestamp, TimestampError, Trust, TrustChange};
+use crate::trust::{Configured, Followed, StateError, Timestamp, TimestampError, Timing, Trust, TrustChange};
 use crate::upstream::Forwarder;
+use anchors::{follow_anchors, log_anchors};
 use fast_path::start_fast_path;
 use listening::{Bound, Listening};
 use privileges::Prepared;
@@ -101,6 +103,9 @@ pub enum DaemonError {
     /// The timestamp file.
     #[error(transparent)]
     Timestamp(#[from] TimestampError),
+    /// The file of the followed keys.
+    #[error(transparent)]
+    AnchorState(#[from] StateError),
     /// The runtime, or its signal handlers.
     #[error("cannot start the runtime: {source}")]
     Runtime {
@@ -131,6 +136,8 @@ struct Daemon {
     /// The words that the configuration is read from.
     arguments: Vec<String>,
     config: ArcSwap<Config>,
+    /// Held while another configuration is taken over.
+    configuring: Mutex<()>,
     listening: Arc<Listening>,
     resolver: Arc<Resolver>,
     started: Instant,
@@ -139,11 +146,12 @@ struct Daemon {
     log: Log,
 }
 
-/// Runs until SIGINT or SIGTERM. `config` was read from `arguments`, and is so again on SIGHUP. To be called while the process has no thread but the log's.
+/// Runs until SIGINT or SIGTERM. `config` was read from `arguments`, and is so again on SIGHUP. `timing`: how long RFC 5011
+/// waits, which only tests shorten. To be called while the process has no thread but the log's.
 ///
 /// # Errors
 /// Whatever keeps it from starting.
-pub fn run(arguments: Vec<String>, config: Config, log: Log) -> Result<(), DaemonError> {
+pub fn run(arguments: Vec<String>, config: Config, log: Log, timing: Timing) -> Result<(), DaemonError> {
     for warning in &config.warnings {
         warn!("{warning}");
     }
@@ -152,18 +160,24 @@ pub fn run(arguments: Vec<String>, config: Config, log: Log) -> Result<(), Daemo
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(config.process.threads).enable_all().build();
     let runtime = runtime.map_err(|source| DaemonError::Runtime { source })?;
-    let served = runtime.block_on(serve(arguments, config, prepared, log));
+    let served = runtime.block_on(serve(arguments, config, prepared, log, timing));
     // The system may still be looking for the name of a server; nobody waits for that any more.
     runtime.shutdown_background();
     served
 }
 
-async fn serve(arguments: Vec<String>, config: Config, mut prepared: Prepared, log: Log) -> Result<(), DaemonError> {
+async fn serve(
+    arguments: Vec<String>,
+    config: Config,
+    mut prepared: Prepared,
+    log: Log,
+    timing: Timing,
+) -> Result<(), DaemonError> {
     // Before anything is taken, so that a signal during the start is not lost.
     let signals = Signals::take().map_err(|source| DaemonError::Runtime { source })?;
     let bound = Bound::new(&config, &prepared.inherited)?;
     let scraped = config.observing.metrics_address.map(bind_metrics).transpose()?;
-    let trust = trust(&config)?;
+    let trust = trust(&config, timing)?;
     let fast_path = start_fast_path(&config, &prepared.pin_dir, &bound)?;
     let publisher = fast_path.as_ref().map(|fast_path| Arc::new(fast_path.publisher()));
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
@@ -180,11 +194,14 @@ async fn serve(arguments: Vec<String>, config: Config, mut prepared: Prepared, l
     tracker.spawn(Arc::clone(&listening).follow());
     tracker.spawn(keep_servers(Arc::clone(&resolver), Arc::clone(&listening), stop.clone()));
     tracker.spawn(keep_trust(Arc::clone(&resolver), stop.clone()));
+    tracker.spawn(follow_anchors(Arc::clone(&resolver), stop.clone()));
     let Prepared { control, .. } = &prepared;
     log_start(&config, &listening.addresses());
-    let config = ArcSwap::from_pointee(config);
+    log_anchors(&config.dnssec);
+    let (config, configuring) = (ArcSwap::from_pointee(config), Mutex::new(()));
     let (started, started_unix_s) = (Instant::now(), SystemClock.now().unix_s);
-    let daemon = Arc::new(Daemon { arguments, config, listening, resolver, started, started_unix_s, log });
+    let daemon = Daemon { arguments, config, configuring, listening, resolver, started, started_unix_s, log };
+    let daemon = Arc::new(daemon);
     if let Some(socket) = scraped {
         let (observed, metrics) = (Arc::clone(&daemon), Arc::clone(&daemon.resolver.metrics));
         let observe = Arc::new(move || observed.families());
@@ -254,7 +271,7 @@ async fn keep_alive(daemon: Arc<Daemon>, stop: CancellationToken) {
 }
 
 /// What validation starts from, as configured.
-fn trust(config: &Config) -> Result<Option<Trust>, TimestampError> {
+fn trust(config: &Config, timing: Timing) -> Result<Option<Trust>, DaemonError> {
     if !config.dnssec.enabled {
         return Ok(None);
     }
@@ -264,6 +281,9 @@ fn trust(config: &Config) -> Result<Option<Trust>, TimestampError> {
         timestamp.touch(now)?;
     }
     let trust = Trust::new(configured(config), timestamp, now);
+    if let Some(path) = config.dnssec.anchor_state.clone() {
+        trust.follow(Followed::open(path, timing)?);
+    }
     if trust.awaits_clock() {
         warn!("the clock is behind the dnssec-timestamp file: signature times are not checked until it is set");
     }
@@ -272,9 +292,9 @@ fn trust(config: &Config) -> Result<Option<Trust>, TimestampError> {
 
 /// What validation takes from the configuration.
 fn configured(config: &Config) -> Configured {
-    let DnssecConfig { anchors, negative_anchors, policy, .. } = &config.dnssec;
-    let private = config.upstream.private_domains();
-    Configured { anchors: anchors.clone(), negative: negative_anchors.clone(), private, policy: *policy }
+    let DnssecConfig { negative_anchors, policy, .. } = &config.dnssec;
+    let (anchors, private) = (config.dnssec.ds_anchors(), config.upstream.private_domains());
+    Configured { anchors, negative: negative_anchors.clone(), private, policy: *policy }
 }
 
 /// Ends negative anchors when their time is over, and begins to check signature times when the clock is set.
@@ -362,6 +382,8 @@ fn rules(config: &Config, own: &[SocketAddr], metrics: &Arc<Metrics>, before: Op
         filters: config.filter.filters(),
         keeping: config.cache.keeping.clone(),
         logging: config.logging.clone(),
+        anchor_signaling: config.dnssec.signaling.0,
+        key_sentinel: config.dnssec.key_sentinel.0,
         dnssec_debug: config.dnssec.enabled && config.dnssec.debug,
         ident: config
             .observing

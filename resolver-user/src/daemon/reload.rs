@@ -4,25 +4,26 @@
 //! on the interfaces that it was attached to. The cache stays unless the change makes other answers of the same
 //! questions; then it is emptied, and XDP's with it, before the reload counts as done.
 
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
 
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 use tracing::{error, info, warn};
 
+use super::anchors::log_anchors;
 use super::{Daemon, configured, rules};
-use crate::config::{self, Config};
+use crate::config::{self, Config, ConfigError};
 use crate::process::ServiceManager;
 use crate::resolve::ANSWER_TTL_S_MAX;
 
 impl Daemon {
-    /// Reads the configuration again and takes it over. Blocks for as long as its files and the kernel half need.
+    /// Reads the configuration again and takes it over.
     pub(super) async fn reload(&self) {
         ServiceManager.reloading();
-        let status = match block_in_place(|| config::load(&self.arguments)) {
-            Ok(new) => {
-                let old = self.config.load_full();
-                block_in_place(|| self.take_over(new));
+        let old = self.config.load_full();
+        let status = match block_in_place(|| self.read_again()) {
+            Ok(()) => {
                 let new = self.config.load_full();
                 if old.listening != new.listening || old.access != new.access {
                     self.listening.reload(Config::clone(&new)).await;
@@ -42,6 +43,24 @@ impl Daemon {
         ServiceManager.ready(status);
     }
 
+    fn read_again(&self) -> Result<(), Vec<ConfigError>> {
+        let _turn = self.configuring.lock().unwrap_or_else(PoisonError::into_inner);
+        self.take_over(config::load_for_daemon(&self.arguments)?);
+        Ok(())
+    }
+
+    /// Reads the anchors of one file again and takes them over.
+    ///
+    /// # Errors
+    /// The configuration does not read that file, or it is wrong; then nothing changes.
+    pub(super) fn read_anchors_again(&self, file: &Path) -> Result<(), Vec<ConfigError>> {
+        let _turn = self.configuring.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = self.config.load_full();
+        let dnssec = old.dnssec.with_file_read_again(file)?;
+        self.take_over(Config { dnssec, ..Config::clone(&old) });
+        Ok(())
+    }
+
     fn take_over(&self, mut new: Config) {
         let old = self.config.load_full();
         for warning in new.warnings.iter().filter(|warning| !old.warnings.contains(warning)) {
@@ -52,7 +71,8 @@ impl Daemon {
         }
         let changed = *old != new;
         if changed {
-            let answers_differ = answers_differ(&old, &new);
+            let trust_differs = configured(&old) != configured(&new);
+            let answers_differ = trust_differs || answers_differ(&old, &new);
             let before = self.resolver.rules.load_full();
             let own = self.listening.addresses();
             let mut after = rules(&new, &own, &self.resolver.metrics, Some((&old, &before)));
@@ -68,6 +88,9 @@ impl Daemon {
                 }
                 self.resolver.forget_conclusions();
             }
+            if trust_differs {
+                log_anchors(&self.config.load().dnssec);
+            }
             let shown_s_max = self.resolver.rules().keeping.shown_s(ANSWER_TTL_S_MAX);
             if let Some(publisher) = &self.resolver.publisher
                 && !publisher.show_at_most(shown_s_max)
@@ -80,10 +103,9 @@ impl Daemon {
     }
 }
 
-/// Whether the same question may have another answer.
+/// Whether the same question may have another answer, but for what is trusted.
 fn answers_differ(old: &Config, new: &Config) -> bool {
-    configured(old) != configured(new)
-        || old.upstream != new.upstream
+    old.upstream != new.upstream
         || old.local != new.local
         || old.filter != new.filter
         || old.cache.keeping != new.cache.keeping
@@ -106,6 +128,9 @@ fn keep_until_restart(old: &Config, new: &mut Config) -> Vec<&'static str> {
     }
     if keep("dnssec-timestamp", old.dnssec.timestamp != new.dnssec.timestamp) {
         new.dnssec.timestamp.clone_from(&old.dnssec.timestamp);
+    }
+    if keep("trust-anchor-state", old.dnssec.anchor_state != new.dnssec.anchor_state) {
+        new.dnssec.anchor_state.clone_from(&old.dnssec.anchor_state);
     }
     if keep("an xdp option", old.xdp != new.xdp) {
         new.xdp = old.xdp.clone();

@@ -1,17 +1,19 @@
 //! What the control socket gets to see and to change.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use tracing::info;
 
 use super::Daemon;
+use super::anchors::anchor_entries;
 use crate::answer::Form;
 use crate::cache::{CachedAnswer, Outcome};
 use crate::config;
 use crate::control::ControlService;
 use crate::control::report::{
-    CachedEntry, FastPathEntry, FlushReport, NegativeAnchorEntry, ServerStatus, StatusReport, WorkReport,
+    AnchorEntry, CachedEntry, FastPathEntry, FlushReport, NegativeAnchorEntry, ServerStatus, StatusReport, WorkReport,
 };
 use crate::export::Family;
 use crate::metrics::WorkMetric;
@@ -67,6 +69,17 @@ impl ControlService for Daemon {
         self.ask_publisher(Publisher::dump)
     }
 
+    fn anchors(&self) -> Result<Vec<AnchorEntry>, String> {
+        let trust = self.resolver.trust.as_ref().ok_or("dnssec is off")?;
+        Ok(anchor_entries(&self.config.load().dnssec, trust, self.resolver.clock.now()))
+    }
+
+    fn read_anchors(&self, file: &Path) -> Result<Vec<AnchorEntry>, String> {
+        let read = tokio::task::block_in_place(|| self.read_anchors_again(file));
+        read.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+        self.anchors()
+    }
+
     fn negative_anchors(&self) -> Result<Vec<NegativeAnchorEntry>, String> {
         let trust = self.resolver.trust.as_ref().ok_or("dnssec is off")?;
         let anchors = trust.negative_anchors(self.resolver.clock.now()).into_iter();
@@ -95,7 +108,7 @@ impl Daemon {
         let Some(trust) = &self.resolver.trust else { return Vec::new() };
         let negative: Vec<Name> =
             trust.negative_anchors(self.resolver.clock.now()).into_iter().map(|anchor| anchor.name).collect();
-        config::dnssec_options(&self.config.load().dnssec.anchors, &negative, &trust.basis().policy)
+        config::dnssec_options(trust.basis().anchors.all(), &negative, &trust.basis().policy)
     }
 
     /// What validations have cost, each kind beside its limit.

@@ -252,6 +252,10 @@ metrics! {
     publications_offered,
     /// Answer forms that the publisher's full queue did not take.
     publications_refused,
+    /// Anchored zones that were told which anchors we have (RFC 8145).
+    anchors_signalled,
+    /// Answers turned into SERVFAIL because a root key sentinel's claim does not hold (RFC 8509).
+    sentinel_refusals,
     /// Times that the configuration was read again and taken over.
     reloads,
     /// Times that it was read again and was wrong.

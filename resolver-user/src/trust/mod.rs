@@ -1,10 +1,15 @@
 //! What validation starts from, and the moments at which that changes while the daemon runs.
 //!
-//! In: configured anchors and policy, negative anchors that the operator adds for a time (RFC 7646), a clock that becomes
-//! trustworthy. Out: the [`Basis`] that holds now. Every change makes a new basis with a higher generation and an empty
+//! In: configured anchors and policy, anchors that are replaced, key rolls that `follow` sees (RFC 5011, states in `rfc5011`,
+//! kept in `state_file`), negative anchors that the operator adds for a time (RFC 7646), a clock that becomes trustworthy.
+//! Out: the [`Basis`] that holds now. Every change makes a new basis with a higher generation and an empty
 //! zone cache, so nothing that was concluded before can be mixed with what is concluded after.
 //! Refuses: to judge, and to clear anybody else's cache: whoever keeps conclusions keeps their generation with them.
 
+mod follow;
+mod rfc5011;
+mod sentinel;
+mod state_file;
 mod timestamp;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +21,10 @@ use crate::clock::{NS_PER_S, Now};
 use crate::validator::{DenialCache, DsAnchor, Policy, TrustAnchors, ZoneCache};
 use crate::wire::{DomainMap, Name};
 
+pub use follow::{AnchorState, Followed, Looked};
+pub use rfc5011::{KeyState, Timing, Transition};
+pub use sentinel::{KeySentinel, key_tag_query};
+pub use state_file::{StateError, date};
 pub use timestamp::{Timestamp, TimestampError};
 
 /// Zones whose keys, or whose lack of them, are remembered.
@@ -56,6 +65,10 @@ pub struct Trust {
 #[derive(Debug)]
 struct Changing {
     configured: Configured,
+    /// What became of the anchors, if that is followed.
+    followed: Option<Followed>,
+    /// What anchored zones were told (RFC 8145).
+    signalled: Vec<sentinel::Signalled>,
     timed: Vec<TimedAnchor>,
     /// The clock shows a time before that of the timestamp file, so signature times mean nothing yet.
     awaits_clock: bool,
@@ -129,7 +142,7 @@ impl Trust {
     /// What the configuration says, as of `now`.
     pub fn new(configured: Configured, timestamp: Option<Timestamp>, now: Now) -> Self {
         let awaits_clock = timestamp.as_ref().is_some_and(|timestamp| !timestamp.is_past(now));
-        let changing = Changing { configured, timed: Vec::new(), awaits_clock };
+        let changing = Changing { configured, followed: None, signalled: Vec::new(), timed: Vec::new(), awaits_clock };
         let first = basis(&changing, 0);
         Self {
             timestamp,
@@ -274,7 +287,11 @@ fn basis(changing: &Changing, generation: u64) -> Basis {
     let timed = changing.timed.iter().map(|anchor| anchor.name.clone());
     let negative = negative.iter().cloned().chain(timed).collect();
     let policy = Policy { times_checked: policy.times_checked && !changing.awaits_clock, ..*policy };
-    let anchors = Arc::new(TrustAnchors::new(anchors.clone(), negative).with_private(private.clone()));
+    let anchors = match &changing.followed {
+        Some(followed) => followed.anchors(anchors),
+        None => anchors.clone(),
+    };
+    let anchors = Arc::new(TrustAnchors::new(anchors, negative).with_private(private.clone()));
     let (zones, denials) = (Arc::new(ZoneCache::new(ZONES_MAX)), DenialCache::new(DENIALS_MAX));
     Basis { anchors, zones, denials, policy, generation }
 }

@@ -108,7 +108,7 @@ impl Forwarder {
     /// The servers as options that another process could be given: lines of the configuration, and what was found in
     /// resolv.conf.
     pub fn options(&self) -> Vec<String> {
-        let lines = self.config.servers.iter().chain(&self.config.file_servers).map(|entry| format!("server={entry}"));
+        let lines = self.config.servers.iter().map(|entry| format!("server={entry}"));
         let nameservers = self.watched().found.nameservers.clone();
         lines.chain(nameservers.iter().map(|address| format!("server={address}"))).collect()
     }

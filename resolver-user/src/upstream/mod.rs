@@ -28,6 +28,7 @@ use crate::wire::{RCode, WireError};
 
 pub use exchange::exchange;
 pub use forward::Forwarder;
+pub use scrub::scrub;
 pub use server::ServerReport;
 pub use socket::Way;
 

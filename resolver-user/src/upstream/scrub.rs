@@ -13,7 +13,7 @@ const AUTHORITY_RECORDS_MAX: usize = 128;
 
 /// The part of a reply that may concern its question. An alias chain is cut before the first name that `competent` says
 /// is other servers' to speak of; the reply is then that the chain goes on there.
-pub(super) fn scrub(message: Message, question: &Question, competent: impl Fn(&Name) -> bool) -> Response {
+pub fn scrub(message: Message, question: &Question, competent: impl Fn(&Name) -> bool) -> Response {
     let mut chain = alias_chain(&message.answer, question);
     let foreign = chain.iter().skip(1).position(|name| !competent(name));
     if let Some(foreign) = foreign {

@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use super::Policy;
 use super::algorithm::Algorithm;
-use super::key::DigestType;
+use super::key::{DigestType, Ds, ZoneKey};
 use crate::wire::{DomainMap, Name};
 
 /// One anchor, in the form of a DS record (RFC 4034 §5.1).
@@ -50,6 +50,19 @@ pub enum AnchorError {
 }
 
 impl DsAnchor {
+    /// The anchor, with a digest of SHA-256, that vouches for a key of `zone` given as DNSKEY RDATA; none if that is too short.
+    pub fn of_key(zone: &Name, dnskey: &[u8]) -> Option<Self> {
+        let key = ZoneKey::read(dnskey)?;
+        let (key_tag, algorithm, digest_type) = (key.tag, key.algorithm, 2);
+        let digest = DigestType::Sha256.digest(zone, &key);
+        Some(Self { zone: zone.clone(), key_tag, algorithm, digest_type, digest })
+    }
+
+    /// Whether it vouches for this key, given as DNSKEY RDATA: tag, algorithm and digest agree.
+    pub fn vouches_for(&self, dnskey: &[u8]) -> bool {
+        ZoneKey::read(dnskey).is_some_and(|key| Ds::from(self).vouches_for(&self.zone, &key))
+    }
+
     /// Checks that the anchor can be used. Choice: one that needs SHA-1 cannot, even where policy allows SHA-1: an operator
     /// who writes an anchor can write one with a digest of today.
     ///
@@ -128,6 +141,11 @@ impl TrustAnchors {
             (Some(zone), None) => AnchoredAt::Zone(zone),
             (None, None) => AnchoredAt::Nowhere,
         }
+    }
+
+    /// Every anchor that is none of the negative ones.
+    pub fn all(&self) -> &[DsAnchor] {
+        &self.anchors
     }
 
     /// The anchors of `zone`.

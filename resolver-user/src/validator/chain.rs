@@ -251,8 +251,8 @@ impl Chain {
             AnchoredAt::Negative(anchor) => InsecureReason::NegativeAnchor { anchor: anchor.clone() },
             AnchoredAt::Zone(_) | AnchoredAt::Nowhere => InsecureReason::NoAnchor { name: name.clone() },
         };
-        let what = ZoneFact::Insecure(reason);
-        Arc::new(Fact { name: name.clone(), what, found_at_boot_ns: 0, expires_at_boot_ns: u64::MAX })
+        let (name, what) = (name.clone(), ZoneFact::Insecure(reason));
+        Arc::new(Fact { name, what, proven_at_boot_ns: 0, expires_at_boot_ns: u64::MAX })
     }
 
     fn fact_of(&mut self, name: &Name, now: Now) -> Option<Arc<Fact>> {
@@ -438,7 +438,12 @@ fn unusable(zone: &Name, keys: &[ZoneKey], policy: &Policy) -> Option<InsecureRe
 }
 
 /// The keys that the DS records vouch for and that may sign the zone's sets.
-fn vouched_keys(zone: &Name, ds_set: &[Ds], keys: &[ZoneKey], work: &Work<'_>) -> Result<Vec<ZoneKey>, BogusReason> {
+pub(super) fn vouched_keys(
+    zone: &Name,
+    ds_set: &[Ds],
+    keys: &[ZoneKey],
+    work: &Work<'_>,
+) -> Result<Vec<ZoneKey>, BogusReason> {
     let limits = work.budget.limits();
     let limit = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     let mut vouched: Vec<&ZoneKey> = Vec::new();

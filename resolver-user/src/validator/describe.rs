@@ -12,11 +12,6 @@ use super::{DenialFacts, Pace, Policy, WorkBudget, WorkLimits, denial};
 use crate::clock::Now;
 use crate::wire::{Name, RrSet, Rrsig};
 
-/// Secure entry point flag: a hint that the key signs keys (RFC 4034 §2.1.1).
-const FLAG_SECURE_ENTRY_POINT: u16 = 0x0001;
-/// Revoke flag (RFC 5011 §2.1).
-const FLAG_REVOKE: u16 = 0x0080;
-
 /// A DNSKEY.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyFacts {
@@ -107,8 +102,8 @@ impl KeyFacts {
             flags: key.flags,
             algorithm: key.algorithm,
             bits,
-            is_secure_entry_point: key.flags & FLAG_SECURE_ENTRY_POINT != 0,
-            is_revoked: key.flags & FLAG_REVOKE != 0,
+            is_secure_entry_point: key.is_secure_entry_point(),
+            is_revoked: key.is_revoked(),
             may_sign_zone: key.may_sign_zone(),
             is_supported: key.usable_algorithm(policy).is_some(),
         })

@@ -142,7 +142,8 @@ impl Chain {
         let gathered = self.gather(id.reply, signer, keys, work)?;
         let (ttl_s, proof_ttl_s) = (signed.ttl_s.min(gathered.ttl_s), signed.valid_s.min(gathered.ttl_s));
         let proof = gathered.proof;
-        let insecure = |reason| Fact::new(signer, ZoneFact::Insecure(reason), ttl_s, work.now);
+        // A fact about the next closer name, which is what the span covers, and not about the zone: the chain remembers it.
+        let insecure = |reason| Fact::new(&next_closer, ZoneFact::Insecure(reason), ttl_s, work.now);
         Ok(match gathered.evidence.no_closer_match(&next_closer, work.budget)? {
             Denial::Proven => Ok(Judged::Secure { fact, ttl_s, proof_ttl_s, expanded: true, proof }),
             Denial::OptOut => {

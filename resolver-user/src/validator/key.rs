@@ -13,6 +13,8 @@ use crate::wire::Name;
 const FLAG_ZONE: u16 = 0x0100;
 /// Revoke flag (RFC 5011 §2.1).
 const FLAG_REVOKE: u16 = 0x0080;
+/// Secure entry point flag: a hint that the key signs keys (RFC 4034 §2.1.1).
+const FLAG_SECURE_ENTRY_POINT: u16 = 0x0001;
 /// The only valid protocol number (RFC 4034 §2.1.2).
 const PROTOCOL: u8 = 3;
 
@@ -30,7 +32,7 @@ pub(super) struct ZoneKey {
     /// The public key, in the form of its algorithm.
     pub(super) public_key: Box<[u8]>,
     /// The whole RDATA.
-    rdata: Box<[u8]>,
+    pub(super) rdata: Box<[u8]>,
 }
 
 impl ZoneKey {
@@ -54,7 +56,27 @@ impl ZoneKey {
 
     /// Whether sets of the zone may be signed with it: a zone key of protocol 3 that is not revoked.
     pub(super) fn may_sign_zone(&self) -> bool {
-        self.has_zone_flag() && self.protocol == PROTOCOL && self.flags & FLAG_REVOKE == 0
+        self.has_zone_flag() && self.protocol == PROTOCOL && !self.is_revoked()
+    }
+
+    /// Whether it is marked as revoked (RFC 5011 §2.1).
+    pub(super) fn is_revoked(&self) -> bool {
+        self.flags & FLAG_REVOKE != 0
+    }
+
+    /// Whether it is marked as one that anchors may vouch for (RFC 4034 §2.1.1).
+    pub(super) fn is_secure_entry_point(&self) -> bool {
+        self.flags & FLAG_SECURE_ENTRY_POINT != 0
+    }
+
+    /// Its RDATA without the revoke flag.
+    pub(super) fn unrevoked(&self) -> Box<[u8]> {
+        let [high, low] = (self.flags & !FLAG_REVOKE).to_be_bytes();
+        let mut rdata = self.rdata.clone();
+        if let Some(flags) = rdata.first_chunk_mut::<2>() {
+            *flags = [high, low];
+        }
+        rdata
     }
 
     /// The algorithm, if policy accepts it and we can verify with it and with this key.
@@ -111,6 +133,13 @@ impl DigestType {
         self.hash().output_len()
     }
 
+    /// The digest of a key of `zone` (RFC 4034 §5.1.4).
+    pub(super) fn digest(self, zone: &Name, key: &ZoneKey) -> Box<[u8]> {
+        let mut digested = zone.canonical_wire().into_vec();
+        digested.extend_from_slice(&key.rdata);
+        digest(self.hash(), &digested).as_ref().into()
+    }
+
     fn hash(self) -> &'static ring::digest::Algorithm {
         match self {
             Self::Sha1 => &SHA1_FOR_LEGACY_USE_ONLY,
@@ -158,9 +187,7 @@ impl Ds {
     /// Whether it vouches for this key of `zone`: tag, algorithm and digest agree.
     pub(super) fn vouches_for(&self, zone: &Name, key: &ZoneKey) -> bool {
         let Some(digest_type) = DigestType::from_number(self.digest_type) else { return false };
-        let mut digested = zone.canonical_wire().into_vec();
-        digested.extend_from_slice(&key.rdata);
-        self.names(key) && digest(digest_type.hash(), &digested).as_ref() == &*self.digest
+        self.names(key) && digest_type.digest(zone, key) == self.digest
     }
 }
 

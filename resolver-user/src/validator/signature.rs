@@ -129,6 +129,29 @@ pub(super) fn verify_set(
     Ok(Err(attempt.failure))
 }
 
+/// Whether `set` has a signature by this very key, in time, whatever the key may sign otherwise: a revoked one proves its
+/// own revocation (RFC 5011 §2.1).
+///
+/// # Errors
+/// The budget ran out, or it is time to pause.
+pub(super) fn is_signed_by(set: &RrSet, zone: &Name, key: &ZoneKey, work: &mut Work<'_>) -> Result<bool, Halt> {
+    let now_s = work.signature_time_s();
+    let looked_at = usize::try_from(work.budget.limits().rrsigs_per_rrset).unwrap_or(usize::MAX);
+    let Some(algorithm) = key.usable_algorithm(work.policy) else { return Ok(false) };
+    let own = candidates(set, zone).filter(|own| own.key_tag == key.tag && own.algorithm == key.algorithm);
+    for signature in own.take(looked_at) {
+        if now_s.is_some_and(|now_s| out_of_time(signature, now_s).is_some()) {
+            continue;
+        }
+        let Some(message) = signed_bytes(set, signature) else { return Ok(false) };
+        work.pay_signature_check(algorithm.weight(&key.public_key), false)?;
+        if algorithm.verify(&key.public_key, &message, &signature.signature) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Why a signature that is in time does not verify with these keys.
 fn unverified(signature: &Rrsig, keys: &[ZoneKey]) -> SignatureFailure {
     let mut named = keys.iter().filter(|key| key.tag == signature.key_tag && key.algorithm == signature.algorithm);

@@ -37,8 +37,8 @@ pub(super) struct Fact {
     pub(super) name: Name,
     /// What is proven about it.
     pub(super) what: ZoneFact,
-    /// When it was found, in nanoseconds of boot time.
-    pub(super) found_at_boot_ns: u64,
+    /// When it was proven, in nanoseconds of boot time.
+    pub(super) proven_at_boot_ns: u64,
     /// End of its life, in nanoseconds of boot time.
     pub(super) expires_at_boot_ns: u64,
 }
@@ -48,7 +48,7 @@ impl Fact {
     pub(super) fn new(name: &Name, what: ZoneFact, ttl_s: u32, now: Now) -> Arc<Self> {
         let life_ns = u64::from(ttl_s.min(FACT_TTL_S_MAX)).saturating_mul(NS_PER_S);
         let expires_at_boot_ns = now.boot_ns.saturating_add(life_ns);
-        Arc::new(Self { name: name.clone(), what, found_at_boot_ns: now.boot_ns, expires_at_boot_ns })
+        Arc::new(Self { name: name.clone(), what, proven_at_boot_ns: now.boot_ns, expires_at_boot_ns })
     }
 
     /// Whole seconds that are left of its life.
@@ -89,12 +89,20 @@ impl ZoneCache {
     /// or was forgotten.
     pub fn secure_age_s(&self, zone: &Name, now: Now) -> Option<u64> {
         let fact = self.facts.peek(zone).filter(|fact| matches!(fact.what, ZoneFact::Secure(_)))?;
-        now.boot_ns.saturating_sub(fact.found_at_boot_ns).checked_div(NS_PER_S)
+        now.boot_ns.saturating_sub(fact.proven_at_boot_ns).checked_div(NS_PER_S)
     }
 
     /// What is known about `name`, if it still holds.
     pub(super) fn fact(&self, name: &Name, now: Now) -> Option<Arc<Fact>> {
         self.facts.get(name).filter(|fact| fact.expires_at_boot_ns > now.boot_ns)
+    }
+
+    /// Tags of the keys of a zone that is proven secure, and how many seconds ago it was proven; none if it is not.
+    pub fn last_keys(&self, zone: &Name, now: Now) -> Option<(Vec<u16>, u64)> {
+        let fact = self.fact(zone, now)?;
+        let ZoneFact::Secure(keys) = &fact.what else { return None };
+        let ago_ns = now.boot_ns.saturating_sub(fact.proven_at_boot_ns);
+        Some((keys.iter().map(|key| key.tag).collect(), ago_ns.checked_div(NS_PER_S).unwrap_or(0)))
     }
 
     /// Remembers a fact; one with no life left is not worth a place.

@@ -9,4 +9,5 @@ mod life;
 mod listening;
 mod metrics;
 mod rights;
+mod sentinel;
 mod status;

@@ -4,16 +4,21 @@
 //! and `regressions`, replayed by `cargo test`). Out: nothing, or a panic that says what was broken.
 //! Refuses clocks, sockets and randomness: the same bytes do the same on every machine.
 
+mod canonical;
 mod fast_path;
 mod message;
 mod name;
+mod nsec3;
 mod slot;
 mod source;
 mod validation;
+mod world;
 
+pub use canonical::canonical;
 pub use fast_path::fast_path;
 pub use message::message;
 pub use name::name;
+pub use nsec3::nsec3;
 pub use slot::slot;
 pub use validation::validation;
 
@@ -21,5 +26,12 @@ pub use validation::validation;
 pub type Claim = fn(&[u8]);
 
 /// All claims by the name of their program in `tests/fuzz/fuzz_targets`.
-pub const CLAIMS: &[(&str, Claim)] =
-    &[("message", message), ("name", name), ("fast_path", fast_path), ("slot", slot), ("validation", validation)];
+pub const CLAIMS: &[(&str, Claim)] = &[
+    ("message", message),
+    ("name", name),
+    ("canonical", canonical),
+    ("nsec3", nsec3),
+    ("validation", validation),
+    ("fast_path", fast_path),
+    ("slot", slot),
+];

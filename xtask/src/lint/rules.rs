@@ -18,6 +18,8 @@ const ROOM_IMPORTS: &[(&str, &[&str])] = &[
     ("upstream", &["config"]),
     ("validator", &[]),
     ("trust", &["validator"]),
+    // It writes anchors as the configuration reads them.
+    ("iana", &["config", "validator"]),
     ("answer", &["filter", "validator"]),
     // It tells what a validation met, and which extended error `answer` makes of the verdict.
     ("chain", &["answer", "validator"]),
@@ -142,7 +144,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         applies: |place| {
-            place.in_user(&["wire", "validator", "chain", "filter", "local", "upstream", "listener"])
+            place.in_user(&["wire", "validator", "chain", "filter", "local", "upstream", "listener", "iana"])
                 || place.in_kernel(&["wire", "serve"])
         },
         words: &[".unwrap()", ".expect(", "panic!", "unreachable!"],

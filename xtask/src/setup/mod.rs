@@ -63,6 +63,29 @@ pub fn for_lab() -> Result<(), Failure> {
     if remedies.is_empty() { Ok(()) } else { Err(Failure::Incomplete { remedies }) }
 }
 
+/// Makes sure of what `cargo xtask dist` needs besides a build. Returns the folder that holds cargo-deb.
+///
+/// # Errors
+/// cargo-deb cannot be built.
+pub fn for_dist() -> Result<PathBuf, Failure> {
+    let folder = crate::paths::tools().join("bin");
+    let said = look(Tool::new(folder.join("cargo-deb")).arg("--version")).unwrap_or_default();
+    if said.split_whitespace().last() != Some(CARGO_DEB_VERSION) {
+        let build_folder = crate::paths::tools().join("build-deb");
+        Tool::cargo()
+            .args(["install", "cargo-deb", "--version", CARGO_DEB_VERSION, "--locked", "--force", "--root"])
+            .arg(crate::paths::tools())
+            .arg("--target-dir")
+            .arg(&build_folder)
+            .run()?;
+        crate::command::remove(&build_folder)?;
+    }
+    Ok(folder)
+}
+
+/// Version of cargo-deb.
+const CARGO_DEB_VERSION: &str = "3.8.0";
+
 /// The BPF half's needs. `None` when what is missing has been added to `remedies`.
 fn for_build_with(rights: &Rights, remedies: &mut Vec<String>) -> Result<Option<BpfToolchain>, Failure> {
     let Some(compiler) = compiler::ensure(rights, remedies)? else {

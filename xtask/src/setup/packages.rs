@@ -130,11 +130,16 @@ const NEEDS: &[Need] = &[
     server("unbound", "unbound", &["unbound"]),
     // A third opinion on what is Secure.
     server("kresd", "knot-resolver", &["kresd.target", "kresd@1.service", "kres-cache-gc.service"]),
-    // Whose configuration we read, and whose answers ours are compared with. The package has no service.
+    // The program whose configuration we read: it judges files, and answers beside us. Without its service.
     need("dnsmasq", "dnsmasq-base"),
+    // The package, and the machine that it is tried on.
+    need("systemd-analyze", "systemd"),
+    need("dpkg-deb", "dpkg"),
+    need("strip", "binutils"),
     // Signing.
     need("dnssec-keygen", "bind9-utils"),
     need("dnssec-signzone", "bind9-utils"),
+    need("dnssec-revoke", "bind9-utils"),
     need("openssl", "openssl"),
     // Clients that judge our answers.
     need("dig", "bind9-dnsutils"),

@@ -15,6 +15,7 @@ mod rfc4034_6;
 mod rfc4035_5_2;
 mod rfc4035_5_3;
 mod rfc4035_5_4;
+mod rfc5011_2_1;
 mod rfc5155_8;
 mod rfc6672_5_3;
 mod rfc7646;

@@ -101,3 +101,19 @@ fn a_wildcard_replayed_for_a_name_that_exists_is_bogus_whatever_proof_comes_with
         world.resolve("other.wild.org", RecordType::A).is_secure();
     }
 }
+
+#[test]
+fn a_wildcard_in_an_opt_out_span_makes_nothing_but_its_span_insecure() {
+    let mut world = World::new(&[("org", OPT_OUT)]);
+    world.add("*.org", RecordType::CNAME, &target("www.org"));
+    world.add("www.org", RecordType::A, &ADDRESS);
+    // Unsigned data in the span: the search for a DS ends at the wildcard, which the span may hide a delegation from.
+    world.break_reply("q.org", RecordType::A, |response| {
+        response.answer = vec![unsigned_set(&name("q.org"), RecordType::A, vec![ADDRESS.into()])];
+        response.authority.clear();
+    });
+    world.resolve("q.org", RecordType::A).is_insecure();
+    world.resolve("www.org", RecordType::A).is_secure();
+    world.break_reply("www.org", RecordType::A, |response| response.answer[0].signatures.clear());
+    world.resolve("www.org", RecordType::A).is_bogus();
+}

@@ -1,0 +1,201 @@
+//! Whole validations in a world, with the caches that they share, held against what is true there.
+
+use std::sync::Arc;
+
+use resolver_user::clock::{NS_PER_S, Now};
+use resolver_user::upstream::scrub;
+use resolver_user::validator::{
+    BudgetItem, DenialCache, FetchFailure, IndeterminateReason, Pace, Policy, ProvenStatus, Step, TrustAnchors,
+    Validated, Validation, Verdict, WorkBudget, ZoneCache,
+};
+use resolver_user::wire::{Question, RCode, RecordType, RrSet};
+
+use super::server::Reply;
+use super::truth::{PlainSet, Provable, folded};
+use super::{Path, World};
+
+/// The time, in seconds since 1970.
+pub(crate) const NOW_S: u32 = 1_750_000_000;
+const NOW: Now = Now { unix_s: 1_750_000_000, boot_ns: 1000 * NS_PER_S };
+
+/// Some validations one after another, which remember what they find out.
+pub(crate) struct Trial<'w> {
+    world: &'w World,
+    anchors: Arc<TrustAnchors>,
+    zones: Arc<ZoneCache>,
+    denials: DenialCache,
+}
+
+impl<'w> Trial<'w> {
+    pub(crate) fn new(world: &'w World) -> Self {
+        Self::with_anchors(world, world.anchors.clone())
+    }
+
+    /// With other anchors than the world's own, from which nothing follows.
+    pub(crate) fn with_anchors(world: &'w World, anchors: Arc<TrustAnchors>) -> Self {
+        Self { world, anchors, zones: Arc::new(ZoneCache::new(100)), denials: DenialCache::new(100) }
+    }
+
+    /// Validates with whatever `serve` says, and holds the verdict against the truth.
+    pub(crate) fn ask(&self, question: &Question, serve: impl FnMut(&Question) -> Option<Reply>) -> Verdict {
+        let verdict = self.validate(question, serve);
+        match &verdict {
+            Verdict::Proven(proven) => {
+                self.check(question, proven);
+                self.denials.learn(proven, NOW);
+                self.check_denial(question);
+            }
+            Verdict::Unchecked { .. } => panic!("policy asks for proofs"),
+            Verdict::Bogus(_) | Verdict::Indeterminate(_) => {}
+        }
+        verdict
+    }
+
+    /// Validates with honest servers, which must be believed.
+    pub(crate) fn ask_honest(&self, question: &Question, follows: bool) {
+        let verdict = self.ask(question, |asked| Some(self.world.honest(asked, follows)));
+        let Verdict::Proven(proven) = &verdict else {
+            let is_spent = matches!(&verdict, Verdict::Indeterminate(IndeterminateReason::Budget { .. }));
+            let may_fail = self.world.provable(question) == Provable::Unsaid || is_spent && self.is_costly();
+            assert!(may_fail, "{question} is refused: {verdict:?}\n{}", self.world);
+            return;
+        };
+        // An insecure status may have been learned before from an answer about another name.
+        let path = Path::of(&question.qname);
+        let expected = match self.world.provable(question) {
+            Provable::Secure if !self.world.may_be_insecure(&path, question.qtype) => ProvenStatus::Secure,
+            Provable::Insecure => ProvenStatus::Insecure,
+            Provable::Secure | Provable::Unsaid => return,
+        };
+        assert_eq!(proven.status(), expected, "{question}: {proven:?}\n{}", self.world);
+    }
+
+    /// Whether hashing in some zone may cost more than the budget has.
+    fn is_costly(&self) -> bool {
+        self.world.zones().iter().any(|zone| zone.nsec3.as_ref().is_some_and(|nsec3| nsec3.iterations > 8))
+    }
+
+    fn validate(&self, question: &Question, mut serve: impl FnMut(&Question) -> Option<Reply>) -> Verdict {
+        let mut budget = WorkBudget::new(Policy::DEFAULT.limits);
+        let mut received = |asked: &Question| {
+            serve(asked).map(|reply| Arc::new(scrub(reply.message(), asked, |_| true))).ok_or(FetchFailure::NoAnswer)
+        };
+        let Ok(first) = received(question) else {
+            return Verdict::Indeterminate(IndeterminateReason::Fetch {
+                question: question.clone(),
+                failure: FetchFailure::NoAnswer,
+            });
+        };
+        let (anchors, zones) = (self.anchors.clone(), self.zones.clone());
+        let mut validation = Validation::new(question.clone(), first, anchors, zones, Policy::DEFAULT);
+        let mut asked: Vec<Question> = Vec::new();
+        // Bound: each turn but the last pays for a sub-query or a signature check.
+        loop {
+            match validation.advance(NOW, &mut budget, Pace::Slice) {
+                Step::Done(verdict) => {
+                    let _shown = validation.steps().len();
+                    check_spent(&verdict, &mut budget);
+                    return verdict;
+                }
+                Step::Costly { .. } => {}
+                Step::Need(needed) => {
+                    assert!(!asked.contains(&needed), "{needed} is asked again");
+                    let reply = match budget.spend_sub_query() {
+                        Ok(()) => received(&needed),
+                        Err(_) => Err(FetchFailure::NoAnswer),
+                    };
+                    validation.supply(reply);
+                    asked.push(needed);
+                    assert!(asked.len() < 200, "no end: {asked:?}");
+                }
+            }
+        }
+    }
+
+    /// What is proven is true, as far as it is not proven to be anybody's guess.
+    fn check(&self, question: &Question, proven: &Validated) {
+        let is_secure = proven.status() == ProvenStatus::Secure;
+        let (truth, response) = (self.world.truth(question), proven.response());
+        let mut given = response.answer.iter().map(plain).peekable();
+        for step in &truth.steps {
+            if !is_secure && self.world.may_be_insecure(&step.name, question.qtype) {
+                return;
+            }
+            let sets = step.sets(question.qtype);
+            if question.qtype == RecordType::ANY && step.kind == super::truth::Kind::Data {
+                // Any of them will do (RFC 8482). A DS among them is the parent's, which may be less secure.
+                let may_be_insecure = |set: &PlainSet| !is_secure && self.world.may_be_insecure(&set.0, set.1);
+                let some: Vec<PlainSet> = given.by_ref().collect();
+                let is_right = |set: &PlainSet| sets.contains(set) || may_be_insecure(set);
+                assert!(!some.is_empty() && some.iter().all(is_right), "{question}: {proven:?}\n{}", self.world);
+                if some.iter().any(may_be_insecure) {
+                    return;
+                }
+                continue;
+            }
+            for set in sets {
+                assert_eq!(given.next(), Some(set), "{question}: {proven:?}\n{}", self.world);
+            }
+        }
+        assert_eq!(given.next(), None, "{question}: {proven:?}\n{}", self.world);
+        assert!(is_secure, "nothing makes {question} insecure: {proven:?}\n{}", self.world);
+        assert_eq!(Some(response.rcode), truth.rcode, "{question}: {proven:?}\n{}", self.world);
+        let last = truth.steps.last().expect("a question has a name");
+        assert!(last.kind != super::truth::Kind::Unknown, "nobody can know {question}: {proven:?}\n{}", self.world);
+        response.authority.iter().for_each(|set| self.check_proof(set));
+        check_ttl(proven);
+    }
+
+    /// A set of the authority section is one that some zone really has.
+    fn check_proof(&self, set: &RrSet) {
+        let owner = Path::of(&set.owner);
+        let is_it = |zone: &super::Zone| {
+            let chain = zone.chain.as_ref();
+            let in_chain = chain.is_some_and(|chain| {
+                (0..chain.len())
+                    .map(|number| chain.record(number))
+                    .any(|(at, rdata)| *at == owner && set.rdatas == [rdata.clone().into_boxed_slice()])
+            });
+            in_chain || set.rtype == RecordType::SOA && zone.apex == owner
+        };
+        assert!(self.world.zones().iter().any(is_it), "{} {} is no proof of any zone", set.owner, set.rtype);
+    }
+
+    /// What the cache says of a question is true.
+    pub(crate) fn check_denial(&self, question: &Question) {
+        let Some(denied) = self.denials.deny(question, &self.anchors, NOW) else { return };
+        assert!(denied.status() == ProvenStatus::Secure && denied.response().answer.is_empty());
+        self.check(question, &denied);
+    }
+}
+
+/// Work is refused only when it is really used up.
+fn check_spent(verdict: &Verdict, budget: &mut WorkBudget) {
+    let Verdict::Indeterminate(IndeterminateReason::Budget { item }) = verdict else { return };
+    let is_left = match item {
+        // The dearest check counts four.
+        BudgetItem::SignatureChecks => budget.spend_signature_check(4).is_ok(),
+        // Of the slow lane, which is not here.
+        BudgetItem::CostlyValidations => true,
+        BudgetItem::SubQueries => budget.spend_sub_query().is_ok(),
+        BudgetItem::AliasHops => budget.spend_alias_hop().is_ok(),
+        // One proof has a limit of its own, and one name may cost 51 rounds.
+        BudgetItem::Nsec3Hashes => false,
+    };
+    assert!(!is_left, "{verdict:?}, but there is more of it");
+}
+
+/// Nothing is kept for longer than one of its sets, nor than its signatures hold.
+fn check_ttl(proven: &Validated) {
+    let response = proven.response();
+    for set in response.answer.iter().chain(&response.authority) {
+        assert!(proven.ttl_s() <= set.ttl_s, "{proven:?}");
+        let longest_s = set.signatures.iter().map(|signature| signature.expiration.wrapping_sub(NOW_S)).max();
+        assert!(longest_s.is_none_or(|longest_s| proven.ttl_s() <= longest_s), "{proven:?}");
+    }
+    assert!(response.rcode != RCode(2));
+}
+
+fn plain(set: &RrSet) -> PlainSet {
+    (Path::of(&set.owner), set.rtype, set.rdatas.iter().map(|rdata| folded(set.rtype, rdata)).collect())
+}

@@ -44,6 +44,8 @@ pub const BOGUS_TTL_S: u32 = 60;
 pub const FAILURE_TTL_S: u32 = 5;
 /// Longest time that one question may take, sub-queries and all. Clients give up after five to ten seconds.
 const RESOLUTION_TIME_MAX: Duration = Duration::from_secs(12);
+/// Time that is left for sub-queries in any case where `query-retry` is longer.
+const VALIDATION_TIME: Duration = Duration::from_secs(4);
 
 /// Finds answers.
 pub struct Resolver {
@@ -155,6 +157,9 @@ impl QueryService for Resolver {
             // Nobody is asked on behalf of a client that does not want recursion.
             return Answered::Now(query.asked.recursion_desired.then_some(Afterwork::Refresh(question)));
         }
+        if self.catch_loop(query, out) {
+            return Answered::Now(None);
+        }
         // Choice: a client that does not want recursion gets what is here and nothing else (as Unbound does).
         if !query.asked.recursion_desired {
             self.metrics.refused_not_cached.add_one();
@@ -227,11 +232,6 @@ impl Resolver {
         self.rules.load()
     }
 
-    /// Where replies come from now.
-    fn upstream(&self) -> Arc<Forwarder> {
-        Arc::clone(&self.rules().upstream)
-    }
-
     /// Finds the answer to a question, or waits for whoever is already looking for it. The search is a task of its own:
     /// a client that goes away ends nobody's wait. None: the daemon is stopping, or the task failed.
     async fn find(self: &Arc<Self>, question: Question) -> (Option<Arc<CachedAnswer>>, Source) {
@@ -293,7 +293,9 @@ impl Resolver {
             Err(error) => {
                 let failure = fetch_failure(&error);
                 let reason = IndeterminateReason::Fetch { question: question.clone(), failure };
-                return (Outcome::Failed(reason, None), FAILURE_TTL_S);
+                // Too many questions now says nothing of the next moment.
+                let ttl_s = if failure == FetchFailure::TooMany { 0 } else { FAILURE_TTL_S };
+                return (Outcome::Failed(reason, None), ttl_s);
             }
         };
         let Some(basis) = basis else {
@@ -320,6 +322,10 @@ impl Resolver {
 
     /// The denial of what earlier answers have proven not to exist (RFC 8198).
     fn known_denial(&self, basis: &Basis, question: &Question) -> Option<Arc<Validated>> {
+        // What the public tree lacks, a domain with servers of its own may have.
+        if self.rules().upstream.has_own_line(question.qname.wire(), question.qtype) {
+            return None;
+        }
         let known = basis.denials.deny(question, &basis.anchors, self.clock.now())?;
         self.metrics.denials_from_cache.add_one();
         Some(known)
@@ -382,7 +388,7 @@ impl Resolver {
     pub async fn fetch_keys(self: &Arc<Self>, zone: &Name) -> Result<Response, UpstreamError> {
         let question = Question::new(zone.clone(), RecordType::DNSKEY);
         self.signal_anchors(&question);
-        self.upstream().fetch(&question).await
+        self.rules.load_full().upstream.fetch_more(&question).await
     }
 
     /// Tells an anchored zone whose keys are asked for which anchors we have for it, if that is wanted and due (RFC 8145).
@@ -478,7 +484,8 @@ impl Resolver {
 async fn search(resolver: Arc<Resolver>, question: Question, leader: Leader<Arc<CachedAnswer>>) {
     let basis = resolver.trust.as_ref().map(Trust::basis);
     let generation = basis.as_ref().map_or_else(|| resolver.rules().generation, |basis| basis.generation);
-    let resolved = timeout(RESOLUTION_TIME_MAX, resolver.resolve(&question, basis.as_deref())).await;
+    let time_max = RESOLUTION_TIME_MAX.max(resolver.rules().upstream.patience().saturating_add(VALIDATION_TIME));
+    let resolved = timeout(time_max, resolver.resolve(&question, basis.as_deref())).await;
     let (outcome, ttl_s) = resolved.unwrap_or_else(|_| {
         let failure = FetchFailure::NoAnswer;
         let reason = IndeterminateReason::Fetch { question: question.clone(), failure };
@@ -502,7 +509,7 @@ async fn search(resolver: Arc<Resolver>, question: Question, leader: Leader<Arc<
 /// The task of one fetch for validations.
 async fn fetch(resolver: Arc<Resolver>, question: Question, leader: Leader<Result<Arc<Response>, FetchFailure>>) {
     resolver.signal_anchors(&question);
-    let fetched = resolver.upstream().fetch(&question).await;
+    let fetched = resolver.rules.load_full().upstream.fetch_more(&question).await;
     let fetched = fetched.map(Arc::new).map_err(|error| fetch_failure(&error));
     if let Ok(response) = &fetched {
         resolver.responses.insert(Arc::clone(response), resolver.clock.now().boot_ns);
@@ -513,7 +520,8 @@ async fn fetch(resolver: Arc<Resolver>, question: Question, leader: Leader<Resul
 /// What a failed fetch means to a validation.
 pub(crate) fn fetch_failure(error: &UpstreamError) -> FetchFailure {
     match error {
-        UpstreamError::Timeout { .. } => FetchFailure::NoAnswer,
+        UpstreamError::Timeout { .. } | UpstreamError::NoServer => FetchFailure::NoAnswer,
+        UpstreamError::TooMany { .. } => FetchFailure::TooMany,
         UpstreamError::Network { .. } => FetchFailure::Network,
         UpstreamError::Malformed { .. } | UpstreamError::Refused { .. } => FetchFailure::ServerError,
     }

@@ -14,7 +14,9 @@ mod operation;
 mod policy;
 mod reload;
 mod rolls;
+mod servers;
 mod service;
+mod split;
 mod validation;
 
 use resolver_tests::daemon::Program;

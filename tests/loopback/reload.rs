@@ -61,6 +61,27 @@ fn a_reload_without_a_change_keeps_the_cache_and_what_is_known_of_the_servers() 
 }
 
 #[test]
+fn servers_that_stay_are_known_as_before_a_reload_and_new_ones_are_asked() {
+    let (one, two) = (upstream(1), upstream(2));
+    let directory = TestDirectory::new();
+    let file = directory.file("r.conf", &option(&one));
+    let daemon = RESOLVER.start(&["--conf-file", &file]);
+    assert_eq!(address_of(daemon.address, "a.example."), Some(1));
+    let of_domain = two.option_for("b.example").trim_start_matches("--").to_owned();
+    directory
+        .file("r.conf", &format!("{of_domain}\n{}\nlocal=/c.example/\naddress=/d.c.example/10.0.0.9", option(&one)));
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_for_counter("reloads", 1);
+    let known = |address| daemon.status().servers.iter().find(|server| server.address == address).map(|one| one.sent);
+    assert_eq!((known(one.address.to_string()), known(two.address.to_string())), (Some(1), Some(0)));
+    for (name, last) in
+        [("a.example.", Some(1)), ("x.b.example.", Some(2)), ("c.example.", None), ("d.c.example.", Some(9))]
+    {
+        assert_eq!(address_of(daemon.address, name), last, "{name}");
+    }
+}
+
+#[test]
 fn a_wrong_configuration_changes_nothing_and_is_told_line_by_line() {
     let (one, two) = (upstream(1), upstream(2));
     let directory = TestDirectory::new();

@@ -88,7 +88,8 @@ impl Program {
         Command::new(self.0).args(arguments).output().expect("the program starts")
     }
 
-    /// Starts a daemon on 127.0.0.1 with these options besides those that a test needs, and waits until it listens.
+    /// Starts a daemon on 127.0.0.1 with these options besides those that a test needs, and waits until it listens. It
+    /// reads no resolv.conf but one that is named.
     pub fn start(self, options: &[&str]) -> Daemon {
         self.start_on([127, 0, 0, 1].into(), options)
     }
@@ -120,10 +121,12 @@ impl Program {
         let port = TcpListener::bind((ip, 0)).and_then(|socket| socket.local_addr()).expect("a free port").port();
         let directory = TestDirectory::new();
         let control = directory.path().join("control.sock");
+        let reads_resolv = options.iter().any(|option| option.starts_with("--resolv-file"));
         let mut child = Command::new(self.0)
             .arg("run")
             // Not the machine's own configuration.
-            .args(["--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--xdp=off", "--threads=2"])
+            .args(["--conf-file=/dev/null", "--no-hosts", "--xdp=off", "--threads=2"])
+            .args((!reads_resolv).then_some("--no-resolv"))
             .args([format!("--listen-address={ip}"), format!("--port={port}")])
             .arg(format!("--control-socket={}", control.display()))
             .args(options)

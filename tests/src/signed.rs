@@ -128,6 +128,21 @@ impl SignedTree {
             }
             // A delegation without DS: NS and no SOA in the bitmap.
             ("plain.", RecordType::DS) => self.root.denial(RCode::NOERROR, nsec("plain.", "z.", &[2, 46, 47])),
+            // No such name: no zone there, signed or not.
+            ("lan.", RecordType::DS) | ("lbn.", _) => {
+                let mut reply = self.root.denial(RCode::NXDOMAIN, nsec("example.", "plain.", &[2, 43, 46, 47]));
+                reply.authority.extend(self.root.sign(nsec(".", "example.", &[2, 6, 46, 47, 48])));
+                reply
+            }
+            ("alias.example.", RecordType::A) => {
+                let target = name("nas.lan.");
+                let mut reply =
+                    Reply::answer(self.example.sign(record(&owner, RecordType::CNAME, TTL_S, target.wire())));
+                // A recursive server follows the alias as far as it knows.
+                let denial = self.root.denial(RCode::NXDOMAIN, nsec("example.", "plain.", &[2, 43, 46, 47]));
+                (reply.rcode, reply.authority) = (denial.rcode, denial.authority);
+                reply
+            }
             ("www.plain.", RecordType::A) => Reply::answer(vec![a(&owner, TTL_S, [192, 0, 2, 2])]),
             ("forged.example.", RecordType::A) => {
                 let mut records = self.example.sign(a(&owner, TTL_S, [192, 0, 2, 3]));

@@ -35,11 +35,13 @@ pub struct Reply {
     pub answer: Vec<TestRecord>,
     /// Authority section.
     pub authority: Vec<TestRecord>,
+    /// Whether there is an OPT.
+    pub edns: bool,
 }
 
 impl Default for Reply {
     fn default() -> Self {
-        Self { rcode: RCode::NOERROR, truncated: false, answer: Vec::new(), authority: Vec::new() }
+        Self { rcode: RCode::NOERROR, truncated: false, answer: Vec::new(), authority: Vec::new(), edns: true }
     }
 }
 
@@ -70,11 +72,13 @@ impl Reply {
         wire.splice(2..4, header);
         let count = |records: &[TestRecord]| u16::try_from(records.len()).expect("few records").to_be_bytes();
         let counts = if truncated { [[0; 2]; 2] } else { [count(&self.answer), count(&self.authority)] };
-        wire.splice(6..12, [counts.concat(), vec![0, 1]].concat());
+        wire.splice(6..12, [counts.concat(), vec![0, u8::from(self.edns)]].concat());
         if !truncated {
             wire.extend(records);
         }
-        wire.extend([0, 0, 41, 4, 208, 0, 0, 128, 0, 0, 0]);
+        if self.edns {
+            wire.extend([0, 0, 41, 4, 208, 0, 0, 128, 0, 0, 0]);
+        }
         wire
     }
 }
@@ -138,7 +142,12 @@ impl Upstream {
         self.seen.lock().expect("not poisoned").clone()
     }
 
-    /// The value of `server=` for it.
+    /// The option `server=` for it and the names of a domain, which is written as between the slashes.
+    pub fn option_for(&self, domain: &str) -> String {
+        format!("--server=/{domain}/{}#{}", self.address.ip(), self.address.port())
+    }
+
+    /// The option `server=` for it.
     pub fn option(&self) -> String {
         format!("--server={}#{}", self.address.ip(), self.address.port())
     }

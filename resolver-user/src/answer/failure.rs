@@ -28,6 +28,8 @@ pub enum Failure<'a> {
     Overload,
     /// The client may not ask here.
     Prohibited,
+    /// It is a query of our own that a server sent back to us.
+    Loop,
     /// The daemon is stopping, or a task of it failed.
     Unavailable,
     /// The claim that a root key sentinel's name makes about our anchors does not hold (RFC 8509 §3.2).
@@ -45,7 +47,10 @@ impl Failure<'_> {
             Self::Malformed => RCode::FORMERR,
             Self::Opcode | Self::ChaosName => RCode::NOTIMP,
             Self::EdnsVersion => RCode::BADVERS,
-            Self::Class | Self::MetaType | Self::NotCached | Self::Overload | Self::Prohibited => RCode::REFUSED,
+            Self::Class | Self::MetaType | Self::NotCached | Self::Overload | Self::Prohibited | Self::Loop => {
+                RCode::REFUSED
+            }
+            Self::Indeterminate(IndeterminateReason::Fetch { failure: FetchFailure::TooMany, .. }) => RCode::REFUSED,
             Self::Unavailable | Self::KeySentinel | Self::Bogus(_) | Self::Indeterminate(_) => RCode::SERVFAIL,
         }
     }
@@ -59,6 +64,7 @@ impl Failure<'_> {
             Self::NotCached => (NOT_AUTHORITATIVE, "not cached and recursion not desired".to_owned()),
             Self::Overload => (OTHER, "too many queries in progress".to_owned()),
             Self::Prohibited => (PROHIBITED, "client is not allowed here".to_owned()),
+            Self::Loop => (OTHER, "a query of this server came back to it".to_owned()),
             Self::KeySentinel => (OTHER, "root key sentinel: not so".to_owned()),
             Self::Unavailable => (NOT_READY, "stopping".to_owned()),
             Self::Bogus(reason) => (bogus_code(reason), reason.to_string()),
@@ -116,7 +122,10 @@ impl ExtendedError {
     /// What a client of an insecure answer should know; none for the common unsigned delegation.
     pub fn of_insecure(reason: &InsecureReason) -> Option<Self> {
         let code = match reason {
-            InsecureReason::NoDs { .. } | InsecureReason::OptOut { .. } => return None,
+            InsecureReason::NoDs { .. }
+            | InsecureReason::OptOut { .. }
+            // The common way to be unsigned where the operator has private domains.
+            | InsecureReason::PrivateDomain { .. } => return None,
             // The registry has no code for it.
             InsecureReason::NegativeAnchor { .. } => OTHER,
             // Not proven, and so not published either (RFC 4033 §5).
@@ -148,6 +157,7 @@ fn indeterminate_code(reason: &IndeterminateReason) -> u16 {
             NO_REACHABLE_AUTHORITY
         }
         IndeterminateReason::Fetch { failure: FetchFailure::Network, .. } => NETWORK_ERROR,
+        IndeterminateReason::Fetch { failure: FetchFailure::TooMany, .. } => OTHER,
         IndeterminateReason::Budget { item: BudgetItem::Nsec3Hashes } => UNSUPPORTED_ITERATIONS,
         IndeterminateReason::Budget { .. } => INDETERMINATE,
     }

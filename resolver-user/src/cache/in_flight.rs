@@ -100,6 +100,10 @@ pub async fn result<V: Clone>(mut receiver: watch::Receiver<Option<V>>) -> Optio
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::{Context, Wake};
+
     use super::*;
     use crate::wire::{Question, RecordType};
 
@@ -125,25 +129,29 @@ mod tests {
         assert!(all.is_empty() && matches!(all.join(key()), Joined::Leader(_)));
     }
 
-    /// The moment between the result and the end of the work is one that only luck hits; so it is looked at from within.
-    #[tokio::test]
-    async fn whoever_has_the_result_can_start_anew() {
-        for _ in 0..1000 {
-            let all = Arc::new(InFlight::default());
-            let Joined::Leader(leader) = all.join(key()) else { panic!("no leader") };
-            let waiting = follower(all.join(key()));
-            let again = {
-                let all = Arc::clone(&all);
-                std::thread::spawn(move || {
-                    while waiting.borrow().is_none() {
-                        std::hint::spin_loop();
-                    }
-                    matches!(all.join(key()), Joined::Leader(_))
-                })
-            };
-            leader.finish(7);
-            assert!(again.join().unwrap());
+    /// Asks again at the very moment at which the result is there.
+    struct Impatient {
+        all: Arc<InFlight<u32>>,
+        leads: AtomicBool,
+    }
+
+    impl Wake for Impatient {
+        fn wake(self: Arc<Self>) {
+            let leads = matches!(self.all.join(key()), Joined::Leader(_));
+            self.leads.store(leads, Ordering::Relaxed);
         }
+    }
+
+    #[test]
+    fn who_has_the_result_never_meets_the_finished_work_again() {
+        let all = Arc::new(InFlight::default());
+        let Joined::Leader(leader) = all.join(key()) else { panic!("no leader") };
+        let impatient = Arc::new(Impatient { all: Arc::clone(&all), leads: AtomicBool::new(false) });
+        let mut waiting = pin!(result(follower(all.join(key()))));
+        let waker = Arc::clone(&impatient).into();
+        assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        leader.finish(7);
+        assert!(impatient.leads.load(Ordering::Relaxed));
     }
 
     #[tokio::test]

@@ -1,6 +1,5 @@
 //! `resolver chain`: fetches what a walk along the chain of trust needs, and prints what it met.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,10 +8,11 @@ use std::time::Instant;
 use clap::Args;
 use serde::Serialize;
 
+use super::query::read_server;
 use super::{Asking, EXIT_CONFIG, block_on, daemon_status, say};
 use crate::chain::{ChainReport, Walk, Walked, report, text};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{self, Config};
+use crate::config::{self, Config, UpstreamConfig};
 use crate::control::report::StatusReport;
 use crate::metrics::Metrics;
 use crate::resolve::fetch_failure;
@@ -51,7 +51,7 @@ struct Printed<'a> {
 
 /// Who is asked, and what is trusted.
 struct Sources {
-    servers: Vec<SocketAddr>,
+    upstream: UpstreamConfig,
     anchors: Arc<TrustAnchors>,
     policy: Policy,
     anchors_from: &'static str,
@@ -66,13 +66,14 @@ pub(super) fn chain(arguments: &ChainArguments) -> ExitCode {
         Ok(sources) => sources,
         Err((error, code)) => return fail(&error, code),
     };
-    let walked = match block_on(walk(question, &sources)) {
+    let forwarder = Forwarder::new(&sources.upstream, true, &[], Arc::new(Metrics::default()));
+    let walked = match block_on(walk(question, &sources, &forwarder)) {
         Ok(Some(walked)) => walked,
         Ok(None) => return fail("the walk did not end", EXIT_INDETERMINATE),
         Err(error) => return fail(&error.to_string(), EXIT_INDETERMINATE),
     };
     let chain = report(&walked, SystemClock.now());
-    let servers: Vec<String> = sources.servers.iter().map(SocketAddr::to_string).collect();
+    let servers: Vec<String> = forwarder.reports().iter().map(|server| server.address.to_string()).collect();
     if arguments.asking.control.json {
         let printed = Printed { servers: &servers, anchors_from: sources.anchors_from, chain: &chain };
         match serde_json::to_string(&printed) {
@@ -114,8 +115,11 @@ fn sources(arguments: &ChainArguments, server: Option<&str>) -> Result<Sources, 
     let files = arguments.trust_anchors_file.iter();
     options.extend(files.map(|path| format!("--trust-anchors-file={}", path.display())));
     match (server, &daemon) {
-        (Some(server), _) => options.push(format!("--server={server}")),
-        (None, Ok(status)) => options.extend(status.servers.iter().map(|server| server_option(&server.address))),
+        (Some(server), _) => {
+            read_server(server).map_err(|error| (error, EXIT_CONFIG))?;
+            options.push(format!("--server={server}"));
+        }
+        (None, Ok(status)) => options.extend(status.server_options.iter().map(|option| format!("--{option}"))),
         (None, Err(error)) => {
             return Err((format!("{error}; name a server to ask: @ADDRESS[#PORT]"), EXIT_INDETERMINATE));
         }
@@ -134,21 +138,14 @@ fn sources(arguments: &ChainArguments, server: Option<&str>) -> Result<Sources, 
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         (lines.join("\n"), EXIT_CONFIG)
     })?;
-    let anchors = Arc::new(TrustAnchors::new(dnssec.ds_anchors(), dnssec.negative_anchors));
-    Ok(Sources { servers: upstream.servers, anchors, policy: dnssec.policy, anchors_from })
-}
-
-/// An address with a port as `server=` wants it.
-fn server_option(address: &str) -> String {
-    match address.parse::<SocketAddr>() {
-        Ok(address) => format!("--server={}#{}", address.ip(), address.port()),
-        Err(_) => format!("--server={address}"),
-    }
+    let anchors = TrustAnchors::new(dnssec.ds_anchors(), dnssec.negative_anchors);
+    let anchors = Arc::new(anchors.with_private(upstream.private_domains()));
+    Ok(Sources { upstream, anchors, policy: dnssec.policy, anchors_from })
 }
 
 /// Walks, asking the servers as the daemon would: RD, CD and DO set, UDP first, then TCP.
-async fn walk(question: Question, sources: &Sources) -> Option<Walked> {
-    let forwarder = Forwarder::new(&sources.servers, true, Arc::new(Metrics::default()));
+async fn walk(question: Question, sources: &Sources, forwarder: &Forwarder) -> Option<Walked> {
+    forwarder.refresh(&[]).await;
     let mut walk = Walk::new(question, Arc::clone(&sources.anchors), sources.policy);
     // Bound: every question but the first is paid from the validation's budget.
     while let Some(needed) = walk.needed() {

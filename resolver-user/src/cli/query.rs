@@ -10,10 +10,10 @@ use serde::Serialize;
 
 use super::{Asking, EXIT_CONFIG, EXIT_NETWORK, block_on, daemon_status, say};
 use crate::chain::extended_error_name;
-use crate::config::{self, PORT};
+use crate::config::{self, PORT, ServerHost};
 use crate::control::report::StatusReport;
 use crate::metrics::Metrics;
-use crate::upstream::exchange;
+use crate::upstream::{Way, exchange};
 use crate::wire::{Message, QueryWriter, RCode, Record, RecordType, rdata_text};
 
 /// Longest wait for an answer: longer than the daemon takes to give up.
@@ -69,10 +69,10 @@ pub(super) fn query(arguments: &QueryArguments) -> ExitCode {
         authentic_wanted: true,
         checking_disabled: false,
         dnssec_ok: arguments.dnssec,
-        udp_payload_len: UDP_PAYLOAD_LEN,
+        udp_payload_len: Some(UDP_PAYLOAD_LEN),
     };
     let started = Instant::now();
-    let exchanged = block_on(async { exchange(server, query, PATIENCE, &Metrics::default()).await });
+    let exchanged = block_on(async { exchange(server, &Way::default(), query, PATIENCE, &Metrics::default()).await });
     let took_ms = started.elapsed().as_secs_f64() * 1e3;
     let message = match exchanged {
         Ok(Ok(message)) => message,
@@ -140,7 +140,11 @@ pub(super) fn read_server(server: &str) -> Result<SocketAddr, String> {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         lines.join("\n")
     })?;
-    config.upstream.servers.first().copied().ok_or_else(|| format!("no server in \"{server}\""))
+    let spec = config.upstream.usual_servers().next().cloned();
+    match spec.map(|spec| (spec.host, spec.port)) {
+        Some((ServerHost::Address { ip, .. }, port)) => Ok((ip, port).into()),
+        _ => Err(format!("\"{server}\" is no IP address")),
+    }
 }
 
 /// An address that the daemon listens on; where there is none to be had, that of a resolver on this machine.

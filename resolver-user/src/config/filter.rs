@@ -1,7 +1,7 @@
 //! What clients do not get to see of upstream answers.
 
 use super::cache::{TYPES, types};
-use super::local::{domains, patterns};
+use super::domains::{domains, patterns};
 use super::option::{OptionSpec, address, flag, number, value};
 use super::syntax::reveal;
 use crate::filter::{Filters, Prefix, RebindFilter};
@@ -25,7 +25,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     value("rebind-domain-ok", "<domain>, or /<domain>/…/", "but take them for these domains", |config, value| {
         let list = if value.starts_with('/') { domains(value)?.0 } else { patterns([value])? };
         for pattern in list {
-            config.filter.rebind.domains_allowed.entry(&pattern);
+            config.filter.rebind.domains_allowed.entry(&pattern, || ());
         }
         Ok(())
     }),

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 
-use super::local::name;
+use super::domains::name;
 use crate::local::HostLine;
 
 /// Most files of a directory that are read.

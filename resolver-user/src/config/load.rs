@@ -203,7 +203,8 @@ impl Loader {
         let mut config = self.config;
         self.errors.extend(config.listening.complete(&mut config.warnings).err());
         self.errors.extend(config.access.complete().err());
-        self.errors.extend(config.upstream.complete().err());
+        self.errors.extend(config.upstream.complete(&mut config.warnings).err());
+        config.local.take_servers(config.upstream.servers.iter());
         config
             .dnssec
             .negative_anchors
@@ -248,7 +249,8 @@ mod tests {
         let words =
             ["--no-resolv", "--server=127.0.0.1#5300", "-S", "::1", "-p5353", "--dnssec", "--xdp", "off", "-i", "lo"];
         let config = load(&arguments(&words)).unwrap();
-        assert_eq!(config.upstream.servers, ["127.0.0.1:5300".parse().unwrap(), "[::1]:53".parse().unwrap()]);
+        let servers: Vec<String> = config.upstream.servers.iter().map(ToString::to_string).collect();
+        assert_eq!(servers, ["127.0.0.1#5300", "::1#53"]);
         assert_eq!((config.listening.port, config.cache.size, config.xdp.mode), (5353, CACHE_SIZE, XdpMode::Off));
         assert_eq!(config.dnssec.anchors.len(), 2);
         assert_eq!(config.process.control_socket, PathBuf::from(CONTROL_SOCKET));
@@ -278,11 +280,11 @@ mod tests {
             (&["--xdp=fast"], "option \"xdp\", value \"fast\": no such mode; legal: auto, native, generic, off"),
             (&["--frobnicate"], "option \"frobnicate\": unknown option"),
             (&["--dhcp-range=1,2"], "not supported: DHCP"),
-            (&["--server=example.com"], "\"example.com\" is no IP address"),
-            (&["--server=/example.com/1.2.3.4"], "not supported yet"),
+            (&["--server=192.0.2.300"], "\"192.0.2.300\" is neither an IP address nor a host name"),
+            (&["--rev-server=192.0.2.0/33"], "prefix length 33: out of range; legal: 0..=32"),
             (&["--listen-address=127.0.0.1,x"], "\"x\" is no IP address"),
             (&["--conf-file=/no/such/file"], "value \"/no/such/file\": cannot read file"),
-            (&["--no-resolv"], "configuration: option \"server\": no server"),
+            (&["--min-port=9", "--max-port=8"], "configuration: option \"min-port\": min-port is above max-port"),
             (&["stray"], "unknown option"),
             (&["--chroot=/srv", "--trust-anchor-state=/srv/x"], "\"trust-anchor-state\": with chroot"),
             (&["--root-key-sentinel=maybe"], "neither nothing nor \"no\"; legal: nothing, or no"),
@@ -334,7 +336,7 @@ mod tests {
                 ("d/b.conf", "port=54\n\"open\n"),
                 ("d/b.conf~", "frob\n"),
                 ("anchors", ".,20326,8,2,00\n.,38696,8,1,zz\n"),
-                ("servers", "server=::2\nno-resolv\nserver=x\n"),
+                ("servers", "server=::2\nno-resolv\nserver=x y\n"),
             ],
         );
         let line = |name: &str| format!("{name}={}\n", path.join(name.split('-').next().unwrap()).display());
@@ -356,7 +358,7 @@ mod tests {
             "anchors:1: option \"trust-anchor\"",
             "anchors:2: option \"trust-anchor\"",
             "servers:2: option \"no-resolv\": not legal in a servers-file; legal: server, rev-server",
-            "servers:3: option \"server\", value \"x\"",
+            "servers:3: option \"server\", value \"x y\"",
         ] {
             let line = lines.next().unwrap_or_default();
             assert!(line.starts_with(expected), "{expected}\n{told}");

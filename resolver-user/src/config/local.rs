@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::cache::{TTL, TTL_S_MAX};
+use super::domains::{domains, name};
 use super::option::{OptionSpec, PATH, address, flag, number, path, value};
+use super::servers::{ServerEntry, ServerTarget};
 use super::syntax::reveal;
 use super::{ConfigError, Origin, Problem, hosts, records};
 use crate::local::{
@@ -130,6 +132,17 @@ impl LocalConfig {
         Ok(())
     }
 
+    /// Takes note of domains with servers of their own, or none: the longest domain decides over them and `address` together.
+    pub(super) fn take_servers<'a>(&mut self, entries: impl Iterator<Item = &'a ServerEntry>) {
+        for entry in entries {
+            let kind = match entry.target {
+                ServerTarget::LocalOnly => RuleKind::LocalOnly,
+                ServerTarget::Usual | ServerTarget::Server(_) => RuleKind::Forwarded,
+            };
+            self.source.rules.extend(entry.own_domains().map(|domain| (domain.clone(), kind)));
+        }
+    }
+
     fn take_domain(&mut self, value: &str) -> Result<(), String> {
         let fields: Vec<&str> = value.split(',').map(str::trim).collect();
         let (domain, range) = match fields.as_slice() {
@@ -253,43 +266,6 @@ fn reverse_zone(text: &str) -> Result<Name, String> {
     }
     let whole = crate::local::reverse_name(first).map_err(|error| error.to_string())?;
     whole.strip_left((bits - len) / label_bits).ok_or_else(|| "no zone".to_owned())
-}
-
-/// Reads `/domain/…/rest` into its domains and the rest.
-pub(super) fn domains(value: &str) -> Result<(Vec<DomainPattern>, &str), String> {
-    let inside = value.strip_prefix('/').ok_or("no domain between slashes")?;
-    let (list, rest) = inside.rsplit_once('/').ok_or("no slash after the domain")?;
-    Ok((patterns(list.split('/'))?, rest.trim()))
-}
-
-/// Reads domains: empty for names without dots, `#` for all, `*` for any beginning.
-pub(super) fn patterns<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Vec<DomainPattern>, String> {
-    texts.into_iter().map(|text| pattern(text.trim())).collect()
-}
-
-fn pattern(text: &str) -> Result<DomainPattern, String> {
-    match text {
-        "" => return Ok(DomainPattern::Undotted),
-        "#" => return Ok(DomainPattern::Any),
-        _ => {}
-    }
-    if let Some(partial) = text.strip_prefix('*') {
-        let (end, rest) = partial.split_once('.').unwrap_or((partial, "."));
-        if end.is_empty() && rest == "." {
-            return Ok(DomainPattern::Any);
-        }
-        return Ok(DomainPattern::Partial { end: reveal(end).into_bytes().into(), rest: name(rest)? });
-    }
-    Ok(DomainPattern::Domain(name(text.strip_prefix('.').unwrap_or(text))?))
-}
-
-/// Reads a name.
-pub(super) fn name(text: &str) -> Result<Name, String> {
-    let text = reveal(text.trim());
-    if !text.is_ascii() {
-        return Err(format!("\"{text}\": give the name in its ASCII form, xn--…"));
-    }
-    text.parse().map_err(|error| format!("name \"{text}\": {error}"))
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@
 //! `arguments` a command line, `sources` finds and reads files, `load` follows them and applies options, `option` is what one
 //! is and the table of all, `repeated` what may stand once. Each topic (`listening`, `access`, `upstream`, `cache`, `local`,
 //! `filter`, `dnssec`, `xdp`, `logging`, `observing`, `process`, `files`) has a part of the [`Config`] with its defaults, the
-//! options that fill
-//! it, and the check of the whole part. `hosts` reads hosts files, `records` records. `anchors` reads trust anchors, `limits` limits of validation, `written` writes options
-//! of validation back.
+//! options that fill it, and the check of the whole part. `hosts` reads hosts files, `records` records, `domains` names and
+//! domains, `anchors` trust anchors, `limits` limits of validation, `servers` (with `reverse`) lines about servers; `written`
+//! writes options of validation back.
 //! Refuses: sockets, tasks, and options that dnsmasq has but that have no place here; none is silently ignored.
 
 mod access;
@@ -15,6 +15,7 @@ mod anchors;
 mod arguments;
 mod cache;
 mod dnssec;
+mod domains;
 mod files;
 mod filter;
 mod hosts;
@@ -28,6 +29,8 @@ mod option;
 mod process;
 mod records;
 mod repeated;
+mod reverse;
+mod servers;
 mod sources;
 mod syntax;
 mod upstream;
@@ -52,13 +55,14 @@ pub use logging::{LogTarget, LoggingConfig, QueryLog};
 pub use observing::{METRICS_PORT, ObservingConfig};
 pub use option::{NOT_SUPPORTED, OptionSpec, TOPICS, Takes, Topic};
 pub use process::{CONTROL_SOCKET, ProcessConfig};
-pub use upstream::UpstreamConfig;
+pub use servers::{ServerEntry, ServerHost, ServerSpec, ServerTarget, Targets};
+pub use upstream::{EDNS_PACKET_MAX, UpstreamConfig};
 pub use written::{anchor_line, dnssec_options};
 pub use xdp::{XDP_CACHE_SIZE, XDP_PIN_DIR, XdpConfig, XdpMode};
 
 /// Port that is listened on, and asked at servers, unless told otherwise.
 pub const PORT: u16 = 53;
-/// Where nameservers are read from without `no-resolv` and `server`.
+/// Where nameservers are read from without `no-resolv` and `resolv-file`.
 pub const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// Everything the operator decides, checked. Its default is what holds where nothing is said.

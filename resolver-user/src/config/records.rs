@@ -1,6 +1,6 @@
 //! Records as dnsmasq's options write them, made into RDATA (RFC 1035 §3.3, RFC 2782, RFC 3403 §4.1, RFC 8659 §4.1).
 
-use super::local::name;
+use super::domains::name;
 use super::option::number;
 use super::syntax::reveal;
 use crate::local::LocalRecord;

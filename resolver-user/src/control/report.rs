@@ -74,6 +74,9 @@ pub struct StatusReport {
     pub listening: Vec<String>,
     /// Servers that are forwarded to.
     pub servers: Vec<ServerStatus>,
+    /// The same, and names that are never forwarded, as options without dashes.
+    #[serde(default)]
+    pub server_options: Vec<String>,
     /// Answers in the daemon's cache.
     pub cache_entries: u64,
     /// Most answers that the cache may hold.
@@ -110,6 +113,15 @@ pub struct WorkReport {
 pub struct ServerStatus {
     /// Address and port.
     pub address: String,
+    /// Domains that it is asked about, as between the slashes of `server=`; none: all others.
+    #[serde(default)]
+    pub domains: Vec<String>,
+    /// It sent a query of ours back to us, so it is not asked.
+    #[serde(default)]
+    pub looping: bool,
+    /// It is asked without EDNS for a while, because it does not take it.
+    #[serde(default)]
+    pub without_edns: bool,
     /// Queries sent.
     pub sent: u64,
     /// Queries that got no usable reply.

@@ -48,10 +48,17 @@ pub fn print_status(status: &StatusReport) -> String {
     ];
     rows.extend(status.servers.iter().map(|server| {
         let srtt = server.srtt_ms.map_or("-".to_owned(), |srtt_ms| format!("{srtt_ms:.1} ms"));
-        vec![
-            "server".into(),
-            format!("{}  sent {}  failed {}  srtt {srtt}", server.address, server.sent, server.failed),
-        ]
+        let mut text = format!("{}  sent {}  failed {}  srtt {srtt}", server.address, server.sent, server.failed);
+        if !server.domains.is_empty() {
+            let domains = server.domains.iter().map(|domain| if domain.is_empty() { "(undotted)" } else { domain });
+            text = format!("{text}  for {}", domains.collect::<Vec<_>>().join(" "));
+        }
+        for (is_so, what) in [(server.looping, "left out: loop"), (server.without_edns, "without EDNS")] {
+            if is_so {
+                text = format!("{text}  {what}");
+            }
+        }
+        vec!["server".into(), text]
     }));
     let mut text = table(&rows);
     text.push_str("\ndaemon\n");

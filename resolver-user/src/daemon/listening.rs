@@ -389,7 +389,7 @@ mod tests {
     fn start(config: &Config) -> Arc<Listening> {
         let metrics = Arc::new(Metrics::default());
         let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
-        let resolver = super::super::resolver(config, None, None, Arc::clone(&metrics), tracker.clone()).unwrap();
+        let resolver = super::super::resolver(config, &[], None, None, Arc::clone(&metrics), tracker.clone()).unwrap();
         let resolver = Arc::new(resolver);
         let bound = Bound::new(config, &Inherited::default()).unwrap();
         let shared = Arc::new(Shared::new(resolver, metrics, bound.access.clone(), tracker, stop));

@@ -50,6 +50,8 @@ pub use fast_path::BPF_OBJECT;
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 /// Open files that queries in progress and connections may need: a socket for the first try of each, and some more.
 const OPEN_FILES_MIN: u64 = 8192;
+/// How often files with servers are looked at, and what else of the servers may have changed.
+const SERVERS_PERIOD: Duration = Duration::from_secs(1);
 /// How often the clock is looked at for what ends or begins with time.
 const TRUST_PERIOD: Duration = Duration::from_secs(1);
 
@@ -157,7 +159,11 @@ pub fn run(arguments: Vec<String>, config: Config, log: Log, timing: Timing) -> 
     let prepared = privileges::prepare(&config)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(config.process.threads).enable_all().build();
-    runtime.map_err(|source| DaemonError::Runtime { source })?.block_on(serve(arguments, config, prepared, log, timing))
+    let runtime = runtime.map_err(|source| DaemonError::Runtime { source })?;
+    let served = runtime.block_on(serve(arguments, config, prepared, log, timing));
+    // The system may still be looking for the name of a server; nobody waits for that any more.
+    runtime.shutdown_background();
+    served
 }
 
 async fn serve(
@@ -176,13 +182,17 @@ async fn serve(
     let publisher = fast_path.as_ref().map(|fast_path| Arc::new(fast_path.publisher()));
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
     let metrics = Arc::new(Metrics::default());
-    let resolver = resolver(&config, trust, publisher.clone(), Arc::clone(&metrics), tracker.clone())?;
+    let own = bound.addresses();
+    let resolver = resolver(&config, &own, trust, publisher.clone(), Arc::clone(&metrics), tracker.clone())?;
     let resolver = Arc::new(resolver);
+    // The names of servers, before the first question needs them.
+    resolver.rules.load_full().upstream.refresh_names().await;
     let access = bound.access.clone();
     let shared = Arc::new(Shared::new(Arc::clone(&resolver), metrics, access, tracker.clone(), stop.clone()));
     let listening = Arc::new(Listening::start(bound, config.clone(), shared, publisher));
     prepared.confine(&config)?;
     tracker.spawn(Arc::clone(&listening).follow());
+    tracker.spawn(keep_servers(Arc::clone(&resolver), Arc::clone(&listening), stop.clone()));
     tracker.spawn(keep_trust(Arc::clone(&resolver), stop.clone()));
     tracker.spawn(follow_anchors(Arc::clone(&resolver), stop.clone()));
     let Prepared { control, .. } = &prepared;
@@ -270,7 +280,7 @@ fn trust(config: &Config, timing: Timing) -> Result<Option<Trust>, DaemonError> 
     if let Some(timestamp) = timestamp.as_ref().filter(|timestamp| timestamp.is_past(now)) {
         timestamp.touch(now)?;
     }
-    let trust = Trust::new(configured(&config.dnssec), timestamp, now);
+    let trust = Trust::new(configured(config), timestamp, now);
     if let Some(path) = config.dnssec.anchor_state.clone() {
         trust.follow(Followed::open(path, timing)?);
     }
@@ -281,9 +291,10 @@ fn trust(config: &Config, timing: Timing) -> Result<Option<Trust>, DaemonError> 
 }
 
 /// What validation takes from the configuration.
-fn configured(dnssec: &DnssecConfig) -> Configured {
-    let DnssecConfig { negative_anchors, policy, .. } = dnssec;
-    Configured { anchors: dnssec.ds_anchors(), negative: negative_anchors.clone(), policy: *policy }
+fn configured(config: &Config) -> Configured {
+    let DnssecConfig { negative_anchors, policy, .. } = &config.dnssec;
+    let (anchors, private) = (config.dnssec.ds_anchors(), config.upstream.private_domains());
+    Configured { anchors, negative: negative_anchors.clone(), private, policy: *policy }
 }
 
 /// Ends negative anchors when their time is over, and begins to check signature times when the clock is set.
@@ -311,8 +322,25 @@ async fn keep_trust(resolver: Arc<Resolver>, stop: CancellationToken) {
     }
 }
 
+/// Follows changes of the servers: resolv.conf, host names, loops, and which of them are ourselves.
+async fn keep_servers(resolver: Arc<Resolver>, listening: Arc<Listening>, stop: CancellationToken) {
+    let mut period = tokio::time::interval(SERVERS_PERIOD);
+    loop {
+        let rules = tokio::select! {
+            () = stop.cancelled() => return,
+            _ = period.tick() => resolver.rules.load_full(),
+        };
+        let own = listening.addresses();
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = rules.upstream.refresh(&own) => {}
+        }
+    }
+}
+
 fn resolver(
     config: &Config,
+    own: &[SocketAddr],
     trust: Option<Trust>,
     publisher: Option<Arc<Publisher>>,
     metrics: Arc<Metrics>,
@@ -321,7 +349,7 @@ fn resolver(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let slow_lane = SlowLane::start(Arc::clone(&clock), Arc::clone(&metrics));
     let slow_lane = slow_lane.map_err(|source| DaemonError::Runtime { source })?;
-    let rules = rules(config, &metrics, None);
+    let rules = rules(config, own, &metrics, None);
     Ok(Resolver {
         cache: AnswerCache::new(config.cache.size),
         searches: Arc::new(InFlight::default()),
@@ -338,11 +366,14 @@ fn resolver(
     })
 }
 
-/// What the configuration decides about answers. What `before` has and the configuration did not change goes on as it is.
-fn rules(config: &Config, metrics: &Arc<Metrics>, before: Option<(&Config, &Rules)>) -> Rules {
+/// What the configuration decides about answers. What `before` has and the configuration did not change goes on as it is;
+/// of changed servers, those that stay are known as before. `own`: addresses that we listen on.
+fn rules(config: &Config, own: &[SocketAddr], metrics: &Arc<Metrics>, before: Option<(&Config, &Rules)>) -> Rules {
+    let validating = config.dnssec.enabled;
     let upstream = match before {
         Some((old, rules)) if old.upstream == config.upstream => Arc::clone(&rules.upstream),
-        _ => Arc::new(Forwarder::new(&config.upstream.servers, config.dnssec.enabled, Arc::clone(metrics))),
+        Some((_, rules)) => Arc::new(rules.upstream.renewed(&config.upstream, validating, own)),
+        None => Arc::new(Forwarder::new(&config.upstream, validating, own, Arc::clone(metrics))),
     };
     Rules {
         generation: 0,
@@ -381,7 +412,7 @@ fn log_start(config: &Config, addresses: &[SocketAddr]) {
     info!(
         version = env!("CARGO_PKG_VERSION"),
         listening = join(addresses),
-        servers = join(&config.upstream.servers),
+        servers = config.upstream.servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
         dnssec = config.dnssec.enabled,
         threads = config.process.threads,
         "started"

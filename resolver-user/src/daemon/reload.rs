@@ -7,6 +7,7 @@
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
+use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 use tracing::{error, info, warn};
 
@@ -70,17 +71,20 @@ impl Daemon {
         }
         let changed = *old != new;
         if changed {
-            let trust_differs = configured(&old.dnssec) != configured(&new.dnssec);
+            let trust_differs = configured(&old) != configured(&new);
             let answers_differ = trust_differs || answers_differ(&old, &new);
             let before = self.resolver.rules.load_full();
-            let mut after = rules(&new, &self.resolver.metrics, Some((&old, &before)));
+            let own = self.listening.addresses();
+            let mut after = rules(&new, &own, &self.resolver.metrics, Some((&old, &before)));
+            // The names of servers, before the first question needs them.
+            Handle::current().block_on(after.upstream.refresh_names());
             after.generation = before.generation.saturating_add(u64::from(answers_differ));
             self.resolver.rules.store(Arc::new(after));
             self.config.store(Arc::new(new));
             // The rules first: what is found from here on by the old ones carries the old generation.
             if answers_differ {
                 if let Some(trust) = &self.resolver.trust {
-                    trust.configure(configured(&self.config.load().dnssec));
+                    trust.configure(configured(&self.config.load()));
                 }
                 self.resolver.forget_conclusions();
             }
@@ -94,6 +98,7 @@ impl Daemon {
                 error!("XDP does not keep to the new max-ttl");
             }
         }
+        self.resolver.rules().upstream.reread();
         info!(changed, "configuration read again");
     }
 }

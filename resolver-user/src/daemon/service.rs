@@ -26,6 +26,9 @@ impl ControlService for Daemon {
     fn status(&self) -> StatusReport {
         let servers = self.resolver.rules().upstream.reports().into_iter().map(|server| ServerStatus {
             address: server.address.to_string(),
+            domains: server.domains,
+            looping: server.looping,
+            without_edns: server.without_edns,
             sent: server.sent,
             failed: server.failed,
             srtt_ms: server.srtt_us.map(|srtt_us| f64::from(srtt_us) / 1e3),
@@ -40,6 +43,7 @@ impl ControlService for Daemon {
             work: self.work(),
             listening: self.listening.addresses().iter().map(SocketAddr::to_string).collect(),
             servers: servers.collect(),
+            server_options: self.resolver.rules().upstream.options(),
             cache_entries: self.resolver.cache.len() as u64,
             cache_entries_max: self.config.load().cache.size as u64,
             local_names: self.resolver.rules().local.name_count() as u64,

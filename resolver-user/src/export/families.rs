@@ -297,8 +297,11 @@ mod tests {
             failed: 0,
             srtt_us: None,
             rtt: Durations::default(),
+            domains: Vec::new(),
+            looping: false,
+            without_edns: false,
         };
-        let sent = servers(&[server, server]).remove(0);
+        let sent = servers(&[server.clone(), server]).remove(0);
         assert_ne!(sent.samples[0].labels, sent.samples[1].labels);
     }
 }

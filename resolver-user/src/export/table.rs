@@ -51,7 +51,16 @@ pub fn every_family() -> Vec<Family> {
         durations: Durations::default(),
     };
     let address = ([192, 0, 2, 53], 53).into();
-    let server = ServerReport { address, sent: 0, failed: 0, srtt_us: Some(1), rtt: Durations::default() };
+    let server = ServerReport {
+        address,
+        domains: Vec::new(),
+        sent: 0,
+        failed: 0,
+        srtt_us: Some(1),
+        rtt: Durations::default(),
+        looping: false,
+        without_edns: false,
+    };
     let process = ProcessFacts {
         cpu_s: Some(0.0),
         resident_bytes: Some(0),

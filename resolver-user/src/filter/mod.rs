@@ -87,7 +87,7 @@ impl Filters {
 
 impl RebindFilter {
     fn forbids(&self, response: &Response) -> bool {
-        let allowed = |name: &Name| self.domains_allowed.longest(name.wire()).is_some();
+        let allowed = |name: &Name| self.domains_allowed.find(name.wire()).is_some();
         !allowed(&response.question.qname)
             && has_address(response, |address| is_private(address, self.localhost_allowed))
     }

@@ -27,7 +27,7 @@ fn response(answer: Vec<RrSet>) -> Response {
 fn rebind(localhost_allowed: bool, domains: &[&str]) -> Filters {
     let mut filter = RebindFilter { localhost_allowed, ..RebindFilter::default() };
     for domain in domains {
-        filter.domains_allowed.entry(&DomainPattern::Domain(name(domain)));
+        filter.domains_allowed.entry(&DomainPattern::Domain(name(domain)), || ());
     }
     Filters { rebind: Some(filter), ..Filters::default() }
 }

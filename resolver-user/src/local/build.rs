@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use thiserror::Error;
 
-use super::data::{ALIASES_MAX, Data, address_data};
+use super::data::{ALIASES_MAX, Data, Rule, address_data};
 use super::{Cname, HostLine, LocalData, LocalSource, PRIVATE_REVERSE_ZONES, RuleKind, reverse_name};
 use crate::wire::{DomainPattern, Name, RecordType};
 
@@ -59,7 +59,7 @@ impl LocalData {
         data.add_rules(&source.rules);
         if source.bogus_priv {
             for zone in PRIVATE_REVERSE_ZONES.iter().filter_map(|zone| zone.parse().ok()) {
-                data.private.entry(&DomainPattern::Domain(zone));
+                data.private.entry(&DomainPattern::Domain(zone), || ());
             }
         }
         data.name_count = data.nodes.values().filter(|node| !node.is_empty()).count();
@@ -146,7 +146,7 @@ impl LocalData {
 
     fn add_rules(&mut self, rules: &[(DomainPattern, RuleKind)]) {
         for (pattern, kind) in rules {
-            let rule = self.rules.entry(pattern);
+            let rule = self.rules.entry(pattern, Rule::default);
             match *kind {
                 RuleKind::Address(address) if !rule.addresses.contains(&address) => rule.addresses.push(address),
                 RuleKind::Address(_) => {}

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::SynthDomain;
 use super::reverse::address_of;
-use crate::wire::{CLASS_IN, DomainMap, Name, RCode, Record, RecordType};
+use crate::wire::{CLASS_IN, DomainMap, Found, Name, RCode, Record, RecordType};
 
 /// Most aliases that are followed. Loops are refused when the data are put together.
 pub(super) const ALIASES_MAX: usize = 20;
@@ -45,6 +45,12 @@ pub(super) struct Rule {
     pub(super) null: bool,
     pub(super) local_only: bool,
     pub(super) forwarded: bool,
+}
+
+impl Rule {
+    fn gives_addresses(&self) -> bool {
+        self.null || !self.addresses.is_empty()
+    }
 }
 
 /// What is to be answered.
@@ -98,18 +104,24 @@ impl LocalData {
         if let Some(answer) = self.synthesised(qname_wire, folded, qtype) {
             return Some(answer);
         }
-        match self.rules.longest_folded(folded) {
-            Some(rule) => {
-                if let Some(answer) = self.by_rule(rule, qname_wire, folded, qtype) {
-                    return Some(answer);
-                }
-                if rule.forwarded {
-                    return None;
-                }
+        let (mut exists, mut is_ruled) = (node.is_some(), false);
+        for Found { value: rule, .. } in self.rules.matches_question(folded, qtype) {
+            is_ruled = true;
+            exists |= rule.gives_addresses();
+            if let Some(answer) = self.addresses(rule, qname_wire, qtype) {
+                return Some(answer);
             }
-            // A rule for a domain above a private zone is the operator's word on it, so none of these has any.
-            None if self.private.longest_folded(folded).is_some() => return Some(self.nothing(node.is_some(), true)),
-            None => {}
+            if rule.forwarded {
+                return None;
+            }
+            if rule.local_only {
+                return Some(self.nothing(exists, false));
+            }
+            // It has nothing of this type: what is said about a shorter domain counts.
+        }
+        // A rule for a domain above a private zone is the operator's word on it, so none of these has any.
+        if !is_ruled && self.private.find_folded(folded).is_some() {
+            return Some(self.nothing(exists, true));
         }
         let single_label =
             folded.first().is_some_and(|&length| length > 0 && usize::from(length).saturating_add(2) == folded.len());
@@ -120,7 +132,7 @@ impl LocalData {
     /// Whether a name exists by what was said here, with whatever types.
     pub fn knows(&self, name: &Name) -> bool {
         let folded = name.canonical_wire();
-        let by_rule = || self.rules.longest_folded(&folded).is_some_and(|rule| rule.null || !rule.addresses.is_empty());
+        let by_rule = || self.rules.find_folded(&folded).is_some_and(|found| found.value.gives_addresses());
         self.nodes.contains_key(&folded)
             || by_rule()
             || self.synths.iter().any(|synth| synth.address(&folded).is_some())
@@ -171,17 +183,14 @@ impl LocalData {
         if rtype == qtype { self.one(qname_wire, qtype, rdata) } else { None }
     }
 
-    fn by_rule(&self, rule: &Rule, qname_wire: &[u8], folded: &[u8], qtype: RecordType) -> Option<LocalAnswer> {
+    /// The addresses of a type that a rule gives, if it gives some.
+    fn addresses(&self, rule: &Rule, qname_wire: &[u8], qtype: RecordType) -> Option<LocalAnswer> {
         let nulls = [IpAddr::from([0; 4]), IpAddr::from([0; 16])];
         let nulls = nulls.iter().filter(|_| rule.null);
         let addresses = rule.addresses.iter().chain(nulls).map(|&address| address_data(address));
         let rdatas = addresses.filter(|(rtype, _)| *rtype == qtype).map(|(_, rdata)| rdata);
         let records: Vec<Record> = rdatas.filter_map(|rdata| self.record(qname_wire, qtype, rdata)).collect();
-        if !records.is_empty() {
-            return Some(data(records));
-        }
-        let exists = || !rule.addresses.is_empty() || rule.null || self.nodes.contains_key(folded);
-        (rule.local_only && !rule.forwarded).then(|| self.nothing(exists(), false))
+        (!records.is_empty()).then(|| data(records))
     }
 
     /// NODATA for what exists, NXDOMAIN for what does not.

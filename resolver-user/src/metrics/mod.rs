@@ -180,6 +180,8 @@ metrics! {
     refused_not_cached,
     /// Refused: too many queries are being worked on.
     refused_overload,
+    /// Refused: as many questions as `dns-forward-max` allows are with the servers.
+    refused_forward_max,
     /// TCP connections accepted.
     tcp_connections,
     /// TCP connections closed because they were idle, slow or broken.
@@ -224,6 +226,12 @@ metrics! {
     upstream_tcp,
     /// Packets from an upstream server's address that match no query of ours.
     upstream_mismatched,
+    /// Replies in another letter case than the query, which was then sent again by TCP.
+    upstream_case_changed,
+    /// Queries sent without EDNS, because the server does not take it or did not answer.
+    upstream_without_edns,
+    /// Servers that sent a query of ours back to us.
+    upstream_loops,
     /// Questions for which a second or later server or try was needed.
     upstream_retries,
     /// Questions that no server answered usably.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Resolver, Source, search};
-use crate::answer::{write_local, write_stale};
+use crate::answer::{Failure, write_failure, write_local, write_stale};
 use crate::cache::{CachedAnswer, Joined, Outcome, QuestionKey, QuestionRef};
 use crate::filter::FilterReason;
 use crate::listener::{ClientQuery, count_sent};
@@ -26,6 +26,17 @@ impl Resolver {
         count_sent(sent, &self.metrics);
         self.log_as(query, &"local", sent, Source::Local, Duration::ZERO);
         true
+    }
+
+    /// Refuses a query of our own that a server sent back to us; false if it is none.
+    pub(super) fn catch_loop(&self, query: &ClientQuery<'_>, out: &mut Vec<u8>) -> bool {
+        let caught = self.rules().upstream.catches_loop(query.qname_wire, query.qtype);
+        if caught {
+            let sent = write_failure(&query.asked, &Failure::Loop, out);
+            count_sent(sent, &self.metrics);
+            self.log_as(query, &"loop", sent, Source::Local, Duration::ZERO);
+        }
+        caught
     }
 
     /// Answers from data whose time is over, if that is allowed, and says what is to be found anew.

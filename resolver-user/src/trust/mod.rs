@@ -19,7 +19,7 @@ use thiserror::Error;
 
 use crate::clock::{NS_PER_S, Now};
 use crate::validator::{DenialCache, DsAnchor, Policy, TrustAnchors, ZoneCache};
-use crate::wire::Name;
+use crate::wire::{DomainMap, Name};
 
 pub use follow::{AnchorState, Followed, Looked};
 pub use rfc5011::{KeyState, Timing, Transition};
@@ -83,6 +83,8 @@ pub struct Configured {
     pub negative: Vec<Name>,
     /// What may be accepted, at what cost.
     pub policy: Policy,
+    /// Domains with servers of their own; see [`TrustAnchors::with_private`].
+    pub private: DomainMap<bool>,
 }
 
 /// A negative anchor that ends by itself.
@@ -281,7 +283,7 @@ impl Trust {
 }
 
 fn basis(changing: &Changing, generation: u64) -> Basis {
-    let Configured { anchors, negative, policy } = &changing.configured;
+    let Configured { anchors, negative, private, policy } = &changing.configured;
     let timed = changing.timed.iter().map(|anchor| anchor.name.clone());
     let negative = negative.iter().cloned().chain(timed).collect();
     let policy = Policy { times_checked: policy.times_checked && !changing.awaits_clock, ..*policy };
@@ -289,7 +291,7 @@ fn basis(changing: &Changing, generation: u64) -> Basis {
         Some(followed) => followed.anchors(anchors),
         None => anchors.clone(),
     };
-    let anchors = Arc::new(TrustAnchors::new(anchors, negative));
+    let anchors = Arc::new(TrustAnchors::new(anchors, negative).with_private(private.clone()));
     let (zones, denials) = (Arc::new(ZoneCache::new(ZONES_MAX)), DenialCache::new(DENIALS_MAX));
     Basis { anchors, zones, denials, policy, generation }
 }
@@ -310,7 +312,7 @@ mod tests {
 
     fn configured(negative: &[&str]) -> Configured {
         let negative = negative.iter().map(|text| name(text)).collect();
-        Configured { anchors: vec![], negative, policy: Policy::DEFAULT }
+        Configured { anchors: vec![], negative, private: DomainMap::default(), policy: Policy::DEFAULT }
     }
 
     fn trust(negative: &[&str]) -> Trust {

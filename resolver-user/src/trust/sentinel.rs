@@ -99,6 +99,7 @@ impl Trust {
 mod tests {
     use super::*;
     use crate::validator::DsAnchor;
+    use crate::wire::DomainMap;
 
     fn anchors(tags: &[u16]) -> TrustAnchors {
         let anchor = |tag: &u16| DsAnchor {
@@ -160,7 +161,7 @@ mod tests {
             let at = |seconds: u64| Now { unix_s: 0, boot_ns: seconds * NS_PER_S };
             let configured = |tags: &[u16]| {
                 let anchors = anchors(tags).all().to_vec();
-                Configured { anchors, negative: vec![], policy: Policy::DEFAULT }
+                Configured { anchors, negative: vec![], private: DomainMap::default(), policy: Policy::DEFAULT }
             };
             let trust = Trust::new(configured(&[1]), None, at(0));
             let told = |seconds| trust.signal(&Name::root(), at(seconds)).map(|question| question.to_string());

@@ -1,171 +1,304 @@
-//! Forwards a question to the configured recursive servers: which one, how long, and who next.
+//! Forwards a question to the servers that are configured for its name: which one, how long, and who next.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use tokio::task::JoinSet;
 use tokio::time::timeout_at;
+use tracing::warn;
 
-use super::exchange::exchange;
+use super::attempt::{Asking, ask};
+use super::group::{Group, Order, Plan};
+use super::refresh::{Watched, fixed_port, read_resolv_files};
 use super::scrub::scrub;
-use super::servers::Servers;
+use super::server::Server;
+use super::table::{Found, Route, Table};
 use super::{ServerReport, UpstreamError};
+use crate::config::UpstreamConfig;
 use crate::metrics::Metrics;
-use crate::wire::{Message, QueryWriter, Question, RCode, Response};
+use crate::wire::{Message, Name, Question, RCode, RecordType, Response};
 
-/// Longest time that one question may take, all servers and tries together.
-const QUESTION_TIME_MAX: Duration = Duration::from_secs(8);
-/// How often each server is tried for one question.
-const ROUNDS: usize = 2;
-/// Most tries for one question.
+/// How often each server is tried for one question. The last time without EDNS, if it has not answered so far.
+const ROUNDS: usize = 3;
+/// Most tries for one question, but for a first one at each server where all are asked at once.
 const TRIES_MAX: usize = 8;
-/// UDP payload size that we announce, in bytes (DNS flag day 2020).
-const UDP_PAYLOAD_LEN: u16 = 1232;
 
 /// Asks recursive servers.
 #[derive(Debug)]
 pub struct Forwarder {
-    servers: Arc<Servers>,
-    /// CD: leave validation to us (RFC 6840 §5.9).
-    checking_disabled: bool,
-    metrics: Arc<Metrics>,
+    pub(super) config: UpstreamConfig,
+    /// Whether replies are validated here, so that servers need not (CD, RFC 6840 §5.9).
+    validating: bool,
+    /// The port of `query-port`; where the system was to draw it, the one it drew.
+    pub(super) query_port: Option<u16>,
+    pub(super) table: ArcSwap<Table>,
+    /// What was last seen of the files and names that the configuration refers to.
+    pub(super) watched: Mutex<Watched>,
+    /// The servers have changed since they were last probed for loops.
+    pub(super) unprobed: AtomicBool,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// A try that ended.
 struct Tried {
-    index: usize,
-    server: SocketAddr,
+    number: usize,
+    server: Arc<Server>,
     outcome: Result<Message, UpstreamError>,
 }
 
+/// The tries for one question.
+struct Race<'a> {
+    forwarder: &'a Forwarder,
+    table: &'a Table,
+    group: &'a Arc<Group>,
+    question: &'a Question,
+    deadline: Instant,
+    tries: JoinSet<Tried>,
+    /// Servers that said no, and will say it again.
+    refused: Vec<usize>,
+    last_error: Option<UpstreamError>,
+}
+
 impl Forwarder {
-    /// A forwarder to these servers. `validating`: replies are validated here, so the servers need not.
-    pub fn new(servers: &[SocketAddr], validating: bool, metrics: Arc<Metrics>) -> Self {
-        Self { servers: Arc::new(Servers::new(servers)), checking_disabled: validating, metrics }
+    /// A forwarder as configured. `validating`: replies are validated here, so the servers need not. `own`: addresses that
+    /// we listen on, which are no servers. Reads resolv.conf; host names of servers are not resolved before
+    /// [`Self::refresh`].
+    pub fn new(config: &UpstreamConfig, validating: bool, own: &[SocketAddr], metrics: Arc<Metrics>) -> Self {
+        Self::build(config, validating, own, metrics, None)
+    }
+
+    /// The same after the configuration has changed: what is known of servers that stay goes on to be known.
+    pub fn renewed(&self, config: &UpstreamConfig, validating: bool, own: &[SocketAddr]) -> Self {
+        Self::build(config, validating, own, Arc::clone(&self.metrics), Some(self))
+    }
+
+    fn build(
+        config: &UpstreamConfig,
+        validating: bool,
+        own: &[SocketAddr],
+        metrics: Arc<Metrics>,
+        older: Option<&Self>,
+    ) -> Self {
+        let kept_port = older.filter(|older| older.config.query_port == config.query_port);
+        let query_port = kept_port.map_or_else(|| fixed_port(config), |older| older.query_port);
+        let (file, nameservers) = read_resolv_files(&config.resolv_files);
+        let addresses = older.map(|older| older.watched().found.addresses.clone()).unwrap_or_default();
+        let found = Found { nameservers, addresses, own: own.to_vec() };
+        let older_table = older.map(|older| older.table.load_full());
+        let table = Table::new(config, query_port, &found, older_table.as_deref());
+        Self {
+            config: config.clone(),
+            validating,
+            query_port,
+            table: ArcSwap::from_pointee(table),
+            watched: Mutex::new(Watched::new(found, file)),
+            unprobed: AtomicBool::new(true),
+            metrics,
+        }
     }
 
     /// How each server behaved.
     pub fn reports(&self) -> Vec<ServerReport> {
-        self.servers.reports()
+        self.table.load().reports()
     }
 
-    /// Fetches the reply to a question. A try that is late goes on while the next server is asked: whoever answers first
-    /// wins. Dropping the future ends all tries.
+    /// The servers as options that another process could be given: lines of the configuration, and what was found in
+    /// resolv.conf.
+    pub fn options(&self) -> Vec<String> {
+        let lines = self.config.servers.iter().map(|entry| format!("server={entry}"));
+        let nameservers = self.watched().found.nameservers.clone();
+        lines.chain(nameservers.iter().map(|address| format!("server={address}"))).collect()
+    }
+
+    /// Whether a line of the configuration names a domain of this name, so that what others prove about the public tree
+    /// says nothing of it. Allocates nothing.
+    pub fn has_own_line(&self, qname_wire: &[u8], qtype: RecordType) -> bool {
+        self.table.load().has_own_line(qname_wire, qtype)
+    }
+
+    /// The longest time that one question may take.
+    pub fn patience(&self) -> Duration {
+        self.config.give_up_after
+    }
+
+    /// Fetches the reply to a client's question. A try that is late goes on while the next server is asked: whoever answers
+    /// first wins. Dropping the future ends all tries. The reply to a name that is never forwarded is that it does not
+    /// exist.
+    ///
+    /// # Errors
+    /// That of the last try, once all have failed or the time is up; or there are too many questions.
+    pub async fn fetch(&self, question: &Question) -> Result<Response, UpstreamError> {
+        self.fetch_within(question, Some(self.config.forward_max)).await
+    }
+
+    /// The same on behalf of a question that was let in already: never refused because there are too many.
     ///
     /// # Errors
     /// That of the last try, once all have failed or the time is up.
-    pub async fn fetch(&self, question: &Question) -> Result<Response, UpstreamError> {
-        let fetched = self.race(question).await;
+    pub async fn fetch_more(&self, question: &Question) -> Result<Response, UpstreamError> {
+        self.fetch_within(question, None).await
+    }
+
+    async fn fetch_within(&self, question: &Question, max: Option<usize>) -> Result<Response, UpstreamError> {
+        let table = self.table.load_full();
+        let group = match table.route(question.qname.wire(), question.qtype) {
+            Route::Group(group) => group,
+            Route::LocalOnly => return Ok(not_there(question)),
+        };
+        let Some(_place) = group.place(max) else {
+            self.metrics.refused_forward_max.add_one();
+            let limit = self.config.forward_max;
+            if group.may_warn() {
+                warn!(limit, "too many questions are with the servers (dns-forward-max): refusing more");
+            }
+            return Err(UpstreamError::TooMany { limit });
+        };
+        let plan = group.plan(self.order());
+        let started = Instant::now();
+        let deadline = started.checked_add(self.config.give_up_after).unwrap_or(started);
+        let mut race = Race {
+            forwarder: self,
+            table: &table,
+            group,
+            question,
+            deadline,
+            tries: JoinSet::new(),
+            refused: Vec::new(),
+            last_error: None,
+        };
+        let fetched = race.run(&plan).await;
         if fetched.is_err() {
             self.metrics.upstream_failures.add_one();
         }
         fetched
     }
 
-    async fn race(&self, question: &Question) -> Result<Response, UpstreamError> {
-        let started = Instant::now();
-        let deadline = started.checked_add(QUESTION_TIME_MAX).unwrap_or(started);
-        let order = self.servers.order();
-        let mut refused: Vec<usize> = Vec::new();
-        let mut tries = JoinSet::new();
-        let mut last_error = None;
-        for (number, &index) in order.iter().cycle().take(order.len().saturating_mul(ROUNDS).min(TRIES_MAX)).enumerate()
-        {
-            // A server that said no will say no again.
-            if refused.contains(&index) {
+    fn order(&self) -> Order {
+        match (self.config.all_servers, self.config.strict_order) {
+            (true, _) => Order::All,
+            (false, true) => Order::Strict,
+            (false, false) => Order::Favoured,
+        }
+    }
+}
+
+/// What is to be said of a name that is never forwarded.
+fn not_there(question: &Question) -> Response {
+    Response { question: question.clone(), rcode: RCode::NXDOMAIN, answer: Vec::new(), authority: Vec::new() }
+}
+
+impl Race<'_> {
+    async fn run(&mut self, plan: &Plan) -> Result<Response, UpstreamError> {
+        let servers = plan.order.len();
+        let tries_max = TRIES_MAX.max(plan.at_once);
+        let order = plan.order.iter().cycle().take(servers.saturating_mul(ROUNDS).min(tries_max));
+        for (number, &server) in order.enumerate() {
+            if self.refused.contains(&server) {
                 continue;
             }
-            if number == 1 {
-                self.metrics.upstream_retries.add_one();
+            if Instant::now() >= self.deadline {
+                break;
             }
-            let wait = self.start_try(&mut tries, index, question, deadline);
-            // The second round is more patient.
-            let wait = if number < order.len() { wait } else { wait.saturating_mul(2) };
-            let next_try_at = Instant::now().checked_add(wait).unwrap_or(deadline).min(deadline);
-            while let Ok(Some(joined)) = timeout_at(next_try_at.into(), tries.join_next()).await {
-                let Ok(tried) = joined else { continue };
-                let index = tried.index;
-                match self.judge(tried, question) {
-                    Ok(response) => return Ok(response),
-                    Err(error @ UpstreamError::Refused { .. }) => {
-                        refused.push(index);
-                        last_error = Some(error);
-                    }
-                    Err(error) => last_error = Some(error),
-                }
-                // Nothing to wait for: on to the next server at once.
-                if tries.is_empty() {
-                    break;
-                }
+            if number == plan.at_once {
+                self.forwarder.metrics.upstream_retries.add_one();
+            }
+            let round = number.checked_div(servers).unwrap_or(0);
+            let wait = self.start_try(server, number.saturating_sub(plan.at_once.saturating_sub(1)), round);
+            if number.saturating_add(1) < plan.at_once {
+                continue;
+            }
+            let next_try_at = Instant::now().checked_add(wait).unwrap_or(self.deadline).min(self.deadline);
+            if let Some(response) = self.wait_until(next_try_at).await {
+                return Ok(response);
             }
         }
-        self.wait_out(tries, question, deadline).await.map_err(|error| last_error.unwrap_or(error))
+        if let Some(response) = self.wait_until(self.deadline).await {
+            return Ok(response);
+        }
+        Err(self.last_error.take().unwrap_or_else(|| self.nobody(plan)))
     }
 
-    /// Starts a try and returns how long to wait for it before the next one.
-    fn start_try(&self, tries: &mut JoinSet<Tried>, index: usize, question: &Question, deadline: Instant) -> Duration {
-        let Some(server) = self.servers.server(index) else { return Duration::ZERO };
+    /// Starts a try and returns how long to wait for it before the next one. `number`: of the waits so far.
+    fn start_try(&mut self, number: usize, waits: usize, round: usize) -> Duration {
+        let Some(server) = self.group.servers.get(number).map(Arc::clone) else { return Duration::ZERO };
         server.sent.add_one();
-        let patience = deadline.saturating_duration_since(Instant::now());
-        let (servers, metrics, question) = (Arc::clone(&self.servers), Arc::clone(&self.metrics), question.clone());
-        let (address, checking_disabled) = (server.address, self.checking_disabled);
-        tries.spawn(async move {
-            let query = QueryWriter {
-                question: &question,
-                recursion_desired: true,
-                authentic_wanted: false,
-                checking_disabled,
-                dnssec_ok: true,
-                udp_payload_len: UDP_PAYLOAD_LEN,
-            };
-            let asked_at = Instant::now();
-            let outcome = exchange(address, query, patience, &metrics).await;
-            if let (Ok(_), Some(server)) = (&outcome, servers.server(index)) {
-                server.note_rtt(asked_at.elapsed());
-            }
-            Tried { index, server: address, outcome }
+        let config = &self.forwarder.config;
+        let wait = match config.retry_after {
+            Some(first) => doubled(first, waits),
+            None => doubled(server.retry_after(), round),
+        };
+        let asking = Asking {
+            question: self.question.clone(),
+            checking_disabled: self.forwarder.validating,
+            udp_payload_len: config.edns_packet_max,
+            case_mixed: config.case_mixed,
+            last_resort: round.saturating_add(1) >= ROUNDS,
+            patience: self.deadline.saturating_duration_since(Instant::now()),
+        };
+        let metrics = Arc::clone(&self.forwarder.metrics);
+        self.tries.spawn(async move {
+            let outcome = ask(&server, &asking, &metrics).await;
+            Tried { number, server, outcome }
         });
-        server.retry_after()
+        wait
     }
 
-    /// Waits for the tries that are still running.
-    async fn wait_out(
-        &self,
-        mut tries: JoinSet<Tried>,
-        question: &Question,
-        deadline: Instant,
-    ) -> Result<Response, UpstreamError> {
-        let mut last_error = self.no_server();
-        while let Ok(Some(joined)) = timeout_at(deadline.into(), tries.join_next()).await {
+    /// The first usable reply until then. Ends early if there is nothing to wait for.
+    async fn wait_until(&mut self, moment: Instant) -> Option<Response> {
+        while let Ok(Some(joined)) = timeout_at(moment.into(), self.tries.join_next()).await {
             let Ok(tried) = joined else { continue };
-            match self.judge(tried, question) {
-                Ok(response) => return Ok(response),
-                Err(error) => last_error = error,
+            match self.judge(tried) {
+                Ok(response) => return Some(response),
+                Err(error) => self.last_error = Some(error),
             }
         }
-        Err(last_error)
+        None
     }
 
     /// Takes the scrubbed reply out of a try that succeeded, and notes how the server did.
-    fn judge(&self, tried: Tried, question: &Question) -> Result<Response, UpstreamError> {
-        let usable = tried.outcome.and_then(|message| match message.rcode() {
+    fn judge(&mut self, Tried { number, server, outcome }: Tried) -> Result<Response, UpstreamError> {
+        let usable = outcome.and_then(|message| match message.rcode() {
             // YXDOMAIN is a reply: a DNAME that leads to too long a name.
-            RCode::NOERROR | RCode::NXDOMAIN | RCode::YXDOMAIN => Ok(scrub(message, question)),
-            rcode => Err(UpstreamError::Refused { server: tried.server, rcode }),
+            RCode::NOERROR | RCode::NXDOMAIN | RCode::YXDOMAIN => {
+                Ok(scrub(message, self.question, |name| self.is_competent(name)))
+            }
+            rcode => Err(UpstreamError::Refused { server: server.address, rcode }),
         });
-        match (&usable, self.servers.server(tried.index)) {
-            (Ok(_), _) => self.servers.favour(tried.index),
-            (Err(_), Some(server)) => server.failed.add_one(),
-            (Err(_), None) => {}
+        match &usable {
+            Ok(_) => self.group.favour(number),
+            Err(error) => {
+                server.failed.add_one();
+                if matches!(error, UpstreamError::Refused { .. }) {
+                    self.refused.push(number);
+                }
+            }
         }
         usable
     }
 
-    /// What is said if no try ended before the deadline.
-    fn no_server(&self) -> UpstreamError {
-        let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
-        let server = self.servers.server(0).map_or(unspecified, |server| server.address);
-        UpstreamError::Timeout { server, waited_ms: u64::try_from(QUESTION_TIME_MAX.as_millis()).unwrap_or(u64::MAX) }
+    /// Whether these servers are those for a name that an alias leads to. Without validation nobody asks for the rest of a
+    /// chain, so it is taken from whoever has it, as dnsmasq does.
+    fn is_competent(&self, name: &Name) -> bool {
+        let same = match self.table.route(name.wire(), self.question.qtype) {
+            Route::Group(group) => Arc::ptr_eq(group, self.group),
+            Route::LocalOnly => false,
+        };
+        same || !self.forwarder.validating
     }
+
+    /// What is said if no try ended before the deadline.
+    fn nobody(&self, plan: &Plan) -> UpstreamError {
+        let asked = plan.order.first().and_then(|&number| self.group.servers.get(number));
+        let waited_ms = u64::try_from(self.forwarder.config.give_up_after.as_millis()).unwrap_or(u64::MAX);
+        asked.map_or(UpstreamError::NoServer, |server| UpstreamError::Timeout { server: server.address, waited_ms })
+    }
+}
+
+/// A wait, doubled some times.
+fn doubled(wait: Duration, times: usize) -> Duration {
+    let shift = u32::try_from(times.min(8)).unwrap_or(8);
+    wait.saturating_mul(1 << shift)
 }

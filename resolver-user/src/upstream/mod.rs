@@ -1,17 +1,23 @@
 //! Asks other servers.
 //!
 //! In: a question. Out: a scrubbed [`Response`](crate::wire::Response), or an [`UpstreamError`] once every server and try
-//! has failed. Rooms: [`Forwarder`] chooses servers and tries, `exchange` does one query and reply, `servers` remembers how
-//! each server behaves, `scrub` drops what cannot concern the question.
+//! has failed. Rooms: [`Forwarder`] chooses servers and tries: by name from a `table`, among those of a `group`. `attempt` asks
+//! one `server` and remembers how it behaves, `exchange` does one query and reply over a `socket`, `scrub` drops what cannot
+//! concern the question, `refresh` follows what changes while the daemon runs.
 //! Refuses: to believe anything (the validator judges), to cache, and to accept a reply that does not match its query in
 //! address, port, ID and question (RFC 5452 §9). Ruled by RFC 1035 §7, RFC 5452, RFC 6840 §5.9, RFC 7766 §5.
 
-#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used))]
 
+mod attempt;
 mod exchange;
 mod forward;
+mod group;
+mod refresh;
 mod scrub;
-mod servers;
+mod server;
+mod socket;
+mod table;
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,7 +29,8 @@ use crate::wire::{RCode, WireError};
 pub use exchange::exchange;
 pub use forward::Forwarder;
 pub use scrub::scrub;
-pub use servers::ServerReport;
+pub use server::ServerReport;
+pub use socket::Way;
 
 /// Why a question got no usable reply.
 #[derive(Debug, Error)]
@@ -51,6 +58,15 @@ pub enum UpstreamError {
         server: SocketAddr,
         /// What is wrong with it.
         source: WireError,
+    },
+    /// There is no server for the name, or none that is not left out.
+    #[error("there is no server to ask")]
+    NoServer,
+    /// As many questions as may be are with the servers already.
+    #[error("{limit} questions are with the servers already")]
+    TooMany {
+        /// How many may be.
+        limit: usize,
     },
     /// The server cannot or will not answer.
     #[error("{server} answered {rcode}")]

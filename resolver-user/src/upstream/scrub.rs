@@ -4,16 +4,21 @@
 //! SOA, NS and DS at names above the question or an alias, and the proofs NSEC and NSEC3, which stand at other names.
 //! The additional section is dropped: whoever wants those records asks for them.
 
-use crate::wire::{Message, Name, Question, Record, RecordType, Response, Rrsig, group, group_authority};
+use crate::wire::{Message, Name, Question, RCode, Record, RecordType, Response, Rrsig, group, group_authority};
 
 /// Names of an alias chain that are followed here. The validator's own limit is lower.
 const CHAIN_LEN_MAX: usize = 16;
 /// Records of an authority section that are looked at: a proof has at most four sets, each with its signatures.
 const AUTHORITY_RECORDS_MAX: usize = 128;
 
-/// The part of a reply that may concern its question.
-pub fn scrub(message: Message, question: &Question) -> Response {
-    let chain = alias_chain(&message.answer, question);
+/// The part of a reply that may concern its question. An alias chain is cut before the first name that `competent` says
+/// is other servers' to speak of; the reply is then that the chain goes on there.
+pub fn scrub(message: Message, question: &Question, competent: impl Fn(&Name) -> bool) -> Response {
+    let mut chain = alias_chain(&message.answer, question);
+    let foreign = chain.iter().skip(1).position(|name| !competent(name));
+    if let Some(foreign) = foreign {
+        chain.truncate(foreign.saturating_add(1));
+    }
     let on_chain = |record: &Record| {
         chain.contains(&record.owner) || is_dname_part(record) && chain.iter().any(|name| name.is_below(&record.owner))
     };
@@ -32,11 +37,14 @@ pub fn scrub(message: Message, question: &Question) -> Response {
         !set.rdatas.is_empty()
             && match set.rtype {
                 RecordType::NSEC | RecordType::NSEC3 => true,
+                // It would deny what is at the end of the chain.
+                RecordType::SOA if foreign.is_some() => false,
                 RecordType::SOA | RecordType::NS | RecordType::DS => above(),
                 _ => false,
             }
     });
-    Response { question: question.clone(), rcode: message.rcode(), answer, authority }
+    let rcode = if foreign.is_some() { RCode::NOERROR } else { message.rcode() };
+    Response { question: question.clone(), rcode, answer, authority }
 }
 
 /// A DNAME or its signature: it stands above the name that it concerns.
@@ -114,7 +122,7 @@ mod tests {
             record("other.a.", RecordType::NSEC, &[]),
             record("a.", RecordType::A, &[1, 1, 1, 1]),
         ];
-        let response = scrub(reply(answer, authority), &question);
+        let response = scrub(reply(answer, authority), &question, |_| true);
         assert_eq!(owners(&response.answer), ["host.c. A", "WWW.A. CNAME", "d. DNAME", "alias.d. CNAME"]);
         assert_eq!(owners(&response.authority), ["a. SOA", "other.a. NSEC"]);
     }
@@ -126,7 +134,7 @@ mod tests {
             record("a.", RecordType::CNAME, name("b.").wire()),
             record("b.", RecordType::CNAME, name("a.").wire()),
         ];
-        assert_eq!(scrub(reply(answer, Vec::new()), &question).answer.len(), 2);
+        assert_eq!(scrub(reply(answer, Vec::new()), &question, |_| true).answer.len(), 2);
     }
 
     #[test]
@@ -134,6 +142,23 @@ mod tests {
         let question = Question::new(name("x.y.d."), RecordType::A);
         let answer =
             vec![record("d.", RecordType::DNAME, name("e.").wire()), record("x.y.e.", RecordType::A, &[1, 2, 3, 4])];
-        assert_eq!(owners(&scrub(reply(answer, Vec::new()), &question).answer), ["d. DNAME", "x.y.e. A"]);
+        assert_eq!(owners(&scrub(reply(answer, Vec::new()), &question, |_| true).answer), ["d. DNAME", "x.y.e. A"]);
+    }
+
+    #[test]
+    fn a_chain_ends_where_other_servers_are_competent() {
+        let question = Question::new(name("www.a."), RecordType::A);
+        let answer = vec![
+            record("www.a.", RecordType::CNAME, name("alias.a.").wire()),
+            record("alias.a.", RecordType::CNAME, name("host.lan.").wire()),
+            record("host.lan.", RecordType::A, &[6, 6, 6, 6]),
+        ];
+        let authority = vec![record(".", RecordType::SOA, &[]), record("w.a.", RecordType::NSEC, &[])];
+        let mut message = reply(answer, authority);
+        message.header.rcode = 3;
+        let lan = name("lan.");
+        let response = scrub(message, &question, |name| !name.is_at_or_below(&lan));
+        assert_eq!(owners(&response.answer), ["www.a. CNAME", "alias.a. CNAME"]);
+        assert_eq!((owners(&response.authority), response.rcode), (vec!["w.a. NSEC".to_owned()], RCode::NOERROR));
     }
 }

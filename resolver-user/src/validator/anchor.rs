@@ -5,7 +5,7 @@ use thiserror::Error;
 use super::Policy;
 use super::algorithm::Algorithm;
 use super::key::{DigestType, Ds, ZoneKey};
-use crate::wire::Name;
+use crate::wire::{DomainMap, Name};
 
 /// One anchor, in the form of a DS record (RFC 4034 §5.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +86,8 @@ impl DsAnchor {
 pub struct TrustAnchors {
     anchors: Vec<DsAnchor>,
     negative: Vec<Name>,
+    /// Domains that have servers of their own (true), and those below that have not (false).
+    private: DomainMap<bool>,
 }
 
 /// What the anchors say about a name.
@@ -103,7 +105,28 @@ impl TrustAnchors {
     /// The usable ones of `anchors`, and `negative` ones: at and below those, everything is insecure unless a deeper
     /// anchor says otherwise.
     pub fn new(anchors: Vec<DsAnchor>, negative: Vec<Name>) -> Self {
-        Self { anchors: anchors.into_iter().filter(|anchor| anchor.check().is_ok()).collect(), negative }
+        Self {
+            anchors: anchors.into_iter().filter(|anchor| anchor.check().is_ok()).collect(),
+            negative,
+            private: DomainMap::default(),
+        }
+    }
+
+    /// The same with domains that the operator has given servers of their own (true), and domains that have none (false).
+    #[must_use]
+    pub fn with_private(self, private: DomainMap<bool>) -> Self {
+        Self { private, ..self }
+    }
+
+    /// The domain with servers of its own that `name` belongs to; none if an anchor, of either kind, decides about the name
+    /// from at or below that domain, or from nowhere.
+    pub(super) fn private_domain(&self, name: &Name) -> Option<Name> {
+        let found = self.private.find(name.wire()).filter(|found| *found.value)?;
+        let domain = name.ancestor(found.labels)?;
+        match self.decisive(name) {
+            AnchoredAt::Zone(zone) if domain.is_below(zone) => Some(domain),
+            AnchoredAt::Zone(_) | AnchoredAt::Negative(_) | AnchoredAt::Nowhere => None,
+        }
     }
 
     /// The anchor that decides about `name`: the closest one. At the same name the negative one does, as it is the

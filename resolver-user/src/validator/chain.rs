@@ -14,6 +14,7 @@ use super::anchor::AnchoredAt;
 use super::denial::Delegation;
 use super::judge::{Judged, Section, SetId};
 use super::key::{DigestType, Ds, ZoneKey};
+use super::locally_served::is_locally_served;
 use super::signature::{Attempt, SignatureFailure, Signed, verify_set};
 use super::work::{Halt, Work};
 use super::zones::{Fact, ZoneFact};
@@ -22,6 +23,9 @@ use super::{
 };
 use crate::clock::Now;
 use crate::wire::{Name, Question, RCode, RecordType, Response, RrSet};
+
+/// How long an answer may be kept that is insecure by standard and not by a proof with a TTL, in seconds; dnsmasq's.
+const LOCALLY_SERVED_TTL_S: u32 = 3600;
 
 /// Why a walk stops before its end.
 #[derive(Clone, Debug)]
@@ -137,8 +141,34 @@ impl Chain {
         }
     }
 
+    /// That a name is of a private domain and so insecure, if it is: the operator has given the domain servers of its own,
+    /// and the public tree proves that no zone starts there, or standards say that no signed one does. A public zone, signed or not, leaves nothing special; a
+    /// parent that proves neither makes the name bogus as any other.
+    ///
+    /// Choice: the fact is made anew for each name and not kept with those that are proven. So names below that the
+    /// operator has excepted go on to be judged by the public tree alone.
+    pub(super) fn private(&mut self, name: &Name, work: &mut Work<'_>) -> Result<Option<Arc<Fact>>, Pause> {
+        let Some(domain) = self.anchors.private_domain(name) else { return Ok(None) };
+        if is_locally_served(&domain) {
+            let what = ZoneFact::Insecure(InsecureReason::PrivateDomain { domain: domain.clone() });
+            return Ok(Some(Fact::new(&domain, what, LOCALLY_SERVED_TTL_S, work.now)));
+        }
+        let fact = self.fact_at(&domain, work)?;
+        match fact.what {
+            ZoneFact::NoCut { .. } => {}
+            // Inside another private domain, whose servers are the parent's.
+            ZoneFact::Insecure(InsecureReason::PrivateDomain { .. }) => return Ok(Some(fact)),
+            ZoneFact::Insecure(_) | ZoneFact::Secure(_) => return Ok(None),
+        }
+        let what = ZoneFact::Insecure(InsecureReason::PrivateDomain { domain: domain.clone() });
+        Ok(Some(Arc::new(Fact { name: domain, what, ..*fact })))
+    }
+
     /// What is proven about the zone that `name` belongs to, found by going down: secure with its keys, or insecure.
     pub(super) fn covering(&mut self, name: &Name, work: &mut Work<'_>) -> Result<Arc<Fact>, Pause> {
+        if let Some(fact) = self.private(name, work)? {
+            return Ok(fact);
+        }
         let Some(anchor) = self.anchor_zone(name) else { return Ok(self.no_anchor(name)) };
         let start = self.deepest_known(name, &anchor, work.now).unwrap_or(anchor);
         let mut zone = self.fact_at(&start, work)?;
@@ -176,8 +206,11 @@ impl Chain {
         } else {
             self.delegated(name, work)?
         };
-        self.found.push(Found::Fact(fact.clone()));
-        self.zones.remember(fact.clone(), work.now);
+        // What holds for a private domain's names is no fact about the name as the public tree has it.
+        if !matches!(fact.what, ZoneFact::Insecure(InsecureReason::PrivateDomain { .. })) {
+            self.found.push(Found::Fact(fact.clone()));
+            self.zones.remember(fact.clone(), work.now);
+        }
         Ok(fact)
     }
 

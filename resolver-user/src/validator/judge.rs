@@ -93,6 +93,9 @@ impl Chain {
         let response = self.response(id.reply);
         let set = response.as_deref().and_then(|response| id.of(response));
         let Some(set) = set else { return Err(self.lost()) };
+        if let Some(fact) = self.private(side, work)? {
+            return Ok(Judged::Insecure { fact, proof: Vec::new() });
+        }
         let (owner, rtype) = (set.owner.clone(), set.rtype);
         let failure = if set.signatures.is_empty() {
             BogusReason::MissingRrsig { owner, rtype }

@@ -33,6 +33,7 @@ mod describe;
 mod judge;
 mod key;
 mod key_set;
+mod locally_served;
 mod policy;
 mod signature;
 mod status;

@@ -145,6 +145,13 @@ pub enum InsecureReason {
         /// That name.
         anchor: Name,
     },
+    /// The operator has given a domain servers of its own, and the public tree has no zone there, or by standard none that
+    /// is signed.
+    #[error("{domain} is a private domain")]
+    PrivateDomain {
+        /// The domain.
+        domain: Name,
+    },
     /// No anchor covers the name.
     #[error("no trust anchor covers {name}")]
     NoAnchor {
@@ -272,6 +279,9 @@ pub enum FetchFailure {
     /// The servers answered with an error.
     #[error("servers answered with an error")]
     ServerError,
+    /// As many questions as may be are with the servers already.
+    #[error("too many questions are with the servers")]
+    TooMany,
     /// No network path to any server.
     #[error("network error")]
     Network,

@@ -230,6 +230,9 @@ fn judge_denial(chain: &mut Chain, reply: usize, question: &Question, work: &mut
     if !work.policy.unsigned_checked && response.authority.iter().all(|set| set.signatures.is_empty()) {
         return Ok(bare_denial(&response, question, Standing::Unchecked, u32::MAX));
     }
+    if let Some(fact) = chain.private(&side, work)? {
+        return Ok(insecure_denial(&response, question, &fact, work));
+    }
     let mut failure = BogusReason::MissingDenial { question: question.clone() };
     let signer = chain.denial_signer(reply, &side);
     let signed = signer.is_some();

@@ -16,7 +16,7 @@ mod text;
 mod types;
 mod writer;
 
-pub use domains::{DomainMap, DomainPattern};
+pub use domains::{DomainMap, DomainPattern, Found};
 pub use message::{Edns, EdnsOption, Flags, Header, Message};
 pub use name::{Name, NameError};
 pub use rdata::{RdataField, rdata_layout};

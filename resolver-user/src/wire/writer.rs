@@ -2,7 +2,7 @@
 
 use super::{CLASS_IN, Question};
 
-/// A query with EDNS of version 0.
+/// A query, with EDNS of version 0 or without.
 #[derive(Clone, Copy, Debug)]
 pub struct QueryWriter<'a> {
     /// What to ask.
@@ -13,10 +13,10 @@ pub struct QueryWriter<'a> {
     pub authentic_wanted: bool,
     /// CD: the upstream is to leave validation to us (RFC 6840 §5.9).
     pub checking_disabled: bool,
-    /// DO: DNSSEC records are wanted.
+    /// DO: DNSSEC records are wanted. Only EDNS can say it.
     pub dnssec_ok: bool,
-    /// UDP payload size to announce, in bytes.
-    pub udp_payload_len: u16,
+    /// UDP payload size to announce, in bytes; none: no EDNS.
+    pub udp_payload_len: Option<u16>,
 }
 
 impl QueryWriter<'_> {
@@ -26,13 +26,15 @@ impl QueryWriter<'_> {
         out.extend(id.to_be_bytes());
         out.push(u8::from(self.recursion_desired));
         out.push(u8::from(self.authentic_wanted) << 5 | u8::from(self.checking_disabled) << 4);
-        out.extend([0, 1, 0, 0, 0, 0, 0, 1]);
+        out.extend([0, 1, 0, 0, 0, 0, 0, u8::from(self.udp_payload_len.is_some())]);
         out.extend(self.question.qname.wire());
         out.extend(self.question.qtype.0.to_be_bytes());
         out.extend(CLASS_IN.to_be_bytes());
-        out.extend([0, 0, 41]);
-        out.extend(self.udp_payload_len.to_be_bytes());
-        out.extend([0, 0, u8::from(self.dnssec_ok) << 7, 0, 0, 0]);
+        if let Some(udp_payload_len) = self.udp_payload_len {
+            out.extend([0, 0, 41]);
+            out.extend(udp_payload_len.to_be_bytes());
+            out.extend([0, 0, u8::from(self.dnssec_ok) << 7, 0, 0, 0]);
+        }
         out
     }
 }
@@ -51,7 +53,7 @@ mod tests {
             authentic_wanted: true,
             checking_disabled: true,
             dnssec_ok: true,
-            udp_payload_len: 1232,
+            udp_payload_len: Some(1232),
         };
         let message = Message::read(&writer.write(0xbeef)).unwrap();
         assert_eq!(message.header.id, 0xbeef);
@@ -64,5 +66,7 @@ mod tests {
         assert_eq!(message.question.unwrap().0.to_string(), "www.Example. AAAA");
         let edns = message.edns.unwrap();
         assert!(edns.dnssec_ok && edns.udp_payload_len == 1232 && edns.version == 0);
+        let plain = QueryWriter { udp_payload_len: None, ..writer };
+        assert_eq!(Message::read(&plain.write(1)).unwrap().edns, None);
     }
 }

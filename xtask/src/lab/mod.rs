@@ -17,6 +17,7 @@ mod process;
 mod records;
 mod servers;
 mod signing;
+pub mod split;
 mod topology;
 mod zones;
 mod zoo;

@@ -210,7 +210,7 @@ pub fn unconfined(program: &str) -> PathBuf {
 }
 
 /// NSD: no rate limit, no control socket, no state of its own.
-fn nsd_config(plan: &ServerPlan) -> String {
+pub fn nsd_config(plan: &ServerPlan) -> String {
     let folder = plan.folder();
     let folder = folder.display();
     let addresses = plan.address_lines(|address| format!("  ip-address: {address}\n"));

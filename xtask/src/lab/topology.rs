@@ -37,6 +37,9 @@ pub const PEERS: [(&str, u8); 3] = [("peer-unbound", 61), ("peer-bind", 62), ("p
 /// Last numbers of the addresses of [`PEERS`].
 pub const PEER_HOSTS: [u8; 3] = [PEERS[0].1, PEERS[1].1, PEERS[2].1];
 
+/// Last numbers of the addresses of the server of private zones, and of dnsmasq beside it.
+pub const SPLIT_HOSTS: [u8; 2] = [71, 72];
+
 /// IPv4 address of a server.
 pub const fn auth_ipv4(host: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 53, 1, host)
@@ -136,7 +139,7 @@ pub fn inside(namespace: &Namespace) -> Tool {
 fn all_auth_hosts() -> Vec<u8> {
     let authoritative =
         [Server::Root, Server::Test, Server::Example, Server::Bind, Server::Zoo, Server::ZooNsd].map(hosts_of).concat();
-    [authoritative, UPSTREAM_HOSTS.to_vec(), PEER_HOSTS.to_vec()].concat()
+    [authoritative, UPSTREAM_HOSTS.to_vec(), PEER_HOSTS.to_vec(), SPLIT_HOSTS.to_vec()].concat()
 }
 
 /// Joins two namespaces by a veth pair and gives each end its addresses.

@@ -14,7 +14,8 @@ const ROOM_IMPORTS: &[(&str, &[&str])] = &[
     ("filter", &[]),
     ("listener", &["answer"]),
     ("cache", &["answer", "filter", "validator"]),
-    ("upstream", &[]),
+    // It is made from what the operator says about servers.
+    ("upstream", &["config"]),
     ("validator", &[]),
     ("trust", &["validator"]),
     // It writes anchors as the configuration reads them.

@@ -4,6 +4,7 @@ mod changes;
 mod evidence;
 mod fixtures;
 pub mod keys;
+mod private;
 mod steps;
 pub mod world;
 pub mod zone;

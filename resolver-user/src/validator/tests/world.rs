@@ -10,7 +10,7 @@ use crate::clock::Now;
 use crate::validator::{
     ChainStep, DsAnchor, FetchFailure, Pace, Policy, Step, TrustAnchors, Validation, Verdict, WorkBudget, ZoneCache,
 };
-use crate::wire::{Name, Question, RecordType, Response};
+use crate::wire::{DomainMap, Name, Question, RecordType, Response};
 
 /// Changes a response; says whether it did.
 pub type Break = Box<dyn Fn(&Question, &mut Response) -> bool>;
@@ -19,6 +19,8 @@ pub struct World {
     pub zones: Vec<Zone>,
     pub anchors: Vec<DsAnchor>,
     pub negative_anchors: Vec<Name>,
+    /// Domains that have servers of their own, and those below that have not.
+    pub private: DomainMap<bool>,
     pub cache: Arc<ZoneCache>,
     pub policy: Policy,
     /// How far a validation goes until it has paused for the first time; then by slices.
@@ -52,6 +54,7 @@ impl World {
             zones: vec![Zone::new(".", Denies::Nsec, 13)],
             anchors: vec![],
             negative_anchors: vec![],
+            private: DomainMap::default(),
             cache: Arc::new(ZoneCache::new(1000)),
             policy: Policy::DEFAULT,
             pace: Pace::Unhindered,
@@ -96,7 +99,7 @@ impl World {
 
     /// All anchors.
     pub fn trust_anchors(&self) -> TrustAnchors {
-        TrustAnchors::new(self.anchors.clone(), self.negative_anchors.clone())
+        TrustAnchors::new(self.anchors.clone(), self.negative_anchors.clone()).with_private(self.private.clone())
     }
 
     pub fn zone(&mut self, zone: &str) -> &mut Zone {

@@ -78,7 +78,7 @@ impl<'w> Trial<'w> {
     fn validate(&self, question: &Question, mut serve: impl FnMut(&Question) -> Option<Reply>) -> Verdict {
         let mut budget = WorkBudget::new(Policy::DEFAULT.limits);
         let mut received = |asked: &Question| {
-            serve(asked).map(|reply| Arc::new(scrub(reply.message(), asked))).ok_or(FetchFailure::NoAnswer)
+            serve(asked).map(|reply| Arc::new(scrub(reply.message(), asked, |_| true))).ok_or(FetchFailure::NoAnswer)
         };
         let Ok(first) = received(question) else {
             return Verdict::Indeterminate(IndeterminateReason::Fetch {

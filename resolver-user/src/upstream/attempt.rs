@@ -1,0 +1,94 @@
+//! One try: a question to one server, with EDNS if it takes that, in mixed letter case if that is wanted.
+
+use std::time::{Duration, Instant};
+
+use tracing::warn;
+
+use super::UpstreamError;
+use super::exchange::{LetterCase, exchange, exchange_mixed};
+use super::server::{NoEdns, Server};
+use crate::metrics::Metrics;
+use crate::wire::{Message, QueryWriter, Question, RCode};
+
+/// What to ask, and how.
+#[derive(Clone, Debug)]
+pub(super) struct Asking {
+    /// The question.
+    pub(super) question: Question,
+    /// CD: leave validation to us (RFC 6840 §5.9).
+    pub(super) checking_disabled: bool,
+    /// UDP payload size to announce, in bytes.
+    pub(super) udp_payload_len: u16,
+    /// Whether to ask in mixed letter case.
+    pub(super) case_mixed: bool,
+    /// Earlier tries at the same server got no reply.
+    pub(super) last_resort: bool,
+    /// How long to wait.
+    pub(super) patience: Duration,
+}
+
+/// Asks one server. One that will not take EDNS is asked again without, and remembered; without EDNS there are no
+/// signatures, so that only what needs none can be believed of its replies.
+pub(super) async fn ask(server: &Server, asking: &Asking, metrics: &Metrics) -> Result<Message, UpstreamError> {
+    let started = Instant::now();
+    let with_edns = server.takes_edns(asking.last_resort);
+    if !with_edns {
+        metrics.upstream_without_edns.add_one();
+    }
+    let reply = ask_once(server, asking, with_edns, asking.patience, metrics).await?;
+    server.note_rtt(started.elapsed());
+    if reply.edns.is_some() {
+        server.note_edns();
+        return Ok(reply);
+    }
+    if !with_edns {
+        note(server, NoEdns::Silent, asking.last_resort && is_answer(&reply));
+        return Ok(reply);
+    }
+    // RFC 6891 §7: a server that knows no EDNS may say so by these codes.
+    if !matches!(reply.rcode(), RCode::FORMERR | RCode::NOTIMP) {
+        return Ok(reply);
+    }
+    metrics.upstream_without_edns.add_one();
+    let left = asking.patience.saturating_sub(started.elapsed());
+    let plain = ask_once(server, asking, false, left, metrics).await?;
+    note(server, NoEdns::Refused, is_answer(&plain));
+    Ok(plain)
+}
+
+/// Notes that a server answers without EDNS only, if it did.
+fn note(server: &Server, why: NoEdns, answered: bool) {
+    if answered && server.note_no_edns(why) {
+        warn!(server = %server.address, ?why, "the server does not take EDNS: no DNSSEC from it for a while");
+    }
+}
+
+fn is_answer(reply: &Message) -> bool {
+    !matches!(reply.rcode(), RCode::FORMERR | RCode::NOTIMP | RCode::SERVFAIL | RCode::REFUSED)
+}
+
+async fn ask_once(
+    server: &Server,
+    asking: &Asking,
+    with_edns: bool,
+    patience: Duration,
+    metrics: &Metrics,
+) -> Result<Message, UpstreamError> {
+    let query = QueryWriter {
+        question: &asking.question,
+        recursion_desired: true,
+        authentic_wanted: false,
+        checking_disabled: asking.checking_disabled,
+        dnssec_ok: true,
+        udp_payload_len: with_edns.then_some(asking.udp_payload_len),
+    };
+    if !asking.case_mixed || !server.keeps_case() {
+        return exchange(server.address, &server.way, query, patience, metrics).await;
+    }
+    let (reply, letter_case) = exchange_mixed(server.address, &server.way, query, patience, metrics).await?;
+    if letter_case == LetterCase::Changed {
+        server.note_case_changed();
+        warn!(server = %server.address, "the server changes the letter case of questions: asked without 0x20 for a while");
+    }
+    Ok(reply)
+}

@@ -37,15 +37,13 @@ fn trial(block: Block) -> Trial {
         Kind::Anchors => "is_read_as_anchors",
         Kind::Unit => "is_no_stricter_than_our_unit",
     };
-    let pending = block.pending().join(", ");
-    let waits = if pending.is_empty() { String::new() } else { format!(" (waits for {pending})") };
-    let name = format!("block_of_line_{}_{claim}{waits}", block.line);
+    let name = format!("block_of_line_{}_{claim}", block.line);
     let check = move || match block.kind {
         Kind::Options => passes(&block, &[]),
         Kind::Anchors => passes_as_anchors(&block),
         Kind::Unit => is_covered(&block),
     };
-    Trial::test(name, check).with_ignored_flag(!pending.is_empty())
+    Trial::test(name, check)
 }
 
 /// Runs `resolver --test` on the block.

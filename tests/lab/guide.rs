@@ -42,13 +42,11 @@ fn main() {
 }
 
 fn trial(block: Block) -> Trial {
-    let pending = block.pending().join(", ");
-    let waits = if pending.is_empty() { String::new() } else { format!(" (waits for {pending})") };
-    let name = format!("a_daemon_starts_on_the_block_of_line_{}_and_answers{waits}", block.line);
+    let name = format!("a_daemon_starts_on_the_block_of_line_{}_and_answers", block.line);
     // A thread of its own, whose namespace ends with it.
     let check =
         move || std::thread::spawn(move || starts_and_answers(&block)).join().unwrap_or_else(|_| Err("a panic".into()));
-    Trial::test(name, check).with_ignored_flag(!pending.is_empty())
+    Trial::test(name, check)
 }
 
 fn starts_and_answers(block: &Block) -> Result<(), Failed> {

@@ -2,8 +2,6 @@
 
 /// Every option of dnsmasq, one a line, with `supported` or `refused`.
 const OPTIONS: &str = include_str!("../dnsmasq/options.txt");
-/// Supported options that are still being made. TODO(#4): goes, with its file, when the last one is there.
-const PENDING: &str = include_str!("../dnsmasq/pending.txt");
 
 /// What becomes of an option of dnsmasq.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,8 +10,6 @@ pub enum Fate {
     Supported,
     /// It is refused, and the reason told.
     Refused,
-    /// It will be supported, and may be unknown until then.
-    Pending,
 }
 
 /// Every option of dnsmasq.
@@ -25,7 +21,6 @@ pub fn options() -> Vec<(&'static str, Fate)> {
     let option = |line: &'static str| {
         let (name, fate) = line.split_once(' ').unwrap_or_else(|| panic!("no fate: {line}"));
         match fate.trim() {
-            "supported" if PENDING.lines().any(|pending| pending == name) => (name, Fate::Pending),
             "supported" => (name, Fate::Supported),
             "refused" => (name, Fate::Refused),
             _ => panic!("no fate: {line}"),

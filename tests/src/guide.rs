@@ -5,8 +5,6 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use crate::dnsmasq::{Fate, options};
-
 /// What a block is a file of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -113,15 +111,5 @@ impl Block {
     /// Whether it has a flag.
     pub fn has(&self, flag: &str) -> bool {
         statements(&self.text).any(|line| line == flag)
-    }
-
-    /// Its options that are still being made.
-    pub fn pending(&self) -> Vec<&str> {
-        let pending: Vec<&str> =
-            options().into_iter().filter(|(_, fate)| *fate == Fate::Pending).map(|(name, _)| name).collect();
-        let names = statements(&self.text).filter_map(|line| line.split('=').next());
-        let mut names: Vec<&str> = names.filter(|name| pending.contains(name)).collect();
-        names.dedup();
-        names
     }
 }

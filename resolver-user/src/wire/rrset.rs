@@ -97,13 +97,12 @@ pub fn group_authority(records: &[Record]) -> Vec<RrSet> {
 
 /// The NSEC set of a child's apex and that of its parent, if both stand in one; else the set as it is.
 fn divided_at_cut(set: RrSet) -> Vec<RrSet> {
-    let of_child = |rdata: &Box<[u8]>| lists_soa(rdata);
-    let mixed = set.rtype == RecordType::NSEC && set.rdatas.iter().any(of_child) && !set.rdatas.iter().all(of_child);
-    if !mixed {
+    let childs = set.rdatas.iter().filter(|rdata| lists_soa(rdata)).count();
+    if set.rtype != RecordType::NSEC || childs == 0 || childs == set.rdatas.len() {
         return vec![set];
     }
     let RrSet { owner, rtype, ttl_s, rdatas, signatures } = set;
-    let (childs, parents): (Vec<_>, Vec<_>) = rdatas.into_iter().partition(of_child);
+    let (childs, parents): (Vec<_>, Vec<_>) = rdatas.into_iter().partition(|rdata| lists_soa(rdata));
     let (by_child, by_parent): (Vec<_>, Vec<_>) = signatures.into_iter().partition(|one| one.signer == owner);
     let part = |rdatas, signatures| RrSet { owner: owner.clone(), rtype, ttl_s, rdatas, signatures };
     vec![part(parents, by_parent), part(childs, by_child)]

@@ -172,3 +172,23 @@ fn parallel_misses_under_one_zone_fetch_its_keys_once() {
     assert_eq!(of_type(RecordType::A), 20);
     assert_eq!((of_type(RecordType::DNSKEY), of_type(RecordType::DS)), (2, 1));
 }
+
+#[test]
+fn a_set_is_verified_once_and_the_keys_of_its_zone_once_for_all() {
+    let tree = SignedTree::default();
+    let anchor = tree.anchor_option();
+    let upstream = Upstream::replying(move |asked| tree.reply(asked));
+    let daemon = RESOLVER.start(&["--dnssec", "--trust-anchor-signaling=no", &anchor, &upstream.option()]);
+    let checks_after = |qname: &str, dnssec_ok: bool| {
+        let query = TestQuery::new(qname, RecordType::A).edns(1232, dnssec_ok);
+        assert_eq!(ask(daemon.address, &query).rcode(), RCode::NOERROR);
+        let work = daemon.status().work;
+        work.iter().find(|kind| kind.name == "signature_checks").expect("a kind of work").total
+    };
+    // The root's keys, the DS and the keys of example., and the set itself.
+    assert_eq!(checks_after("x1.example.", true), 4);
+    assert_eq!(checks_after("x1.example.", true), 4);
+    assert_eq!(checks_after("x1.example.", false), 4, "the other form is of the same data");
+    assert_eq!(checks_after("x2.example.", false), 5, "one for each new set");
+    assert_eq!(checks_after("x3.example.", true), 6);
+}

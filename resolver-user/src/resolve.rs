@@ -20,7 +20,7 @@ use crate::cache::{
     AnswerCache, CachedAnswer, InFlight, Joined, Keeping, Leader, Outcome, QuestionKey, QuestionRef, RenderedForm,
     ResponseCache, result,
 };
-use crate::clock::Clock;
+use crate::clock::{Clock, NS_PER_S};
 use crate::config::LoggingConfig;
 use crate::filter::Filters;
 use crate::listener::{Answered, ClientQuery, QueryBytes, QueryService, count_sent};
@@ -266,6 +266,7 @@ impl Resolver {
     pub fn forget_conclusions(&self) {
         self.cache.clear();
         self.responses.clear();
+        self.fetches.disown();
         if let Some(publisher) = &self.publisher
             && publisher.flush().is_none()
         {
@@ -302,9 +303,10 @@ impl Resolver {
             let ttl_s = unchecked_ttl_s(&response);
             return (Outcome::Unchecked(response), ttl_s);
         };
+        let received = self.clock.now();
         match self.validate(basis, question, &response).await {
             Verdict::Proven(validated) => {
-                basis.denials.learn(&validated, self.clock.now());
+                basis.denials.learn(&validated, received);
                 let ttl_s = validated.ttl_s().min(ANSWER_TTL_S_MAX);
                 (Outcome::Proven(validated), ttl_s)
             }
@@ -482,6 +484,7 @@ impl Resolver {
 
 /// The task of one search: resolves, keeps the outcome, tells everybody who waits.
 async fn search(resolver: Arc<Resolver>, question: Question, leader: Leader<Arc<CachedAnswer>>) {
+    let started_boot_ns = resolver.clock.now().boot_ns;
     let basis = resolver.trust.as_ref().map(Trust::basis);
     let generation = basis.as_ref().map_or_else(|| resolver.rules().generation, |basis| basis.generation);
     let time_max = RESOLUTION_TIME_MAX.max(resolver.rules().upstream.patience().saturating_add(VALIDATION_TIME));
@@ -496,12 +499,16 @@ async fn search(resolver: Arc<Resolver>, question: Question, leader: Leader<Arc<
         warn!(%question, %reason, "bogus, but given to clients: dnssec-debug");
     }
     let ttl_s = resolver.rules().keeping.kept_s(&outcome, ttl_s).min(ANSWER_TTL_S_MAX);
-    let outcome = resolver.filter(outcome);
+    let outcome = resolver.filter(resolver.without_ignored(outcome, &question));
     if matches!(outcome, Outcome::Filtered(..)) {
         resolver.metrics.outcomes_filtered.add_one();
     }
     let now_boot_ns = resolver.clock.now().boot_ns;
-    let answer = Arc::new(CachedAnswer::new(question, outcome, ttl_s, generation, now_boot_ns));
+    // The time of what was proven first runs, in whole seconds, while the rest is looked for. That of a failure begins with it.
+    let took_s = now_boot_ns.saturating_sub(started_boot_ns) / NS_PER_S;
+    let passed_s = if outcome.may_be_stale() { took_s } else { 0 };
+    let found_at_boot_ns = now_boot_ns.saturating_sub(passed_s * NS_PER_S);
+    let answer = Arc::new(CachedAnswer::new(question, outcome, ttl_s, generation, found_at_boot_ns));
     resolver.keep(&answer, now_boot_ns);
     leader.finish(answer);
 }
@@ -509,9 +516,11 @@ async fn search(resolver: Arc<Resolver>, question: Question, leader: Leader<Arc<
 /// The task of one fetch for validations.
 async fn fetch(resolver: Arc<Resolver>, question: Question, leader: Leader<Result<Arc<Response>, FetchFailure>>) {
     resolver.signal_anchors(&question);
-    let fetched = resolver.rules.load_full().upstream.fetch_more(&question).await;
+    let rules = resolver.rules.load_full();
+    let fetched = rules.upstream.fetch_more(&question).await;
     let fetched = fetched.map(Arc::new).map_err(|error| fetch_failure(&error));
-    if let Ok(response) = &fetched {
+    // A reply of servers that are not asked any more is for those who wait, and for nobody else.
+    if let (Ok(response), true) = (&fetched, rules.generation == resolver.rules().generation) {
         resolver.responses.insert(Arc::clone(response), resolver.clock.now().boot_ns);
     }
     leader.finish(fetched);

@@ -130,9 +130,10 @@ fn the_next_server_is_asked_when_one_fails() {
         // The server that answered is favoured from now on.
         assert_eq!(ask(daemon.address, &TestQuery::new("y.", RecordType::A)).answer.len(), 1);
         let [bad, _] = &daemon.status().servers[..] else { panic!("two servers") };
-        assert_eq!(bad.sent, 1, "{first}");
+        // None at all, if all servers were raced and the good one was quicker than we at asking.
+        assert!(bad.sent <= 1, "{first}: {}", bad.sent);
     }
-    assert_eq!(silent.seen().len(), 1);
+    assert!(silent.seen().len() <= 1);
 }
 
 #[test]

@@ -49,6 +49,11 @@ impl<V: Clone> InFlight<V> {
         Joined::Leader(Leader { key: Some(key), sender, all: Arc::clone(self) })
     }
 
+    /// Lets the next askers start anew, though work goes on for those who wait already.
+    pub fn disown(&self) {
+        self.lock().clear();
+    }
+
     /// Number of questions under work.
     pub fn len(&self) -> usize {
         self.lock().len()

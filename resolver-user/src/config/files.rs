@@ -7,6 +7,8 @@ use super::option::{FileKind, OptionSpec, file, flag};
 pub struct FilesConfig {
     /// `test`: check, and do not run.
     pub test: bool,
+    /// Whether the default file was read, or had to be.
+    pub default_read: bool,
 }
 
 /// The options.

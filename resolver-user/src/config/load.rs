@@ -32,14 +32,25 @@ pub fn load(words: &[String]) -> Result<Config, Vec<ConfigError>> {
 /// # Errors
 /// Everything that is wrong, in the order it was met.
 pub fn load_for_daemon(words: &[String]) -> Result<Config, Vec<ConfigError>> {
-    load_with_default(words, Path::new(CONF_FILE))
+    load_with_default(words, Path::new(CONF_FILE), false)
 }
 
-fn load_with_default(words: &[String], default: &Path) -> Result<Config, Vec<ConfigError>> {
+/// The same again, for a daemon that runs by `old`: if the default file was read then, it must be there now. A file out of
+/// reach, such as after a change of root, must not pass for an empty one.
+///
+/// # Errors
+/// Everything that is wrong, in the order it was met.
+pub fn load_again(words: &[String], old: &Config) -> Result<Config, Vec<ConfigError>> {
+    load_with_default(words, Path::new(CONF_FILE), old.files.default_read)
+}
+
+fn load_with_default(words: &[String], default: &Path, wanted: bool) -> Result<Config, Vec<ConfigError>> {
     let mut loader = Loader::default();
     let options = arguments::cut(words);
     let names_a_file = options.iter().flatten().any(|option| option.name == "conf-file");
-    if !names_a_file && default.exists() {
+    // One that cannot be looked for is read, to say why it cannot.
+    if !names_a_file && (wanted || default.try_exists().unwrap_or(true)) {
+        loader.config.files.default_read = true;
         loader.read_options_file(&Origin::CommandLine, default, FileKind::Options);
     }
     loader.read_arguments(options);
@@ -398,15 +409,18 @@ mod tests {
     fn the_default_file_is_read_first_unless_a_file_is_named() {
         let path = directory("default", &[("main", "server=::1\nxdp=off\nport=5301\n"), ("other", "server=::2\n")]);
         let port = |words: &[&str]| {
-            let config = load_with_default(&arguments(words), &path.join("main")).unwrap();
+            let config = load_with_default(&arguments(words), &path.join("main"), false).unwrap();
             (config.listening.port, config.upstream.servers.len())
         };
         assert_eq!(port(&[]), (5301, 1));
         assert_eq!(port(&["--port=5302"]), (5302, 1), "the command line stands later");
         let other = format!("-C{}", path.join("other").display());
         assert_eq!(port(&["--xdp=off", &other]), (53, 1));
-        let absent = load_with_default(&arguments(&["--server=::1", "--xdp=off"]), &path.join("absent"));
+        let absent = load_with_default(&arguments(&["--server=::1", "--xdp=off"]), &path.join("absent"), false);
         assert_eq!(absent.unwrap().listening.port, 53);
+        // One that was read at the start and is out of reach now is no empty one.
+        let gone = load_with_default(&arguments(&["--server=::1", "--xdp=off"]), &path.join("absent"), true);
+        assert!(matches!(&gone.unwrap_err()[..], [ConfigError { problem: Problem::Unreadable { .. }, .. }]));
         fs::remove_dir_all(&path).unwrap();
     }
 

@@ -49,7 +49,7 @@ pub use dnssec::{ConfiguredAnchor, DnssecConfig};
 pub use files::FilesConfig;
 pub use filter::FilterConfig;
 pub use listening::{ListeningConfig, LocalService};
-pub use load::{CONF_FILE, load, load_for_daemon};
+pub use load::{CONF_FILE, load, load_again, load_for_daemon};
 pub use local::LocalConfig;
 pub use logging::{LogTarget, LoggingConfig, QueryLog};
 pub use observing::{METRICS_PORT, ObservingConfig};

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -65,6 +65,8 @@ pub(super) struct Listening {
     publisher: Option<Arc<Publisher>>,
     /// What is listened on now, sorted.
     addresses: ArcSwap<Vec<SocketAddr>>,
+    /// Rung when a reload could not put everything right, which is then tried again.
+    left_undone: Notify,
     state: Mutex<State>,
 }
 
@@ -174,7 +176,13 @@ impl Listening {
             kernel_is_right: true,
             complaints: bound.complaints,
         };
-        Self { shared, publisher, addresses: ArcSwap::from_pointee(addresses), state: Mutex::new(state) }
+        Self {
+            shared,
+            publisher,
+            addresses: ArcSwap::from_pointee(addresses),
+            left_undone: Notify::new(),
+            state: Mutex::new(state),
+        }
     }
 
     /// What is listened on now, sorted.
@@ -200,6 +208,7 @@ impl Listening {
             tokio::select! {
                 () = self.shared.stop.cancelled() => return,
                 () = rung => {}
+                () = self.left_undone.notified() => {}
                 () = tokio::time::sleep(LOOK_PERIOD), if !is_settled => {}
             }
             is_settled = self.look().await && changes.is_ok();
@@ -212,7 +221,9 @@ impl Listening {
         let mut state = self.state.lock().await;
         state.config = config;
         state.complaints = Complaints::default();
-        self.put_right(&mut state, true).await;
+        if !self.put_right(&mut state, true).await {
+            self.left_undone.notify_one();
+        }
     }
 
     /// Looks at the machine and puts right what has changed. False if something that is wanted is missing.

@@ -134,10 +134,16 @@ fn hand_over_pins(directory: &Path, identity: &Identity) -> Result<(PathBuf, Opt
 /// The file with our process number; removed at the end.
 struct PidFile(Option<PathBuf>);
 
+/// Mode of the file with our process number: everybody may know it.
+const PID_FILE_MODE: u32 = 0o644;
+
 impl PidFile {
     fn write(path: Option<PathBuf>) -> Result<Self, DaemonError> {
         if let Some(path) = &path {
-            let written = File::create(path).and_then(|mut file| writeln!(file, "{}", std::process::id()));
+            // The old one is removed and a new one made, never written through a link.
+            let _none = fs::remove_file(path);
+            let made = OpenOptions::new().write(true).create_new(true).mode(PID_FILE_MODE).open(path);
+            let written = made.and_then(|mut file| writeln!(file, "{}", std::process::id()));
             written.map_err(|source| DaemonError::PidFile { path: path.clone(), source })?;
         }
         Ok(Self(path))

@@ -45,7 +45,7 @@ impl Daemon {
 
     fn read_again(&self) -> Result<(), Vec<ConfigError>> {
         let _turn = self.configuring.lock().unwrap_or_else(PoisonError::into_inner);
-        self.take_over(config::load_for_daemon(&self.arguments)?);
+        self.take_over(config::load_again(&self.arguments, &self.config.load())?);
         Ok(())
     }
 

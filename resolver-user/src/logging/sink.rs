@@ -60,7 +60,8 @@ impl Sink {
 }
 
 fn open_file(path: &Path) -> Result<File, LogError> {
-    let opened = OpenOptions::new().append(true).create(true).mode(FILE_MODE).open(path);
+    let opened =
+        OpenOptions::new().append(true).create(true).mode(FILE_MODE).custom_flags(nix::libc::O_NOFOLLOW).open(path);
     opened.map_err(|source| LogError::File { path: path.to_owned(), source })
 }
 

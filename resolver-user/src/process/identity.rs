@@ -3,15 +3,14 @@
 //! To be done while the process has one thread: capabilities belong to threads, and later ones inherit them.
 
 use std::io;
-use std::os::fd::AsFd;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::lchown;
 use std::path::Path;
 
 use caps::errors::CapsError;
 use caps::{CapSet, Capability, CapsHashSet};
 use nix::errno::Errno;
 use nix::sys::prctl::set_keepcaps;
-use nix::unistd::{Gid, Group, Uid, User, fchown, getgid, getuid, setgroups, setresgid, setresuid};
+use nix::unistd::{Gid, Group, Uid, User, getgid, getuid, setgroups, setresgid, setresuid};
 use thiserror::Error;
 
 use crate::config::ProcessConfig;
@@ -83,21 +82,14 @@ impl Identity {
         Ok(Some(Self { uid, gid }))
     }
 
-    /// Makes this identity the owner of a file or directory.
+    /// Makes this identity the owner of a file or directory, which must not be a link: in a directory that was handed over
+    /// earlier, a link may lead to what is nobody's but root's.
     ///
     /// # Errors
     /// [`IdentityError::HandOver`].
     pub fn own(&self, path: &Path) -> Result<(), IdentityError> {
-        chown(path, Some(self.uid.as_raw()), Some(self.gid.as_raw()))
+        lchown(path, Some(self.uid.as_raw()), Some(self.gid.as_raw()))
             .map_err(|source| IdentityError::HandOver { path: path.to_owned(), source })
-    }
-
-    /// Makes this identity the owner of an open file.
-    ///
-    /// # Errors
-    /// The system's reason.
-    pub fn own_open(&self, file: impl AsFd) -> io::Result<()> {
-        Ok(fchown(file, Some(self.uid), Some(self.gid))?)
     }
 
     /// Becomes this identity for good, keeping nothing but `kept`.

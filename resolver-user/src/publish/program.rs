@@ -390,10 +390,15 @@ fn open_directory(path: &Path) -> io::Result<OwnedFd> {
 /// Removes our three folders from a pin directory; other things in it are left.
 fn remove_pins(directory: &OwnedFd) -> io::Result<()> {
     for part in ["links", "programs", "maps"] {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        // The directory may have been handed over: a link that its owner put there leads us nowhere.
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let mut folder = match Dir::openat(directory, part, flags, Mode::empty()) {
             Ok(folder) => folder,
             Err(Errno::ENOENT) => continue,
+            Err(Errno::ELOOP | Errno::ENOTDIR) => {
+                unlinkat(directory, part, UnlinkatFlags::NoRemoveDir)?;
+                continue;
+            }
             Err(error) => return Err(error.into()),
         };
         let names = folder.iter().map(|entry| entry.map(|entry| entry.file_name().to_owned()));

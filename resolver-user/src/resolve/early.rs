@@ -11,6 +11,7 @@ use crate::answer::{Failure, write_failure, write_local, write_stale};
 use crate::cache::{CachedAnswer, Joined, Outcome, QuestionKey, QuestionRef};
 use crate::filter::FilterReason;
 use crate::listener::{ClientQuery, count_sent};
+use crate::validator::{FetchFailure, IndeterminateReason};
 use crate::wire::{Question, RCode, Response};
 
 /// TTL that clients see of data whose time is over, in seconds (RFC 8767 §4).
@@ -86,6 +87,19 @@ impl Resolver {
         } else {
             self.cache.remove(key);
         }
+    }
+
+    /// The outcome, unless an address in it is one that does not count, wherever on the path of aliases it stands.
+    pub(super) fn without_ignored(&self, outcome: Outcome, question: &Question) -> Outcome {
+        let ignored = |response: &Response| self.rules().filters.ignores(response);
+        match &outcome {
+            Outcome::Proven(validated) if ignored(validated.response()) => {}
+            Outcome::Unchecked(response) if ignored(response) => {}
+            _ => return outcome,
+        }
+        self.metrics.replies_ignored.add_one();
+        let (question, failure) = (question.clone(), FetchFailure::NoAnswer);
+        Outcome::Failed(IndeterminateReason::Fetch { question, failure }, None)
     }
 
     /// What filters leave of an outcome. Bogus data, which CD=1 lets through, go through them like all others. A denial of

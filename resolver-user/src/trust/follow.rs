@@ -10,7 +10,7 @@ use super::Trust;
 use super::rfc5011::{FollowedKey, KeyState, Timing, Transition, TrustPoint};
 use super::state_file::{self, StateError};
 use crate::clock::Now;
-use crate::validator::{DsAnchor, KeySet, KeySetError, proven_revoked};
+use crate::validator::{DsAnchor, KeySet, KeySetError, flagged_revoked, proven_revoked};
 use crate::wire::{Name, Response};
 
 /// The keys that are followed, and where they are kept.
@@ -151,9 +151,15 @@ impl Trust {
         let before = followed.anchors(&configured);
         let Some(point) = followed.point(zone) else { return looked };
         if let Some(response) = reply {
-            let known: Vec<Box<[u8]>> = point.keys.iter().map(|key| key.rdata.clone()).collect();
+            let mut known: Vec<Box<[u8]>> = point.keys.iter().map(|key| key.rdata.clone()).collect();
+            // A configured key is trusted before it is ever seen, so it can be revoked when it is first seen (RFC 5011 §2.1).
+            known.extend(
+                flagged_revoked(response, zone)
+                    .into_iter()
+                    .filter(|rdata| configured.iter().any(|anchor| anchor.zone == *zone && anchor.vouches_for(rdata))),
+            );
             let revoked = proven_revoked(response, zone, &known, &basis.policy, now);
-            looked.transitions.extend(point.revoke(&revoked, now.unix_s));
+            looked.transitions.extend(point.revoke(&revoked, &configured, now.unix_s));
         }
         match reply.map(|response| KeySet::read(response, zone, &basis.anchors, &basis.policy, now)) {
             Some(Ok(set)) => looked.transitions.extend(point.observe(&set, &configured, now.unix_s, &timing)),

@@ -5,9 +5,11 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Error, ErrorKind};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use nix::libc::O_NOFOLLOW;
 use thiserror::Error as ThisError;
 
 use crate::clock::Now;
@@ -42,7 +44,7 @@ impl Timestamp {
     /// The file cannot be made, opened for writing, or read.
     pub fn open(path: &Path) -> Result<Self, TimestampError> {
         let fail = |what| move |error: Error| TimestampError { what, path: path.to_owned(), kind: error.kind() };
-        let file = match OpenOptions::new().write(true).open(path) {
+        let file = match OpenOptions::new().write(true).custom_flags(O_NOFOLLOW).open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let file = OpenOptions::new().write(true).create_new(true).open(path).map_err(fail("make"))?;

@@ -240,12 +240,22 @@ impl Drop for Waiter {
 /// Reads for all queries of a socket, until it is aborted.
 async fn read_for_all(socket: Arc<UdpSocket>, waiting: Waiting, broken: Arc<AtomicBool>, len_max: usize) {
     // Bound: until the first error that is not the server's own, or until it is aborted.
+    let mut strays = 0;
     while !broken.load(Ordering::Relaxed) {
         let received = receive(&socket, len_max).await;
         if let Err(error) = &received {
             note_error(&broken, error);
         }
-        hand_over(received, &lock(&waiting));
+        let waiting = lock(&waiting);
+        strays = match hand_over(received, &waiting) {
+            true => 0,
+            false if strays < STRAYS_MAX => strays + 1,
+            // Somebody guesses: whoever waits is told to ask again, with another ID.
+            false => {
+                hand_over(Err(io::ErrorKind::InvalidData.into()), &waiting);
+                0
+            }
+        };
     }
 }
 
@@ -256,19 +266,27 @@ fn note_error(broken: &AtomicBool, error: &io::Error) {
     }
 }
 
-/// Hands a packet to the query whose ID it carries, an error to all. A query that does not take its packets loses them.
-fn hand_over(received: io::Result<Vec<u8>>, waiting: &HashMap<u16, Packets>) {
+/// Packets in a row that carry the ID of no query before all queries are given up. Each is a forger's guess.
+/// Choice: as many as on a socket of one query's own.
+const STRAYS_MAX: u32 = 64;
+
+/// Hands a packet to the query whose ID it carries, an error to all; false if nobody waits for the packet. A query that does
+/// not take its packets loses them.
+fn hand_over(received: io::Result<Vec<u8>>, waiting: &HashMap<u16, Packets>) -> bool {
     match received {
         Ok(packet) => {
             let id = packet.first_chunk().map(|id| u16::from_be_bytes(*id));
-            if let Some(sender) = id.and_then(|id| waiting.get(&id)) {
+            let sender = id.and_then(|id| waiting.get(&id));
+            if let Some(sender) = sender {
                 let _full = sender.try_send(Ok(packet));
             }
+            sender.is_some()
         }
         Err(error) => {
             for sender in waiting.values() {
                 let _full = sender.try_send(Err(error.kind().into()));
             }
+            true
         }
     }
 }

@@ -15,7 +15,7 @@ use super::group::Group;
 use super::server::Server;
 use super::socket::Way;
 use crate::config::{ServerHost, ServerSpec, Targets, UpstreamConfig};
-use crate::wire::{DomainMap, RecordType};
+use crate::wire::{DomainMap, Name, RecordType};
 
 /// Addresses of one host name that are used.
 const ADDRESSES_PER_NAME_MAX: usize = 4;
@@ -77,11 +77,21 @@ impl Table {
 
     /// Who is asked about a name and a type. Allocates nothing.
     pub(super) fn route(&self, qname_wire: &[u8], qtype: RecordType) -> Route<'_> {
+        // The DS of a domain that is excepted from one above is the public tree's, as the domain is.
+        if qtype == RecordType::DS && self.is_excepted(qname_wire) {
+            return Route::Group(&self.usual);
+        }
         match self.domains.find_question(qname_wire, qtype).map(|found| found.value) {
             Some(Domain::LocalOnly) => Route::LocalOnly,
             Some(Domain::Group(group)) => Route::Group(group),
             Some(Domain::Usual) | None => Route::Group(&self.usual),
         }
+    }
+
+    /// Whether a line gives the usual servers to this very domain.
+    fn is_excepted(&self, qname_wire: &[u8]) -> bool {
+        let found = self.domains.find(qname_wire).filter(|found| matches!(found.value, Domain::Usual));
+        found.is_some_and(|found| Some(found.labels) == Name::from_wire(qname_wire).ok().map(|name| name.label_count()))
     }
 
     /// Whether a line of the configuration names a domain of this name.
@@ -153,7 +163,11 @@ impl Builder<'_> {
         let older = self.older.map(Table::servers).unwrap_or_default();
         let way = Way::new(spec, self.query_port, self.config);
         let server = match older.iter().find(same).filter(|older| older.way.is_like(&way)) {
-            Some(older) => Arc::clone(older),
+            Some(older) => {
+                // A change may have ended the loop; the next probe says if it has not.
+                older.set_looping(false);
+                Arc::clone(older)
+            }
             None => Arc::new(Server::new(spec.clone(), address, way)),
         };
         self.servers.push(Arc::clone(&server));
@@ -211,7 +225,6 @@ fn domains_of(config: &UpstreamConfig) -> HashMap<ServerSpec, Vec<String>> {
 mod tests {
     use super::*;
     use crate::config::load;
-    use crate::wire::Name;
 
     fn config(options: &[&str]) -> UpstreamConfig {
         let options: Vec<String> = options.iter().map(|option| format!("--{option}")).collect();

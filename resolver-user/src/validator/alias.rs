@@ -49,20 +49,30 @@ pub(super) struct Reading {
     pub(super) end: End,
 }
 
+/// For a name, the zone that is known to be there above it, if there is one: a DNAME has no zones below it, so one further up
+/// is not true.
+pub(super) type Floor<'a> = &'a dyn Fn(&Name) -> Option<Name>;
+
 /// Reads a response. Follows at most `hops_max` aliases and no loops; the caller tells from the number of targets.
-/// `visited` are the names that earlier responses have led to.
+/// `visited` are the names that earlier responses have led to, `floor` says above what no DNAME counts.
 ///
 /// None if the aliases loop.
-pub(super) fn read(response: &Response, question: &Question, visited: &[Name], hops_max: usize) -> Option<Reading> {
+pub(super) fn read(
+    response: &Response,
+    question: &Question,
+    visited: &[Name],
+    hops_max: usize,
+    floor: Floor<'_>,
+) -> Option<Reading> {
     let mut claims = Vec::new();
     let mut targets: Vec<Name> = Vec::new();
     let mut at = question.qname.clone();
     let qtype = question.qtype;
     while targets.len() <= hops_max {
-        if let Some(end) = terminal(response, &at, qtype, &mut claims) {
+        if let Some(end) = terminal(response, &at, qtype, &mut claims, floor) {
             return Some(Reading { claims, targets, end });
         }
-        let alias = if follows_aliases(qtype) { alias_at(response, &at) } else { None };
+        let alias = if follows_aliases(qtype) { alias_at(response, &at, floor) } else { None };
         let Some(alias) = alias else { break };
         claims.push(Claim::Set { index: alias.index, synthesised: alias.synthesised });
         let Some(target) = alias.target else {
@@ -83,7 +93,13 @@ pub(super) fn read(response: &Response, question: &Question, visited: &[Name], h
 }
 
 /// Claims the sets that answer the question at `at`, if there are any.
-fn terminal(response: &Response, at: &Name, qtype: RecordType, claims: &mut Vec<Claim>) -> Option<End> {
+fn terminal(
+    response: &Response,
+    at: &Name,
+    qtype: RecordType,
+    claims: &mut Vec<Claim>,
+    floor: Floor<'_>,
+) -> Option<End> {
     let here = || response.answer.iter().enumerate().filter(|(_, set)| set.owner == *at);
     let before = claims.len();
     match qtype {
@@ -94,21 +110,21 @@ fn terminal(response: &Response, at: &Name, qtype: RecordType, claims: &mut Vec<
         }
         RecordType::ANY => {
             let full = here().filter(|(_, set)| !set.rdatas.is_empty());
-            claims.extend(full.map(|(index, _)| set_claim(response, at, index)));
+            claims.extend(full.map(|(index, _)| set_claim(response, at, index, floor)));
         }
         _ => {
             let found = here().find(|(_, set)| set.rtype == qtype && !set.rdatas.is_empty());
-            claims.extend(found.map(|(index, _)| set_claim(response, at, index)));
+            claims.extend(found.map(|(index, _)| set_claim(response, at, index, floor)));
         }
     }
     (claims.len() > before).then_some(End::Final(RCode::NOERROR))
 }
 
 /// The claim that the set makes; for a CNAME that was made from a DNAME, that of the DNAME.
-fn set_claim(response: &Response, at: &Name, index: usize) -> Claim {
+fn set_claim(response: &Response, at: &Name, index: usize, floor: Floor<'_>) -> Claim {
     let set = response.answer.get(index);
     if let Some(set) = set.filter(|set| set.rtype == RecordType::CNAME && set.signatures.is_empty())
-        && let Some(dname) = dname_above(response, at)
+        && let Some(dname) = dname_above(response, at, floor)
         && let Some(synthesised) = dname.synthesised.filter(|made| says_the_same(set, made))
     {
         return Claim::Set { index: dname.index, synthesised: Some(synthesised) };
@@ -129,14 +145,14 @@ struct Alias {
 }
 
 /// The alias at a name: its own CNAME, or what a DNAME above makes of it.
-fn alias_at(response: &Response, at: &Name) -> Option<Alias> {
+fn alias_at(response: &Response, at: &Name, floor: Floor<'_>) -> Option<Alias> {
     let cname = response
         .answer
         .iter()
         .enumerate()
         .find(|(_, set)| set.owner == *at && set.rtype == RecordType::CNAME && !set.rdatas.is_empty());
-    let Some((index, set)) = cname else { return dname_above(response, at) };
-    if let Claim::Set { index, synthesised: Some(synthesised) } = set_claim(response, at, index) {
+    let Some((index, set)) = cname else { return dname_above(response, at, floor) };
+    if let Claim::Set { index, synthesised: Some(synthesised) } = set_claim(response, at, index, floor) {
         let target = target_of(&synthesised);
         return Some(Alias { index, synthesised: Some(synthesised), target });
     }
@@ -146,12 +162,14 @@ fn alias_at(response: &Response, at: &Name) -> Option<Alias> {
 }
 
 /// The alias that the closest DNAME above `at` makes.
-fn dname_above(response: &Response, at: &Name) -> Option<Alias> {
+fn dname_above(response: &Response, at: &Name, floor: Floor<'_>) -> Option<Alias> {
+    let floor = floor(at);
+    let counts = |owner: &Name| at.is_below(owner) && floor.as_ref().is_none_or(|floor| owner.is_at_or_below(floor));
     let dnames = response
         .answer
         .iter()
         .enumerate()
-        .filter(|(_, set)| set.rtype == RecordType::DNAME && set.rdatas.len() == 1 && at.is_below(&set.owner));
+        .filter(|(_, set)| set.rtype == RecordType::DNAME && set.rdatas.len() == 1 && counts(&set.owner));
     let (index, dname) = dnames.max_by_key(|(_, set)| set.owner.label_count())?;
     let target = substitute(at, &dname.owner, &target_of(dname)?);
     let synthesised = target.as_ref().map(|target| RrSet {

@@ -129,6 +129,12 @@ impl TrustAnchors {
         }
     }
 
+    /// Whether the operator has excepted this very domain from one with servers of its own: the public tree decides about it.
+    pub(super) fn is_excepted(&self, name: &Name) -> bool {
+        let found = self.private.find(name.wire()).filter(|found| !*found.value);
+        found.is_some_and(|found| found.labels == name.label_count())
+    }
+
     /// The anchor that decides about `name`: the closest one. At the same name the negative one does, as it is the
     /// exception (RFC 7646 §2).
     pub(super) fn decisive<'a>(&'a self, name: &Name) -> AnchoredAt<'a> {

@@ -280,7 +280,14 @@ impl Chain {
     /// What the reply to a DS query proves about `name`, which is not an anchor's. All that judging it may ask about lies
     /// above `name`: DS, and what stands in for it, belong to the parent (RFC 4035 §3.1.4.1).
     fn delegated(&mut self, name: &Name, work: &mut Work<'_>) -> Result<Arc<Fact>, Pause> {
-        let parent = name.parent().unwrap_or_else(Name::root);
+        let mut parent = name.parent().unwrap_or_else(Name::root);
+        // What the public tree says of a domain excepted from a private one stands above the private one, where it proves
+        // that no zone starts.
+        if self.anchors.is_excepted(name)
+            && let Some(private) = self.private(&parent, work)?
+        {
+            parent = private.name.parent().unwrap_or_else(Name::root);
+        }
         let (reply, response) = self.reply(&Question::new(name.clone(), RecordType::DS))?;
         let at = |rtype: RecordType, owns: &dyn Fn(&Name) -> bool| {
             response.answer.iter().position(|set| set.rtype == rtype && !set.rdatas.is_empty() && owns(&set.owner))
@@ -301,7 +308,10 @@ impl Chain {
         }
         // An alias at the name, or a redirection above it, leaves no room for a zone to start here.
         let cname = at(RecordType::CNAME, &|owner| owner == name);
-        let dname = at(RecordType::DNAME, &|owner| name.is_below(owner));
+        // There is a zone at the anchor, so no DNAME above it is true.
+        let floor = self.anchor_zone(name);
+        let counts = |owner: &Name| floor.as_ref().is_none_or(|floor| owner.is_at_or_below(floor));
+        let dname = at(RecordType::DNAME, &|owner| name.is_below(owner) && counts(owner));
         let made = cname.and_then(|index| response.answer.get(index)).is_none_or(|set| set.signatures.is_empty());
         // A CNAME without signatures may have been made from the DNAME beside it, which then must be judged.
         match dname.filter(|_| made).or(cname) {

@@ -120,6 +120,12 @@ impl EntryKey {
     }
 }
 
+/// The keys of the zone's set that carry the revoke flag, RDATA without it: revoked only once that is proven.
+pub fn flagged_revoked(response: &Response, zone: &Name) -> Vec<Box<[u8]>> {
+    let keys = find(response, zone).map(keys).unwrap_or_default();
+    keys.iter().filter(|key| key.is_revoked()).map(ZoneKey::unrevoked).collect()
+}
+
 /// Those of the known keys, RDATA without the revoke flag, that stand in the set with the flag and have signed it with it.
 /// That alone revokes them: nobody else need have signed the set (RFC 5011 §2.1).
 pub fn proven_revoked(

@@ -49,7 +49,7 @@ pub use anchor::{AnchorError, DsAnchor, TrustAnchors};
 pub use budget::{BudgetItem, WorkBudget, WorkLimits, WorkSpent};
 pub use denial::{DenialCache, DenialFacts, Nsec3Facts, Relation, Role};
 pub use describe::{DsFacts, DsOutcome, KeyFacts, SignatureOutcome, check_signature, describe_denial};
-pub use key_set::{EntryKey, KeySet, KeySetError, Presence, proven_revoked};
+pub use key_set::{EntryKey, KeySet, KeySetError, Presence, flagged_revoked, proven_revoked};
 pub use policy::Policy;
 pub use status::{
     BogusReason, FetchFailure, IndeterminateReason, InsecureReason, ProvenStatus, Step, Validated, Verdict,

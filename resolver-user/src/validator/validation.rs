@@ -145,7 +145,7 @@ fn unrelated(pause: Pause, question: &Question) -> Pause {
 fn read(chain: &Chain, question: &Question, visited: &mut Vec<Name>, work: &mut Work<'_>) -> Result<Stage, Pause> {
     let (reply, response) = chain.reply(question)?;
     let hops_max = usize::try_from(work.budget.limits().alias_hops).unwrap_or(usize::MAX);
-    let reading = alias::read(&response, question, visited, hops_max)
+    let reading = alias::read(&response, question, visited, hops_max, &|name| chain.anchor_zone(name))
         .ok_or_else(|| BogusReason::Unrelated { question: question.clone() })?;
     for _ in &reading.targets {
         work.budget.spend_alias_hop()?;

@@ -91,16 +91,17 @@ fn the_ttl_falls_with_the_clock_and_at_its_end_the_daemon_is_asked_again() {
         let ttl_s = Normal::of(&client.ask(&query, false)).ttls_s[0];
         let is_xdp = daemon.counter("answered_") > before;
         by_xdp += u32::from(is_xdp);
-        let Some((began_at, began_s)) = start.filter(|_| ttl_s <= last_s) else {
+        let Some((began_at, began_s)) = start.filter(|_| is_xdp || ttl_s <= last_s) else {
             assert!(!is_xdp && last_s <= 1, "TTL {ttl_s} after {last_s}, by XDP: {is_xdp}");
             (rounds, start, last_s) = (rounds + 1, Some((sent_at, ttl_s)), ttl_s);
             continue;
         };
         let fallen_s = u64::from(began_s - ttl_s);
         // Whoever waits for a miss sees the whole TTL, later answers the whole seconds left; XDP's time runs ahead by up
-        // to two jiffies, at most 20 ms.
-        let ahead = Duration::from_millis(20);
-        let (least, most) = ((sent_at - began_at).as_secs(), (began_at.elapsed() + ahead).as_secs() + 1);
+        // to two jiffies, at most 20 ms, and behind where a busy machine's timer tick is late, until the daemon looks.
+        let (ahead, behind) = (Duration::from_millis(20), Duration::from_millis(if is_xdp { 500 } else { 0 }));
+        let (least, most) =
+            ((sent_at - began_at).saturating_sub(behind).as_secs(), (began_at.elapsed() + ahead).as_secs() + 1);
         assert!((least..=most).contains(&fallen_s), "fell by {fallen_s} s in {least} to {most} s");
         assert!(ttl_s > 0 || !is_xdp, "XDP answered with a TTL of 0");
         falls += u32::from(ttl_s < last_s);

@@ -151,8 +151,9 @@ impl TrustPoint {
         in_state(KeyState::Valid).chain(open.cloned()).chain(in_state(KeyState::Missing)).collect()
     }
 
-    /// Takes in the keys that have proven their revocation: at once and for ever (§2.1).
-    pub fn revoke(&mut self, revoked: &[Box<[u8]>], now_s: u64) -> Vec<Transition> {
+    /// Takes in the keys that have proven their revocation: at once and for ever (§2.1), whether followed so far or only
+    /// configured.
+    pub fn revoke(&mut self, revoked: &[Box<[u8]>], configured: &[DsAnchor], now_s: u64) -> Vec<Transition> {
         let mut transitions = Vec::new();
         for key in &mut self.keys {
             if revoked.contains(&key.rdata) {
@@ -165,6 +166,17 @@ impl TrustPoint {
                     KeyState::Removed => {}
                 }
             }
+        }
+        for rdata in revoked {
+            let is_configured = configured.iter().any(|anchor| anchor.zone == self.zone && anchor.vouches_for(rdata));
+            if !is_configured || self.keys.iter().any(|key| key.rdata == *rdata) {
+                continue;
+            }
+            let state = KeyState::Revoked;
+            let key = FollowedKey { rdata: rdata.clone(), state, since_s: now_s, until_s: 0 };
+            let zone = self.zone.clone();
+            transitions.extend(key.tag().map(|key_tag| Transition { zone, key_tag, from: None, to: Some(state) }));
+            self.keys.push(key);
         }
         transitions
     }

@@ -46,7 +46,7 @@ impl Life {
 
     fn see_at(&mut self, now_s: u64, numbers: &[i8]) {
         let revoked: Vec<Box<[u8]>> = numbers.iter().filter(|n| **n < 0).map(|n| key(n.unsigned_abs())).collect();
-        self.point.revoke(&revoked, now_s);
+        self.point.revoke(&revoked, &self.configured, now_s);
         self.point.observe(&set(numbers), &self.configured, now_s, &Timing::RFC);
     }
 
@@ -134,6 +134,16 @@ mod section_4_1_events {
     }
 
     #[test]
+    fn a_configured_key_that_is_first_seen_revoked_is_revoked() {
+        let mut life = Life { point: TrustPoint::new(zone()), configured: configured(&[1, 2]) };
+        assert_eq!(life.trusted(), [1, 2]);
+        life.see(0, &[1, -2]);
+        assert_eq!((life.state(2), life.trusted()), (REVOKED, vec![1]));
+        life.see(1, &[1, 2]);
+        assert_eq!((life.state(2), life.trusted()), (REVOKED, vec![1]), "it may not come back");
+    }
+
+    #[test]
     fn a_revoke_flag_without_proof_only_makes_the_key_missing() {
         let mut life = Life::new();
         life.point.observe(&set(&[-1]), &life.configured, NOW_S + DAY_S, &Timing::RFC);
@@ -166,7 +176,7 @@ mod section_2_1_revocation {
     #[test]
     fn revocation_needs_no_set_that_verifies() {
         let mut life = Life::new();
-        let transitions = life.point.revoke(&[key(1)], NOW_S);
+        let transitions = life.point.revoke(&[key(1)], &life.configured, NOW_S);
         assert_eq!(transitions[0].to_string(), format!(". {}: valid to revoked", life.point.keys[0].tag().unwrap()));
         assert!(life.trusted().is_empty());
     }

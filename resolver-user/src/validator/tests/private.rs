@@ -120,6 +120,23 @@ fn a_domain_inside_that_is_excepted_is_judged_by_the_public_tree() {
 }
 
 #[test]
+fn signatures_taken_from_an_excepted_domain_are_missed() {
+    for denied_by_somebody in [false, true] {
+        let mut world = World::new(&[("org", Denies::Nsec)]);
+        world.add("public.corp.org", RecordType::A, &ADDRESS);
+        world.private = private(&[("corp.org", true), ("public.corp.org", false)]);
+        world.break_reply("public.corp.org", RecordType::A, |response| response.answer[0].signatures.clear());
+        if denied_by_somebody {
+            // Nor does it help to say without signatures that no zone starts there.
+            world.break_reply("public.corp.org", RecordType::DS, |response| {
+                response.authority.iter_mut().for_each(|set| set.signatures.clear());
+            });
+        }
+        world.resolve("public.corp.org", RecordType::A).is_bogus();
+    }
+}
+
+#[test]
 fn a_private_domain_inside_another_is_one_too_and_taints_nothing() {
     let mut world = world(Denies::Nsec);
     world.zones.push(Zone::new("lab.corp.org", Denies::Unsigned, 15));

@@ -139,7 +139,7 @@ impl World {
         let mut response = self.honest(question);
         let mut rest = Some(question.clone()).filter(|_| self.follows);
         while let Some(next) = rest.take() {
-            let reading = alias::read(&response, &next, &[], 50);
+            let reading = alias::read(&response, &next, &[], 50, &|_| None);
             if let Some(End::Continues(target)) = reading.map(|reading| reading.end) {
                 let more = self.honest(&target);
                 response.rcode = more.rcode;

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, Notify};
@@ -94,6 +94,16 @@ struct Listener {
 #[derive(Default)]
 struct Complaints(Vec<String>);
 
+/// Longest wait at the start for an IPv6 address that the kernel still checks for doubles (RFC 4862 §5.4): one probe, a second
+/// after it, and some more for a busy machine. dnsmasq waits, too.
+const TENTATIVE_MAX: Duration = Duration::from_secs(5);
+/// How often it is tried meanwhile.
+const TENTATIVE_PERIOD: Duration = Duration::from_millis(50);
+
+fn is_no_address_yet<T>(opened: &Result<T, ListenError>) -> bool {
+    opened.as_ref().is_err_and(ListenError::is_no_address_yet)
+}
+
 impl Bound {
     /// Binds what the configuration wants and the machine has.
     ///
@@ -113,7 +123,15 @@ impl Bound {
         }
         let (mut sockets, mut complaints) = (BTreeMap::new(), Complaints::default());
         for address in wanted(&listen, &machine, &given) {
-            match Sockets::open(address, config.process.threads, inherited) {
+            let mut opened = Sockets::open(address, config.process.threads, inherited);
+            let tentative = config.listening.bind_interfaces && address.is_ipv6() && machine.carries(address.ip());
+            let asked_at = Instant::now();
+            // Bound: by time. An address that the kernel still looks for on the network cannot be bound yet.
+            while tentative && asked_at.elapsed() < TENTATIVE_MAX && is_no_address_yet(&opened) {
+                std::thread::sleep(TENTATIVE_PERIOD);
+                opened = Sockets::open(address, config.process.threads, inherited);
+            }
+            match opened {
                 Ok(bound) => drop(sockets.insert(address, bound)),
                 Err(error) if error.is_no_address_yet() && !config.listening.bind_interfaces => {
                     complaints.add(format!("{address} is not there yet; it is waited for"));

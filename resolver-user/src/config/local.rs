@@ -10,10 +10,9 @@ use super::servers::{ServerEntry, ServerTarget};
 use super::syntax::reveal;
 use super::{ConfigError, Origin, Problem, hosts, records};
 use crate::local::{
-    AddressRange, BuildError, Cname, HostLine, LocalData, LocalRecord, LocalSource, PRIVATE_REVERSE_ZONES, RuleKind,
-    SubnetDomain, SynthDomain,
+    AddressRange, BuildError, Cname, HostLine, LocalData, LocalRecord, LocalSource, RuleKind, SubnetDomain, SynthDomain,
 };
-use crate::wire::{DomainPattern, Name, RecordType};
+use crate::wire::{DomainPattern, Name, PRIVATE_REVERSE_ZONES, RecordType};
 
 /// Where names of hosts are read from without `no-hosts`.
 const HOSTS: &str = "/etc/hosts";

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use thiserror::Error;
 
 use super::data::{ALIASES_MAX, Data, Rule, address_data};
-use super::{Cname, HostLine, LocalData, LocalSource, PRIVATE_REVERSE_ZONES, RuleKind, reverse_name};
-use crate::wire::{DomainPattern, Name, RecordType};
+use super::{Cname, HostLine, LocalData, LocalSource, RuleKind, reverse_name};
+use crate::wire::{DomainPattern, Name, PRIVATE_REVERSE_ZONES, RecordType};
 
 /// Most names and domains that may be given; it bounds the memory to about 1 GiB.
 const NAMES_MAX: usize = 4_000_000;

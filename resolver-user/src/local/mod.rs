@@ -19,6 +19,6 @@ mod tests;
 
 pub use build::BuildError;
 pub use data::{LocalAnswer, LocalData};
-pub use reverse::{PRIVATE_REVERSE_ZONES, reverse_name};
+pub use reverse::reverse_name;
 pub use source::{Cname, HostLine, LocalRecord, LocalSource, RuleKind, SubnetDomain};
 pub use synth::{AddressRange, SynthDomain};

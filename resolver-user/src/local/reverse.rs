@@ -1,45 +1,8 @@
-//! Names of addresses (RFC 1035 §3.5, RFC 3596 §2.5), and the zones of those that are private (RFC 6303).
+//! Names of addresses (RFC 1035 §3.5, RFC 3596 §2.5).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::wire::{Name, NameError};
-
-/// The reverse zones that RFC 6303 §4 wants to be answered locally, less those of localhost, whose names hosts files have.
-pub const PRIVATE_REVERSE_ZONES: &[&str] = &[
-    "10.in-addr.arpa",
-    "16.172.in-addr.arpa",
-    "17.172.in-addr.arpa",
-    "18.172.in-addr.arpa",
-    "19.172.in-addr.arpa",
-    "20.172.in-addr.arpa",
-    "21.172.in-addr.arpa",
-    "22.172.in-addr.arpa",
-    "23.172.in-addr.arpa",
-    "24.172.in-addr.arpa",
-    "25.172.in-addr.arpa",
-    "26.172.in-addr.arpa",
-    "27.172.in-addr.arpa",
-    "28.172.in-addr.arpa",
-    "29.172.in-addr.arpa",
-    "30.172.in-addr.arpa",
-    "31.172.in-addr.arpa",
-    "168.192.in-addr.arpa",
-    "0.in-addr.arpa",
-    "127.in-addr.arpa",
-    "254.169.in-addr.arpa",
-    "2.0.192.in-addr.arpa",
-    "100.51.198.in-addr.arpa",
-    "113.0.203.in-addr.arpa",
-    "255.255.255.255.in-addr.arpa",
-    "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa",
-    "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa",
-    "d.f.ip6.arpa",
-    "8.e.f.ip6.arpa",
-    "9.e.f.ip6.arpa",
-    "a.e.f.ip6.arpa",
-    "b.e.f.ip6.arpa",
-    "8.b.d.0.1.0.0.2.ip6.arpa",
-];
 
 /// The name at which the PTR record of an address stands.
 ///

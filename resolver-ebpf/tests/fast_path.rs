@@ -110,6 +110,25 @@ fn an_answer_marks_its_slot_with_the_second_and_a_pass_does_not() {
 }
 
 #[test]
+fn the_clock_itself_is_read_once_the_daemon_has_been_silent_for_too_long() {
+    let mut store = records::store();
+    let hit = ClientQuery::new(&wire_name("www.example.com"), 1);
+    let outcome = |store: &OwnedStore| serve(&mut PlainFrame::new(&hit.frame(), 0, ROOM).unwrap(), &store.view());
+    store.settings.offset_until_jiffies = 1000;
+    store.boot_ns = NOW_BOOT_NS + 86_400_000_000_000;
+    for (jiffies, expected) in [(1000, Outcome::AnsweredSecure), (1001, Outcome::PassExpired)] {
+        store.jiffies = jiffies;
+        assert_eq!(outcome(&store), expected, "at jiffy {jiffies}");
+    }
+    // The other way round: the machine slept, and what jiffies say is nonsense.
+    (store.settings.boot_offset_ns, store.boot_ns) = (store.boot_ns, NOW_BOOT_NS);
+    for (jiffies, expected) in [(1000, Outcome::PassExpired), (1001, Outcome::AnsweredSecure)] {
+        store.jiffies = jiffies;
+        assert_eq!(outcome(&store), expected, "at jiffy {jiffies}");
+    }
+}
+
+#[test]
 fn damaged_frames_never_panic_and_a_pass_leaves_them_as_they_came() {
     let store = records::store();
     let seeds: Vec<Vec<u8>> = vectors::vectors().into_iter().map(|vector| vector.frame).collect();

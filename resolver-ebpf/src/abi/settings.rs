@@ -7,6 +7,14 @@ pub const HASH_KEY_WORDS: usize = 34;
 /// Listening endpoints of each address family that the kernel half knows; further ones are served by the daemon alone.
 pub const LISTEN_MAX: usize = 16;
 
+/// How long the kernel half believes the daemon's last word about the time, in seconds. Choice: eight times the period in
+/// which it is given, so that a busy daemon does not make hits dearer; and no longer, since a machine may be suspended meanwhile.
+pub const CLOCK_HOLDS_S: u64 = 2;
+/// Words of a fingerprint.
+pub const BASIS_WORDS: usize = 4;
+/// In [`Legacy::basis`]: nobody may take the answers over.
+pub const BASIS_UNKNOWN: [u64; BASIS_WORDS] = [0; BASIS_WORDS];
+
 /// XDP answers nothing.
 pub const MODE_OFF: u32 = 0;
 /// XDP answers.
@@ -73,12 +81,34 @@ pub struct Settings {
     pub jiffy_ns: u64,
     /// CLOCK_BOOTTIME = jiffies64 · `jiffy_ns` + this, in nanoseconds, wrapping. Refreshed by the daemon, since jiffies stop in suspend.
     pub boot_offset_ns: u64,
-    /// Random, new at each start.
+    /// Last jiffy for which that may be said: the daemon puts it [`CLOCK_HOLDS_S`] ahead whenever it refreshes the offset. Later
+    /// there is no daemon, and the kernel half reads CLOCK_BOOTTIME itself.
+    pub offset_until_jiffies: u64,
+    /// Process number of the daemon that wrote this, for people.
+    pub daemon_pid: u32,
+    /// Zero.
+    pub padding: u32,
+    /// Random, new with each new pair of `BUCKETS` and `ANSWERS`.
     pub hash_key: [u64; HASH_KEY_WORDS],
     /// UDP endpoints that are ours.
     pub listen_v4: [ListenV4; LISTEN_MAX],
     /// UDP endpoints that are ours.
     pub listen_v6: [ListenV6; LISTEN_MAX],
+    /// What the next daemon has to know.
+    pub legacy: Legacy,
+}
+
+/// What a daemon that finds pinned answers compares before it takes them over. The kernel half does not read it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub struct Legacy {
+    /// Fingerprint of all that the published answers rest on; [`BASIS_UNKNOWN`] while that changes, and answers of both kinds may
+    /// be published.
+    pub basis: [u64; BASIS_WORDS],
+    /// The kernel's number of the `BUCKETS` that these settings belong to, and that of `ANSWERS`.
+    pub map_ids: [u32; 2],
+    /// Zero.
+    pub padding: [u32; 2],
 }
 
 /// What the `clock` program saw, both taken within one run.
@@ -96,5 +126,5 @@ pub struct ClockSample {
 }
 
 const _: () = assert!(size_of::<ListenV4>() == 8 && size_of::<ListenV6>() == 24);
-const _: () = assert!(size_of::<Settings>().is_multiple_of(64));
+const _: () = assert!(size_of::<Settings>().is_multiple_of(64) && size_of::<Legacy>() == 48);
 const _: () = assert!(size_of::<ClockSample>() == 24);

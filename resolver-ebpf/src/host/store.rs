@@ -25,6 +25,8 @@ pub struct PlainStore<'a> {
     pub clients_v6: &'a [Network<ClientV6>],
     /// What the kernel's jiffies stand at.
     pub jiffies: u64,
+    /// What the kernel's CLOCK_BOOTTIME stands at, in nanoseconds.
+    pub boot_ns: u64,
 }
 
 /// An element of `CLIENTS_V4` or `CLIENTS_V6`.
@@ -80,6 +82,10 @@ impl Store for PlainStore<'_> {
     fn jiffies(&self) -> u64 {
         self.jiffies
     }
+
+    fn boot_ns(&self) -> u64 {
+        self.boot_ns
+    }
 }
 
 /// Why an answer did not get into an [`OwnedStore`].
@@ -100,6 +106,8 @@ pub struct OwnedStore {
     pub settings: Settings,
     /// What the kernel's jiffies stand at.
     pub jiffies: u64,
+    /// What the kernel's CLOCK_BOOTTIME stands at, in nanoseconds.
+    pub boot_ns: u64,
     /// `CLIENTS_V4`.
     pub clients_v4: Vec<Network<ClientV4>>,
     /// `CLIENTS_V6`.
@@ -120,6 +128,7 @@ impl OwnedStore {
         settings.bucket_shift = 64 - bucket_bits;
         // No jiffy has a length, so the clock stands still, here and in the kernel.
         settings.boot_offset_ns = now_boot_ns;
+        settings.offset_until_jiffies = u64::MAX;
         let mut key = 0x9E37_79B9_7F4A_7C15u64;
         for word in &mut settings.hash_key {
             key = key.wrapping_mul(0xD120_0000_0000_0000 | 0x5DEE_CE66_D5A5).wrapping_add(0xB) ^ key >> 29;
@@ -129,6 +138,7 @@ impl OwnedStore {
         Self {
             settings,
             jiffies: 0,
+            boot_ns: now_boot_ns,
             clients_v4: Vec::new(),
             clients_v6: Vec::new(),
             buckets: (0..1usize << bucket_bits).map(|_| [const { SharedWord::new(0) }; BUCKET_ENTRIES]).collect(),
@@ -146,6 +156,7 @@ impl OwnedStore {
             clients_v4: &self.clients_v4,
             clients_v6: &self.clients_v6,
             jiffies: self.jiffies,
+            boot_ns: self.boot_ns,
         }
     }
 

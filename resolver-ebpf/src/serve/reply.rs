@@ -28,10 +28,10 @@ pub(super) struct Plan {
     now_s: u32,
 }
 
-/// Decides whether the found answer can be given: it must have a second left and fit what the client takes.
+/// Decides whether the found answer can be given at `now_ns` of CLOCK_BOOTTIME: it must have a second left and fit what the
+/// client takes.
 #[inline(always)]
-pub(super) fn plan(settings: &Settings, jiffies: u64, query: &Query, found: &Found<'_>) -> Result<Plan, Outcome> {
-    let now_ns = jiffies.wrapping_mul(settings.jiffy_ns).wrapping_add(settings.boot_offset_ns);
+pub(super) fn plan(settings: &Settings, now_ns: u64, query: &Query, found: &Found<'_>) -> Result<Plan, Outcome> {
     let left_ns = found.expires_at_boot_ns().saturating_sub(now_ns).min(FAST_TTL_NS_MAX);
     let ttl_s = low_u32(whole_seconds(left_ns));
     if ttl_s == 0 {

@@ -28,4 +28,7 @@ pub trait Store {
 
     /// The kernel's 64-bit jiffies.
     fn jiffies(&self) -> u64;
+
+    /// CLOCK_BOOTTIME, in nanoseconds. Slow: asked for only where jiffies do not tell.
+    fn boot_ns(&self) -> u64;
 }

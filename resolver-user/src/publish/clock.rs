@@ -3,14 +3,14 @@
 //! A jiffy's length is measured, not assumed. The offset between jiffies and CLOCK_BOOTTIME is taken from one run of the
 //! `clock` program, which reads both at once, and refreshed by [`KernelClock::sample`] several times a second, since
 //! jiffies stop in suspend. After a resume the kernel half can therefore be late by the time slept, but only until the
-//! next refresh.
+//! next refresh. Where none comes, because the daemon is gone, the kernel half reads the clock itself after [`CLOCK_HOLDS_S`].
 
 use std::thread;
 use std::time::Duration;
 
 use aya::maps::{MapData, PerCpuArray};
 use aya::programs::{ProgramError, TestRun as _, TestRunOptions, Xdp};
-use resolver_ebpf::abi::ClockSample;
+use resolver_ebpf::abi::{CLOCK_HOLDS_S, ClockSample};
 use thiserror::Error;
 
 use super::pod::Shared;
@@ -43,6 +43,15 @@ pub enum ClockError {
     },
 }
 
+/// What the kernel half is told about the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KernelTime {
+    /// [`resolver_ebpf::abi::Settings::boot_offset_ns`].
+    pub boot_offset_ns: u64,
+    /// [`resolver_ebpf::abi::Settings::offset_until_jiffies`].
+    pub until_jiffies: u64,
+}
+
 /// Reads the kernel's clocks through the `clock` program.
 pub struct KernelClock {
     map: PerCpuArray<MapData, Shared<ClockSample>>,
@@ -70,7 +79,7 @@ impl KernelClock {
         Ok(clock)
     }
 
-    /// What [`resolver_ebpf::abi::Settings::boot_offset_ns`] has to be now.
+    /// What the kernel half has to be told now.
     ///
     /// One jiffy is added, since the sample may have been taken anywhere in one: the kernel half's time is then ahead of
     /// ours by up to two jiffies, and behind only where a timer tick comes late. So no TTL of XDP is higher than the
@@ -78,10 +87,13 @@ impl KernelClock {
     ///
     /// # Errors
     /// `Run` or `Read`.
-    pub fn boot_offset_ns(&self, program: &mut Xdp) -> Result<u64, ClockError> {
+    pub fn time(&self, program: &mut Xdp) -> Result<KernelTime, ClockError> {
         let sample = self.sample(program)?;
         let jiffy_start_ns = sample.jiffies.wrapping_mul(self.jiffy_ns);
-        Ok(sample.boot_ns.wrapping_sub(jiffy_start_ns).wrapping_add(self.jiffy_ns))
+        Ok(KernelTime {
+            boot_offset_ns: sample.boot_ns.wrapping_sub(jiffy_start_ns).wrapping_add(self.jiffy_ns),
+            until_jiffies: sample.jiffies.saturating_add(CLOCK_HOLDS_S * NS_PER_S / self.jiffy_ns),
+        })
     }
 
     /// Runs the clock program once.

@@ -15,7 +15,7 @@ use resolver_ebpf::abi::{
 };
 
 use super::clients::Clients;
-use super::clock::KernelClock;
+use super::clock::{KernelClock, KernelTime};
 use super::counters::KernelCounters;
 use super::endpoints::{self, Endpoints, store_u32};
 use super::memory::MappedArray;
@@ -179,10 +179,10 @@ impl Writer {
         if found != ABI_VERSION {
             return Err(FastPathError::Abi { found, expected: ABI_VERSION });
         }
-        let boot_offset_ns = kernel_clock.boot_offset_ns(program)?;
+        let time = kernel_clock.time(program)?;
         let table = AnswerTable::new(loaded.map_buckets()?, loaded.map_answers()?, blocks);
         let settings = loaded.map_settings()?;
-        let initial = initial_settings(config, &table, &kernel_clock, boot_offset_ns);
+        let initial = initial_settings(config, &table, &kernel_clock, time);
         store_settings(&settings, &initial);
         let (clients_v4, clients_v6) = loaded.take_clients()?;
         let clients = Clients::new(clients_v4, clients_v6);
@@ -291,8 +291,11 @@ impl Writer {
             return;
         }
         self.next_tick_boot_ns = now_boot_ns + TICK.as_nanos() as u64;
-        match self.loaded.clock_program().and_then(|program| Ok(self.kernel_clock.boot_offset_ns(program)?)) {
-            Ok(offset) => self.store_setting(offset_of!(Settings, boot_offset_ns), offset),
+        match self.loaded.clock_program().and_then(|program| Ok(self.kernel_clock.time(program)?)) {
+            Ok(time) => {
+                self.store_setting(offset_of!(Settings, boot_offset_ns), time.boot_offset_ns);
+                self.store_setting(offset_of!(Settings, offset_until_jiffies), time.until_jiffies);
+            }
             Err(error) => tracing::error!(%error, "the kernel half's clock was not refreshed"),
         }
         if let Some(log) = &mut self.log {
@@ -398,7 +401,7 @@ fn initial_settings(
     config: &FastPathConfig,
     table: &AnswerTable,
     kernel_clock: &KernelClock,
-    boot_offset_ns: u64,
+    time: KernelTime,
 ) -> Settings {
     let mut settings = Settings {
         abi_version: ABI_VERSION,
@@ -407,7 +410,9 @@ fn initial_settings(
         ttl_shown_s_max: config.ttl_shown_s_max.clamp(1, abi::FAST_TTL_S_MAX),
         log_one_in: if config.log { LOG_ONE_IN } else { 0 },
         jiffy_ns: kernel_clock.jiffy_ns,
-        boot_offset_ns,
+        boot_offset_ns: time.boot_offset_ns,
+        offset_until_jiffies: time.until_jiffies,
+        daemon_pid: std::process::id(),
         hash_key: rand::random(),
         ..Settings::zeroed()
     };

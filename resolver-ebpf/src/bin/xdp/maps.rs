@@ -130,6 +130,12 @@ impl Store for Maps {
         // SAFETY: the helper takes no argument and touches no memory.
         unsafe { aya_ebpf::helpers::generated::bpf_jiffies64() }
     }
+
+    #[inline(always)]
+    fn boot_ns(&self) -> u64 {
+        // SAFETY: as for jiffies.
+        unsafe { aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns() }
+    }
 }
 
 /// The first word of a key: prefix length, then generation.

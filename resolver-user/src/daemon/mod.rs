@@ -2,6 +2,7 @@
 
 mod anchors;
 mod fast_path;
+mod fingerprint;
 mod listening;
 mod observe;
 mod privileges;
@@ -45,6 +46,7 @@ use privileges::Prepared;
 use signals::{Asked, Signals};
 
 pub use fast_path::BPF_OBJECT;
+pub use fingerprint::{FINGERPRINT_LEN, Fingerprint, fingerprint};
 
 /// Longest time that queries in progress get at the end.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);

@@ -152,6 +152,30 @@ pub struct SlotView<'a> {
     pub ttl_offsets: &'a [u8],
 }
 
+impl<'a> SlotView<'a> {
+    /// The answer that the slot was written from, but for what stood in its TTL fields. `offsets` holds theirs. `None` if there
+    /// are more of them than an answer may have.
+    pub fn answer(&self, offsets: &'a mut [u16; TTL_FIELDS_MAX]) -> Option<Answer<'a>> {
+        let pairs = self.ttl_offsets.as_chunks::<2>().0;
+        let offsets = offsets.get_mut(..pairs.len())?;
+        for (offset, pair) in offsets.iter_mut().zip(pairs) {
+            *offset = u16::from_le_bytes(*pair);
+        }
+        Some(Answer {
+            name: self.name,
+            qtype: self.head.qtype,
+            dnssec_ok: self.head.flags & FLAG_DO != 0,
+            secure: self.head.flags & FLAG_SECURE != 0,
+            rcode: self.head.rcode,
+            answer_count: self.head.answer_count,
+            authority_count: self.head.authority_count,
+            body: self.body,
+            ttl_offsets: offsets,
+            expires_at_boot_ns: self.head.expires_at_boot_ns,
+        })
+    }
+}
+
 /// Reads a slot back. `None` when it is free or makes no sense.
 pub fn read(slot: &[u64; SLOT_WORDS_MAX]) -> Option<SlotView<'_>> {
     let bytes: &[u8] = bytemuck::cast_slice(slot.as_slice());

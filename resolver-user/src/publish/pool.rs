@@ -67,6 +67,47 @@ impl SlotPool {
         Some(Place::new(block, (slot * usize::from(SLOT_LENGTHS[length])) as u32))
     }
 
+    /// Takes this very slot, of `lines` lines, for one that is in use already. False if that cannot be: its block has slots of
+    /// another length, or the slot is taken. Whoever has done so calls [`Self::settle`] before anything else.
+    pub fn occupy(&mut self, place: Place, lines: usize) -> bool {
+        let Some(length) = position_of(lines) else { return false };
+        let Some(state) = self.blocks.get_mut(place.block() as usize) else { return false };
+        let (line, slot_lines) = (place.line() as usize, usize::from(SLOT_LENGTHS[length]));
+        let slot = line / slot_lines;
+        if !line.is_multiple_of(slot_lines)
+            || slot >= slots_per_block(length)
+            || state.used > 0 && state.length != length
+        {
+            return false;
+        }
+        let mask = 1u64 << (slot % 64);
+        if state.bitmap[slot / 64] & mask != 0 {
+            return false;
+        }
+        state.length = length;
+        state.bitmap[slot / 64] |= mask;
+        state.used += 1;
+        true
+    }
+
+    /// Sorts the blocks anew by what is used in them.
+    pub fn settle(&mut self) {
+        self.unassigned.clear();
+        self.lengths = Default::default();
+        for (number, state) in self.blocks.iter().enumerate().rev() {
+            let block = number as u32;
+            if state.used == 0 {
+                self.unassigned.push(block);
+                continue;
+            }
+            let length = &mut self.lengths[state.length];
+            length.all.insert(block);
+            if usize::from(state.used) < slots_per_block(state.length) {
+                length.open.insert(block);
+            }
+        }
+    }
+
     /// Gives a slot back.
     ///
     /// # Panics

@@ -4,6 +4,8 @@
 //! Refuses: to change a slot that an entry leads to. A retired slot goes to limbo, and whoever owns the table gives it
 //! back after a grace period.
 
+mod adopt;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
@@ -15,6 +17,8 @@ use super::memory::MappedArray;
 use super::pool::SlotPool;
 use super::slot;
 use crate::clock::NS_PER_S;
+
+pub use adopt::Adopted;
 
 const WORDS_PER_LINE: usize = LINE_LEN / 8;
 /// Published answers that are looked at to find one that has not been asked for lately.
@@ -117,7 +121,7 @@ impl AnswerTable {
         let old = self.entry(entry_at).place;
         // Release: the slot's words are in memory before the entry that leads to them.
         let word = bytemuck::cast(BucketEntry { place, tag });
-        self.buckets.words()[entry_at].store(word, Ordering::Release);
+        store(&self.buckets.words()[entry_at], word, Ordering::Release);
         if !old.is_none() {
             self.forget(old);
         }
@@ -216,7 +220,7 @@ impl AnswerTable {
 
     fn retire(&mut self, place: Place) {
         if let Some(record) = self.records.get(&place) {
-            self.buckets.words()[record.entry_at].store(0, Ordering::Relaxed);
+            store(&self.buckets.words()[record.entry_at], 0, Ordering::Relaxed);
             self.forget(place);
         }
     }
@@ -244,7 +248,7 @@ impl AnswerTable {
 
     fn write_slot(&self, place: Place, slot: &SlotWords, lines: usize) {
         for (word, value) in self.slot_words(place).iter().zip(slot).take(lines * WORDS_PER_LINE) {
-            word.store(*value, Ordering::Relaxed);
+            store(word, *value, Ordering::Relaxed);
         }
     }
 
@@ -265,21 +269,34 @@ impl AnswerTable {
     }
 }
 
+/// Every store into the maps' memory. A daemon may be killed after any of them; see [`adopt`].
+fn store(word: &AtomicU64, value: u64, order: Ordering) {
+    #[cfg(test)]
+    JOURNAL.with_borrow_mut(|journal| journal.push((std::ptr::from_ref(word) as usize, value)));
+    word.store(value, order);
+}
+
+#[cfg(test)]
+thread_local! {
+    /// All stores of this thread in their order: addresses and values.
+    static JOURNAL: std::cell::RefCell<Vec<(usize, u64)>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
 
     use nix::sys::memfd::{MFdFlags, memfd_create};
     use nix::unistd::ftruncate;
-    use resolver_ebpf::abi::{AnswerBlock, Bucket, HASH_KEY_WORDS};
+    use resolver_ebpf::abi::{AnswerBlock, AnswerHead, Bucket, HASH_KEY_WORDS};
     use resolver_ebpf::slot::{Answer, answer_key_hash, render};
     use std::os::fd::AsFd as _;
 
     use super::*;
 
-    const KEY: [u64; HASH_KEY_WORDS] = [0x1234_5678_9abc_def1; HASH_KEY_WORDS];
+    pub(super) const KEY: [u64; HASH_KEY_WORDS] = [0x1234_5678_9abc_def1; HASH_KEY_WORDS];
 
-    fn memory(length: usize) -> MappedArray {
+    pub(super) fn memory(length: usize) -> MappedArray {
         let file = memfd_create("test", MFdFlags::empty()).unwrap();
         ftruncate(&file, length as i64).unwrap();
         MappedArray::new(file.as_fd(), length).unwrap()
@@ -298,16 +315,16 @@ mod tests {
         name
     }
 
-    struct Offer {
-        words: SlotWords,
+    pub(super) struct Offer {
+        pub(super) words: SlotWords,
         lines: usize,
         key_hash: u64,
-        expires_at_boot_ns: u64,
+        pub(super) expires_at_boot_ns: u64,
         published: Arc<AtomicBool>,
     }
 
     impl Offer {
-        fn new(number: u32, body_len: usize, expires_at_s: u64) -> Self {
+        pub(super) fn new(number: u32, body_len: usize, expires_at_s: u64) -> Self {
             let (name, body) = (name(number), vec![number as u8; body_len]);
             let answer = Answer {
                 name: &name,
@@ -327,7 +344,7 @@ mod tests {
             Self { words, lines, key_hash, expires_at_boot_ns: answer.expires_at_boot_ns, published: Arc::default() }
         }
 
-        fn publish(&self, table: &mut AnswerTable) -> Result<(), Refusal> {
+        pub(super) fn publish(&self, table: &mut AnswerTable) -> Result<(), Refusal> {
             let entry = Entry {
                 key_hash: self.key_hash,
                 slot: &self.words,
@@ -338,16 +355,33 @@ mod tests {
             table.publish(&entry, NS_PER_S)
         }
 
-        /// What the kernel half would find.
-        fn found_in(&self, table: &AnswerTable) -> Option<SlotWords> {
-            let bucket = (self.key_hash >> table.bucket_shift) as usize * BUCKET_ENTRIES;
-            let entries = (bucket..bucket + BUCKET_ENTRIES).map(|at| table.entry(at));
-            let mut tagged = entries.filter(|entry| !entry.place.is_none() && entry.tag == self.key_hash as u32);
-            let words = table.read_slot(tagged.next()?.place);
+        /// What the kernel half would find, whatever the table knows of it; as many words as the answer has.
+        pub(super) fn served_by(&self, table: &AnswerTable) -> Option<SlotWords> {
+            let place = self.entry_in(table)?.place;
+            let head: AnswerHead =
+                bytemuck::cast([0, 1, 2, 3].map(|at: usize| table.slot_words(place)[at].load(Ordering::Relaxed)));
+            let mut words = [0; SLOT_WORDS_MAX];
+            let len = usize::from(head.slot_lines) * WORDS_PER_LINE;
+            for (value, word) in words.iter_mut().zip(table.slot_words(place)).take(len) {
+                *value = word.load(Ordering::Relaxed);
+            }
             slot::same_key(&words, &self.words).then_some(words)
         }
 
-        fn is_published(&self) -> bool {
+        /// The same, if the table knows of it.
+        pub(super) fn found_in(&self, table: &AnswerTable) -> Option<SlotWords> {
+            let place = self.entry_in(table)?.place;
+            table.records.contains_key(&place).then(|| self.served_by(table))?
+        }
+
+        /// The entry with our tag in our bucket.
+        fn entry_in(&self, table: &AnswerTable) -> Option<BucketEntry> {
+            let bucket = (self.key_hash >> table.bucket_shift) as usize * BUCKET_ENTRIES;
+            let mut entries = (bucket..bucket + BUCKET_ENTRIES).map(|at| table.entry(at));
+            entries.find(|entry| !entry.place.is_none() && entry.tag == self.key_hash as u32)
+        }
+
+        pub(super) fn is_published(&self) -> bool {
             self.published.load(Ordering::Relaxed)
         }
     }

@@ -1,0 +1,131 @@
+//! Takes over the answers that a daemon before has published and that XDP still answers from.
+//!
+//! In: the memory of `BUCKETS` and `ANSWERS` as that daemon left it, perhaps killed between any two stores. Out: a table in
+//! which everything is in order: each entry leads to a whole slot of its own, under its own hash, whose time is not over.
+//! What is not so is cleared, and counted; it is only ever an answer less. Slots to which no entry leads are free once the
+//! caller has waited for a grace period: a program may have found one of them before its entry went.
+//! Refuses to judge whether the answers may be given at all: that is asked of what they rest on, before.
+
+use resolver_ebpf::abi::{
+    AnswerHead, BLOCK_LINES, BUCKET_ENTRIES, FAST_TTL_S_MAX, HASH_KEY_WORDS, Place, SLOT_LINES_MAX, SLOT_START_MAX,
+};
+use resolver_ebpf::slot::{self, answer_key_hash};
+
+use super::{AnswerTable, Arc, NS_PER_S, Ordering, Record, SlotWords, WORDS_PER_LINE, store};
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Adopted {
+    /// Answers taken over.
+    pub kept: u64,
+    /// Entries cleared: expired ones, and whatever was not in order.
+    pub dropped: u64,
+}
+
+/// An answer in order.
+struct Sound {
+    place: Place,
+    lines: usize,
+    expires_at_boot_ns: u64,
+}
+
+impl AnswerTable {
+    /// Fills an empty table with what lies in its memory. `hash_key`: the one that it was published with.
+    pub fn adopt(&mut self, hash_key: &[u64; HASH_KEY_WORDS], now_boot_ns: u64) -> Adopted {
+        let mut adopted = Adopted::default();
+        for at in 0..self.buckets.words().len() {
+            if self.buckets.words()[at].load(Ordering::Acquire) == 0 {
+                continue;
+            }
+            let sound = self.sound(at, hash_key, now_boot_ns);
+            match sound.filter(|sound| self.pool.occupy(sound.place, sound.lines)) {
+                Some(sound) => {
+                    self.enlist(at, &sound);
+                    adopted.kept += 1;
+                }
+                None => {
+                    store(&self.buckets.words()[at], 0, Ordering::Relaxed);
+                    adopted.dropped += 1;
+                }
+            }
+        }
+        self.pool.settle();
+        adopted
+    }
+
+    /// Clears every entry of an empty table's memory: what they lead to may not be given any more. Returns how many there were.
+    pub fn disinherit(&mut self) -> u64 {
+        let used = self.buckets.words().iter().filter(|word| word.load(Ordering::Relaxed) != 0);
+        used.inspect(|word| store(word, 0, Ordering::Relaxed)).count() as u64
+    }
+
+    /// The answer of an entry, if all is in order with it; those before it in its bucket have been looked at.
+    fn sound(&self, at: usize, hash_key: &[u64; HASH_KEY_WORDS], now_boot_ns: u64) -> Option<Sound> {
+        let entry = self.entry(at);
+        let place = entry.place;
+        let is_place = place == Place::new(place.block(), place.line()) && place.line() as usize <= SLOT_START_MAX;
+        if !is_place || place.block() as usize >= self.answers.words().len() / (BLOCK_LINES * WORDS_PER_LINE) {
+            return None;
+        }
+        let words = self.slot_of(place)?;
+        let view = slot::read(&words)?;
+        let head = view.head;
+        let (mut offsets, mut again) = ([0; _], [0; _]);
+        let answer = view.answer(&mut offsets)?;
+        // What the same answer would be written as: sums, lengths, the folded name and the padding are all compared by this.
+        if slot::render(&answer, &mut again).ok()? != usize::from(head.slot_lines) || again != unused(words) {
+            return None;
+        }
+        let hash = answer_key_hash(answer.name, answer.qtype, answer.dnssec_ok, hash_key);
+        let bucket = at - at % BUCKET_ENTRIES;
+        let is_here = hash as u32 == entry.tag && (hash >> self.bucket_shift) as usize * BUCKET_ENTRIES == bucket;
+        // The kernel half looks at the first entry of a tag alone.
+        let is_first =
+            (bucket..at).all(|other| self.entry(other).place.is_none() || self.entry(other).tag != entry.tag);
+        let last_ns = now_boot_ns.saturating_add(u64::from(FAST_TTL_S_MAX) * NS_PER_S);
+        let is_alive = (now_boot_ns + 1..=last_ns).contains(&head.expires_at_boot_ns);
+        (is_here && is_first && is_alive).then_some(Sound {
+            place,
+            lines: usize::from(head.slot_lines),
+            expires_at_boot_ns: head.expires_at_boot_ns,
+        })
+    }
+
+    /// Copies a slot of which only its own head says how long it is.
+    fn slot_of(&self, place: Place) -> Option<SlotWords> {
+        let words = self.slot_words(place);
+        let mut head = [0u64; size_of::<AnswerHead>() / 8];
+        for (value, word) in head.iter_mut().zip(words) {
+            *value = word.load(Ordering::Relaxed);
+        }
+        let head: AnswerHead = bytemuck::must_cast(head);
+        let lines = usize::from(head.slot_lines);
+        (lines <= SLOT_LINES_MAX).then(|| {
+            let mut slot: SlotWords = [0; _];
+            for (value, word) in slot.iter_mut().zip(words).take(lines * WORDS_PER_LINE) {
+                *value = word.load(Ordering::Relaxed);
+            }
+            slot
+        })
+    }
+
+    /// Remembers an answer that is published already. Nobody waits to hear when it leaves, and when it came is not known: it is
+    /// as wanted as its last use says.
+    fn enlist(&mut self, entry_at: usize, sound: &Sound) {
+        let Sound { place, expires_at_boot_ns, .. } = *sound;
+        self.remember_expiry(expires_at_boot_ns, place);
+        let record = Record { entry_at, expires_at_boot_ns, published_at_s: 0, published: Arc::default() };
+        self.records.insert(place, record);
+    }
+}
+
+/// A slot as it was before it was used: what the kernel half writes is left out.
+fn unused(mut words: SlotWords) -> SlotWords {
+    let head: &mut AnswerHead =
+        bytemuck::from_bytes_mut(&mut bytemuck::cast_slice_mut(&mut words)[..size_of::<AnswerHead>()]);
+    head.last_used_s = 0;
+    words
+}
+
+#[cfg(test)]
+mod tests;

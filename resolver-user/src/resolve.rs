@@ -6,8 +6,8 @@
 mod early;
 mod telling;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
@@ -22,6 +22,7 @@ use crate::cache::{
 };
 use crate::clock::{Clock, NS_PER_S};
 use crate::config::LoggingConfig;
+use crate::daemon::{Fingerprint, fingerprint_with};
 use crate::filter::Filters;
 use crate::listener::{Answered, ClientQuery, QueryBytes, QueryService, count_sent};
 use crate::local::LocalData;
@@ -71,6 +72,8 @@ pub struct Resolver {
     pub metrics: Arc<Metrics>,
     /// Owns the task of every search.
     pub tracker: TaskTracker,
+    /// Held while what answers rest on changes.
+    pub basis_turn: Mutex<()>,
     /// Answers logged with a number.
     pub queries_logged: AtomicU64,
 }
@@ -81,6 +84,8 @@ pub struct Rules {
     /// Rises with each change after which the same question may have another answer. It counts where there is no trust,
     /// whose generation rises at the same moments and more.
     pub generation: u64,
+    /// Fingerprint of what answers rest on, but for what validation starts from.
+    pub fingerprint: Fingerprint,
     /// Where replies come from.
     pub upstream: Arc<Forwarder>,
     /// What the operator says about names: given before anything else, never published.
@@ -264,12 +269,25 @@ impl Resolver {
     /// Forgets every conclusion, here and in the kernel map, after what they rest on has changed. Conclusions of searches under way
     /// carry their generation and are not used either.
     pub fn forget_conclusions(&self) {
+        self.forget_in_turn(&self.take_turn());
+    }
+
+    /// Waits until nobody else changes what answers rest on. Who changes several parts of it takes a turn for all of them.
+    pub fn take_turn(&self) -> MutexGuard<'_, ()> {
+        self.basis_turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// [`Self::forget_conclusions`] for who has the turn. XDP is told what answers rest on now: the last one to tell has seen
+    /// every change, and no half of one.
+    pub fn forget_in_turn(&self, _turn: &MutexGuard<'_, ()>) {
         self.cache.clear();
         self.responses.clear();
         self.fetches.disown();
-        if let Some(publisher) = &self.publisher
-            && publisher.flush().is_none()
-        {
+        let Some(publisher) = &self.publisher else { return };
+        let (rules, basis) = (self.rules(), self.trust.as_ref().map(Trust::basis));
+        let fingerprint = fingerprint_with(&rules.fingerprint, basis.as_deref());
+        let generation = basis.map_or(rules.generation, |basis| basis.generation);
+        if publisher.rebase(bytemuck::must_cast(fingerprint), generation).is_none() {
             error!("published answers could not be withdrawn from XDP after a change of trust");
         }
     }
@@ -476,6 +494,7 @@ impl Resolver {
             form,
             rendered: Arc::clone(rendered),
             expires_at_boot_ns: answer.expires_at_boot_ns,
+            generation: answer.generation,
             published: Arc::clone(published),
         };
         Some(Offer { publication, generation: answer.generation })

@@ -51,6 +51,15 @@ impl MappedMap {
         Self { start: start.expect("map the array").cast(), words: bytes / 8 }
     }
 
+    /// Maps the first `bytes` bytes of a pinned array map.
+    ///
+    /// # Panics
+    /// When it is not there, or the kernel refuses.
+    pub fn of_pin(path: &std::path::Path, bytes: usize) -> Self {
+        let map = MapData::from_pin(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Self::new(&map, bytes)
+    }
+
     /// The map's words.
     #[expect(unsafe_code, reason = "bridge between aya and mapped memory")]
     pub fn words(&self) -> &[SharedWord] {

@@ -8,8 +8,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use aya::maps::{Map, MapData, PerCpuArray};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use resolver_ebpf::abi::{OUTCOMES, Outcome, map_name};
 use resolver_user::control::report::{FastPathEntry, FastPathStatus, StatusReport};
 use resolver_user::control::{Request, ask};
 use xtask::lab::facts::{Facts, Question};
@@ -55,7 +57,10 @@ pub struct LabDaemon {
     process: Child,
     /// Its control socket.
     pub socket: PathBuf,
+    /// Its configuration file.
+    pub config: PathBuf,
     log: PathBuf,
+    namespace: String,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -81,25 +86,51 @@ impl LabDaemon {
         let (config, socket, log) =
             (folder.join("resolver.conf"), folder.join("control.sock"), folder.join("resolver.log"));
         std::fs::write(&config, config_text(facts, &socket, lines)).expect("a config file");
-        let process = Command::new("nsenter")
-            .arg(format!("--net={}", facts.resolver.path))
-            .arg(binary())
-            .args(["run", "--conf-file"])
-            .arg(&config)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(std::fs::File::create(&log).expect("a log file"))
-            .spawn()
-            .expect("nsenter");
-        let mut daemon = Self { process, socket, log, _turn: turn };
+        let process = spawn(&facts.resolver.path, &config, &log);
+        let namespace = facts.resolver.path.clone();
+        let mut daemon = Self { process, socket, config, log, namespace, _turn: turn };
+        daemon.wait_until_ready();
+        daemon
+    }
+
+    /// Kills it, and waits until it is gone.
+    ///
+    /// # Panics
+    /// If it cannot be killed.
+    pub fn kill(&mut self) {
+        self.process.kill().expect("our own child");
+        self.process.wait().expect("our own child");
+    }
+
+    /// Starts it again after its end; whoever calls waits until it is ready.
+    pub fn start_again(&mut self) {
+        self.process = spawn(&self.namespace, &self.config, &self.log);
+    }
+
+    /// Starts it again after its end, listening as [`Self::start`] does, with these lines instead of those before.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    pub fn start_with(&mut self, facts: &Facts, lines: &str) {
+        let at = &facts.resolver.interfaces[0];
+        let lines = format!("listen-address={},{}\n{lines}", at.ipv4, at.ipv6);
+        std::fs::write(&self.config, config_text(facts, &self.socket, &lines)).expect("a config file");
+        self.start_again();
+        self.wait_until_ready();
+    }
+
+    /// Waits until it answers on its control socket.
+    ///
+    /// # Panics
+    /// If it ends, or takes too long.
+    pub fn wait_until_ready(&mut self) {
         let deadline = Instant::now() + PATIENCE;
-        while ask(&daemon.socket, Request::Status).is_err() {
-            let ended = daemon.process.try_wait().expect("our own child");
-            assert!(ended.is_none(), "the daemon ended with {ended:?}:\n{}", daemon.log());
-            assert!(Instant::now() < deadline, "the daemon does not answer:\n{}", daemon.log());
+        while ask(&self.socket, Request::Status).is_err() {
+            let ended = self.process.try_wait().expect("our own child");
+            assert!(ended.is_none(), "the daemon ended with {ended:?}:\n{}", self.log());
+            assert!(Instant::now() < deadline, "the daemon does not answer:\n{}", self.log());
             std::thread::yield_now();
         }
-        daemon
     }
 
     /// What the daemon has logged so far.
@@ -233,6 +264,40 @@ impl Drop for LabDaemon {
             assert!(ended.is_some_and(|status| status.success()), "the daemon ended with {ended:?}:\n{}", self.log());
         }
     }
+}
+
+/// Starts a daemon in a namespace.
+fn spawn(namespace: &str, config: &Path, log: &Path) -> Child {
+    let child = Command::new("nsenter")
+        .arg(format!("--net={namespace}"))
+        .arg(binary())
+        .args(["run", "--conf-file"])
+        .arg(config)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(log).expect("a log file"))
+        .spawn();
+    child.expect("nsenter")
+}
+
+/// Queries that XDP has answered, as the pinned counters have it: with or without a daemon.
+///
+/// # Panics
+/// If they are not pinned.
+pub fn answered_by_xdp(facts: &Facts) -> u64 {
+    let pin = pin_dir(facts).join("maps").join(map_name::COUNTERS);
+    let map = MapData::from_pin(&pin).unwrap_or_else(|error| panic!("{}: {error}", pin.display()));
+    let map: PerCpuArray<_, [u64; OUTCOMES]> = Map::PerCpuArray(map).try_into().expect("a per-CPU array");
+    let per_cpu = map.get(&0, 0).expect("read COUNTERS");
+    let outcomes = |cpu: &[u64; OUTCOMES]| {
+        Outcome::ALL
+            .iter()
+            .zip(*cpu)
+            .filter(|((outcome, _), _)| outcome.is_answer())
+            .map(|(_, count)| count)
+            .sum::<u64>()
+    };
+    per_cpu.iter().map(outcomes).sum()
 }
 
 /// A client's UDP sockets, one for each IP version.

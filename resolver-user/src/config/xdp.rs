@@ -47,6 +47,8 @@ pub struct XdpConfig {
     pub cache_size: u32,
     /// `xdp-log`.
     pub log: bool,
+    /// `xdp-keep`: XDP answers on when the daemon has stopped.
+    pub keep: bool,
     /// `xdp-pin-dir`.
     pub pin_dir: PathBuf,
 }
@@ -58,6 +60,7 @@ impl Default for XdpConfig {
             interfaces: Vec::new(),
             cache_size: XDP_CACHE_SIZE,
             log: false,
+            keep: false,
             pin_dir: XDP_PIN_DIR.into(),
         }
     }
@@ -83,6 +86,9 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Ok(())
     }),
     flag("xdp-log", "let XDP log why it passed queries on (sampled)", |config| config.xdp.log = true),
+    flag("xdp-keep", "let XDP answer on after the daemon has stopped, until the TTLs end", |config| {
+        config.xdp.keep = true;
+    }),
     value("xdp-pin-dir", "a path below a bpf file system", "pin maps there (/sys/fs/bpf/resolver)", |config, value| {
         config.xdp.pin_dir = path(value)?;
         Ok(())

@@ -1,27 +1,51 @@
 //! Starts the kernel half as the configuration wants it, or says why it cannot be had.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use tracing::warn;
 
 use super::DaemonError;
+use super::fingerprint::fingerprint;
 use super::listening::Bound;
 use crate::clock::SystemClock;
 use crate::config::{Config, XdpConfig, XdpMode};
-use crate::publish::{AttachMode, FastPath, FastPathConfig};
+use crate::publish::{AttachMode, FastPath, FastPathConfig, FastPathError, PinDir};
 use crate::resolve::ANSWER_TTL_S_MAX;
+use crate::trust::Trust;
 
 /// The XDP program that was built with us, as an ELF object; none in a plain `cargo build`.
 pub const BPF_OBJECT: Option<&[u8]> = include!(concat!(env!("OUT_DIR"), "/bpf_object.rs"));
 
 /// Loads the XDP program and attaches it, as far as the configuration asks and the build allows.
-pub(super) fn start_fast_path(config: &Config, pin_dir: &Path, bound: &Bound) -> Result<Option<FastPath>, DaemonError> {
+///
+/// Whatever a daemon before us has left on interfaces answers by its own configuration: where we go on without XDP, it is taken
+/// off. Where we end, it stays as if we had never started.
+pub(super) fn start_fast_path(
+    config: &Config,
+    pins: Option<Result<PinDir, FastPathError>>,
+    bound: &Bound,
+    trust: Option<&Trust>,
+) -> Result<Option<FastPath>, DaemonError> {
+    let Some(pins) = pins else { return Ok(None) };
+    let is_ours = pins.is_ok();
+    let started = start(config, pins, bound, trust)?;
+    if started.is_none()
+        && is_ours
+        && let Err(error) = PinDir::sweep(&config.xdp.pin_dir)
+    {
+        warn!(%error, "XDP is off, but what an earlier daemon has left may still answer");
+    }
+    Ok(started)
+}
+
+fn start(
+    config: &Config,
+    pins: Result<PinDir, FastPathError>,
+    bound: &Bound,
+    trust: Option<&Trust>,
+) -> Result<Option<FastPath>, DaemonError> {
     let XdpConfig { mode, .. } = config.xdp;
     let demanded = matches!(mode, XdpMode::Native | XdpMode::Generic);
-    if mode == XdpMode::Off || config.xdp.cache_size == 0 {
-        return Ok(None);
-    }
     let Some(object) = BPF_OBJECT else {
         if demanded {
             return Err(DaemonError::NoBpfObject { mode });
@@ -40,6 +64,7 @@ pub(super) fn start_fast_path(config: &Config, pin_dir: &Path, bound: &Bound) ->
         warn!("no interface but loopback carries a listening address: XDP is off; name one with xdp-interface");
         return Ok(None);
     }
+    let basis = trust.map(Trust::basis);
     let fast_path = FastPathConfig {
         mode: match mode {
             XdpMode::Native => AttachMode::Native,
@@ -51,10 +76,11 @@ pub(super) fn start_fast_path(config: &Config, pin_dir: &Path, bound: &Bound) ->
         cache_size: config.xdp.cache_size,
         listen: bound.endpoints(),
         access: bound.access.clone(),
-        pin_dir: pin_dir.to_owned(),
+        basis: bytemuck::must_cast(fingerprint(config, basis.as_deref())),
+        generation: basis.map_or(0, |basis| basis.generation),
         log: config.xdp.log,
     };
-    match FastPath::start(object, &fast_path, Arc::new(SystemClock)) {
+    match pins.and_then(|pins| FastPath::start(object, &fast_path, pins, Arc::new(SystemClock))) {
         Ok(started) => Ok(Some(started)),
         Err(error) if demanded => Err(error.into()),
         Err(error) => {

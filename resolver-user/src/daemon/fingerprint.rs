@@ -20,10 +20,28 @@ pub type Fingerprint = [u8; FINGERPRINT_LEN];
 
 /// The fingerprint of what answers rest on now. `basis`: that of validation, none with `dnssec` off.
 pub fn fingerprint(config: &Config, basis: Option<&Basis>) -> Fingerprint {
+    fingerprint_with(&configuration_fingerprint(config), basis)
+}
+
+/// The configuration's part of it, which changes only with a reload.
+pub fn configuration_fingerprint(config: &Config) -> Fingerprint {
+    digest(|state| {
+        env!("CARGO_PKG_VERSION").hash(state);
+        (&config.upstream, &config.local.data, &config.filter, &config.cache.keeping).hash(state);
+    })
+}
+
+/// The whole, from the configuration's part.
+pub fn fingerprint_with(configuration: &Fingerprint, basis: Option<&Basis>) -> Fingerprint {
+    digest(|state| {
+        configuration.hash(state);
+        basis.map(|basis| (&basis.anchors, &basis.policy)).hash(state);
+    })
+}
+
+fn digest(feed: impl FnOnce(&mut Digest)) -> Fingerprint {
     let mut state = Digest { context: Context::new(&SHA256), gathered: Vec::with_capacity(GATHERED_LEN) };
-    env!("CARGO_PKG_VERSION").hash(&mut state);
-    (&config.upstream, &config.local.data, &config.filter, &config.cache.keeping).hash(&mut state);
-    basis.map(|basis| (&basis.anchors, &basis.policy)).hash(&mut state);
+    feed(&mut state);
     state.end()
 }
 

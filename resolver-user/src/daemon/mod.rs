@@ -46,7 +46,7 @@ use privileges::Prepared;
 use signals::{Asked, Signals};
 
 pub use fast_path::BPF_OBJECT;
-pub use fingerprint::{FINGERPRINT_LEN, Fingerprint, fingerprint};
+pub use fingerprint::{FINGERPRINT_LEN, Fingerprint, configuration_fingerprint, fingerprint, fingerprint_with};
 
 /// Longest time that queries in progress get at the end.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
@@ -180,7 +180,7 @@ async fn serve(
     let bound = Bound::new(&config, &prepared.inherited)?;
     let scraped = config.observing.metrics_address.map(bind_metrics).transpose()?;
     let trust = trust(&config, timing)?;
-    let fast_path = start_fast_path(&config, &prepared.pin_dir, &bound)?;
+    let fast_path = start_fast_path(&config, prepared.pins.take(), &bound, trust.as_ref())?;
     let publisher = fast_path.as_ref().map(|fast_path| Arc::new(fast_path.publisher()));
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
     let metrics = Arc::new(Metrics::default());
@@ -213,7 +213,8 @@ async fn serve(
     tracker.spawn(serve_control(control, Arc::clone(&daemon), tracker.clone(), stop.clone()));
     tracker.spawn(keep_alive(Arc::clone(&daemon), stop.clone()));
     ServiceManager.ready("answering");
-    let signal = daemon.obey(signals).await;
+    let (signal, hands_over) = daemon.obey(signals).await;
+    let stays = hands_over || daemon.config.load().xdp.keep;
     info!(signal, "stopping");
     ServiceManager.stopping();
     stop.cancel();
@@ -221,18 +222,26 @@ async fn serve(
     if timeout(DRAIN_TIME_MAX, tracker.wait()).await.is_err() {
         warn!(tasks = tracker.len(), "queries in progress were given up");
     }
-    // Takes the program off the interfaces, after the daemon has stopped answering for it.
-    drop(fast_path);
+    // After the daemon has stopped answering for it.
+    match fast_path {
+        Some(fast_path) if stays => {
+            fast_path.leave();
+            info!("XDP answers on");
+        }
+        // Takes the program off the interfaces.
+        other => drop(other),
+    }
     info!("stopped");
     Ok(())
 }
 
 impl Daemon {
-    /// Does what signals ask for, until one asks for the end; returns its name.
-    async fn obey(&self, mut signals: Signals) -> &'static str {
+    /// Does what signals ask for, until one asks for the end; returns its name, and whether XDP is to answer on.
+    async fn obey(&self, mut signals: Signals) -> (&'static str, bool) {
         loop {
             match signals.next().await {
-                Asked::Stop(signal) => return signal,
+                Asked::Stop(signal) => return (signal, false),
+                Asked::HandOver(signal) => return (signal, true),
                 Asked::Reload => self.reload().await,
                 Asked::Statistics => {
                     for line in print_status(&self.status()).lines() {
@@ -364,6 +373,7 @@ fn resolver(
         clock,
         metrics,
         tracker,
+        basis_turn: Mutex::default(),
         queries_logged: AtomicU64::new(0),
     })
 }
@@ -379,6 +389,7 @@ fn rules(config: &Config, own: &[SocketAddr], metrics: &Arc<Metrics>, before: Op
     };
     Rules {
         generation: 0,
+        fingerprint: configuration_fingerprint(config),
         upstream,
         local: Arc::clone(&config.local.data),
         filters: config.filter.filters(),

@@ -4,21 +4,19 @@
 //! number), then the identity changes, and only then come threads, sockets and the kernel half, so all of them run with the
 //! few capabilities that stay.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use caps::Capability;
-use nix::libc::{O_DIRECTORY, O_PATH};
 use tracing::{info, warn};
 
 use super::DaemonError;
 use crate::config::{Config, LogTarget, XdpMode};
 use crate::control::{ControlSocket, bind_control};
 use crate::process::{Identity, Inherited, LateChroot, forbid_system_calls, keep_capabilities};
-use crate::publish::make_pin_dir;
+use crate::publish::{FastPathError, PinDir};
 use crate::trust::Timestamp;
 
 /// Stays for ports below 1024, on addresses that come while we run.
@@ -31,10 +29,9 @@ const XDP: &[Capability] = &[Capability::CAP_BPF, Capability::CAP_PERFMON, Capab
 pub(super) struct Prepared {
     pub(super) control: ControlSocket,
     pub(super) inherited: Inherited,
-    /// Where pins go: the directory of the configuration, or the same one held open, which needs no rights on those above.
-    pub(super) pin_dir: PathBuf,
+    /// Where pins go, held open, which needs no rights on the directories above; none with `xdp=off`.
+    pub(super) pins: Option<Result<PinDir, FastPathError>>,
     chroot: Option<LateChroot>,
-    _pin_dir_held: Option<File>,
     _pid_file: PidFile,
 }
 
@@ -62,10 +59,7 @@ pub(super) fn prepare(config: &Config) -> Result<Prepared, DaemonError> {
     if let LogTarget::File(path) = &config.logging.target {
         hand_over(path)?;
     }
-    let (pin_dir, pin_dir_held) = match &identity {
-        Some(identity) if config.xdp.mode != XdpMode::Off => hand_over_pins(&config.xdp.pin_dir, identity)?,
-        _ => (config.xdp.pin_dir.clone(), None),
-    };
+    let pins = pins(config, identity.as_ref())?;
     let chroot = process.chroot.as_deref().filter(|_| !process.no_daemon).map(new_root).transpose();
     let chroot = chroot.map_err(|source| chroot_error(config, source))?;
     let kept: Vec<Capability> = kept_capabilities(config);
@@ -76,7 +70,7 @@ pub(super) fn prepare(config: &Config) -> Result<Prepared, DaemonError> {
         }
         None => keep_capabilities(&kept)?,
     }
-    Ok(Prepared { control, inherited, pin_dir, chroot, _pin_dir_held: pin_dir_held, _pid_file: pid_file })
+    Ok(Prepared { control, inherited, pins, chroot, _pid_file: pid_file })
 }
 
 impl Prepared {
@@ -119,16 +113,24 @@ fn chroot_error(config: &Config, source: io::Error) -> DaemonError {
     DaemonError::Chroot { path: config.process.chroot.clone().unwrap_or_default(), source }
 }
 
-/// Makes the pin directory and hands it over. It is held open, and reached through that: the BPF file system's root is often
-/// closed to all but root. Where there is no BPF file system, nothing is done; the fast path says so.
-fn hand_over_pins(directory: &Path, identity: &Identity) -> Result<(PathBuf, Option<File>), DaemonError> {
-    if !make_pin_dir(directory)? {
-        return Ok((directory.to_owned(), None));
+/// Takes hold of the pin directory and hands it over, with what a daemon before us has pinned there. It is held open, and reached
+/// through that: the BPF file system's root is often closed to all but root. Where it cannot be had the fast path says why.
+///
+/// With `xdp=off` what a daemon has left there that was killed is taken off: nobody would ever withdraw what XDP answers.
+fn pins(config: &Config, identity: Option<&Identity>) -> Result<Option<Result<PinDir, FastPathError>>, DaemonError> {
+    let directory = &config.xdp.pin_dir;
+    if config.xdp.mode == XdpMode::Off || config.xdp.cache_size == 0 {
+        if let Err(error) = PinDir::sweep(directory) {
+            warn!(%error, "XDP is off, but what an earlier daemon has left may still answer");
+        }
+        return Ok(None);
     }
-    identity.own(directory)?;
-    let held = OpenOptions::new().read(true).custom_flags(O_PATH | O_DIRECTORY).open(directory);
-    let held = held.map_err(|source| DaemonError::PinDir { path: directory.to_owned(), source })?;
-    Ok((PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd())), Some(held)))
+    let pins = PinDir::claim(directory);
+    if let (Ok(pins), Some(identity)) = (&pins, identity) {
+        let handed_over = pins.hand_over(|folder, name| identity.own_in(folder, name));
+        handed_over.map_err(|source| DaemonError::PinDir { path: directory.to_owned(), source })?;
+    }
+    Ok(Some(pins))
 }
 
 /// The file with our process number; removed at the end.

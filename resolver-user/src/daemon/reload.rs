@@ -79,6 +79,7 @@ impl Daemon {
             // The names of servers, before the first question needs them.
             Handle::current().block_on(after.upstream.refresh_names());
             after.generation = before.generation.saturating_add(u64::from(answers_differ));
+            let turn = self.resolver.take_turn();
             self.resolver.rules.store(Arc::new(after));
             self.config.store(Arc::new(new));
             // The rules first: what is found from here on by the old ones carries the old generation.
@@ -86,8 +87,9 @@ impl Daemon {
                 if let Some(trust) = &self.resolver.trust {
                     trust.configure(configured(&self.config.load()));
                 }
-                self.resolver.forget_conclusions();
+                self.resolver.forget_in_turn(&turn);
             }
+            drop(turn);
             if trust_differs {
                 log_anchors(&self.config.load().dnssec);
             }

@@ -10,6 +10,8 @@ pub(super) enum Asked {
     /// SIGINT, SIGTERM: end, in order.
     /// Differs: with dnsmasq, SIGINT turns on what `dnssec-no-timecheck` turned off.
     Stop(&'static str),
+    /// SIGQUIT: end, and let XDP answer on for the next daemon.
+    HandOver(&'static str),
     /// SIGHUP: read the configuration again.
     Reload,
     /// SIGUSR1: write statistics to the log.
@@ -22,6 +24,7 @@ pub(super) enum Asked {
 pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    quit: Signal,
     hang_up: Signal,
     user_1: Signal,
     user_2: Signal,
@@ -36,6 +39,7 @@ impl Signals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            quit: signal(SignalKind::quit())?,
             hang_up: signal(SignalKind::hangup())?,
             user_1: signal(SignalKind::user_defined1())?,
             user_2: signal(SignalKind::user_defined2())?,
@@ -47,6 +51,7 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => Asked::Stop("SIGINT"),
             _ = self.terminate.recv() => Asked::Stop("SIGTERM"),
+            _ = self.quit.recv() => Asked::HandOver("SIGQUIT"),
             _ = self.hang_up.recv() => Asked::Reload,
             _ = self.user_1.recv() => Asked::Statistics,
             _ = self.user_2.recv() => Asked::ReopenLog,

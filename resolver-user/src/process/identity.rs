@@ -2,15 +2,18 @@
 //!
 //! To be done while the process has one thread: capabilities belong to threads, and later ones inherit them.
 
+use std::ffi::CStr;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::lchown;
 use std::path::Path;
 
 use caps::errors::CapsError;
 use caps::{CapSet, Capability, CapsHashSet};
 use nix::errno::Errno;
+use nix::fcntl::AtFlags;
 use nix::sys::prctl::set_keepcaps;
-use nix::unistd::{Gid, Group, Uid, User, getgid, getuid, setgroups, setresgid, setresuid};
+use nix::unistd::{Gid, Group, Uid, User, fchownat, getgid, getuid, setgroups, setresgid, setresuid};
 use thiserror::Error;
 
 use crate::config::ProcessConfig;
@@ -90,6 +93,14 @@ impl Identity {
     pub fn own(&self, path: &Path) -> Result<(), IdentityError> {
         lchown(path, Some(self.uid.as_raw()), Some(self.gid.as_raw()))
             .map_err(|source| IdentityError::HandOver { path: path.to_owned(), source })
+    }
+
+    /// The same for what has this name in an open directory.
+    ///
+    /// # Errors
+    /// The system's reason.
+    pub fn own_in(&self, directory: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
+        Ok(fchownat(directory, name, Some(self.uid), Some(self.gid), AtFlags::AT_SYMLINK_NOFOLLOW)?)
     }
 
     /// Becomes this identity for good, keeping nothing but `kept`.

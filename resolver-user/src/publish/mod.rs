@@ -5,7 +5,8 @@
 //! Refuses: answers with an extended error, without a whole second left, or that no slot can hold; those are served by
 //! the daemon. Never touches a slot that XDP may be reading (see [`resolver_ebpf::abi`]).
 //!
-//! * `program`: loading, attaching, pinning, taking off
+//! * `program`: loading, attaching, taking off; `pins`: what outlives us, and whose it is; `links`: names of pinned links;
+//!   `predecessor`: whether we go on with what a daemon before us has left, which `table` then takes over
 //! * `writer`: the thread; `table`: index and records; `pool`: slots; `grace`: waiting for running programs
 //! * `clock`: tells the kernel half the time; `counters`: what it has counted; `endpoints`, `clients`: tell it who is
 //!   answered, and where
@@ -19,10 +20,13 @@ mod clock;
 mod counters;
 mod endpoints;
 mod grace;
+mod links;
 mod log;
 pub mod memory;
+mod pins;
 mod pod;
 mod pool;
+mod predecessor;
 mod program;
 mod slot;
 mod status;
@@ -36,7 +40,9 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 pub use counters::KernelCounters;
-pub use program::{AttachMode, FastPathConfig, FastPathError, make_pin_dir};
+pub use pins::PinDir;
+pub use predecessor::Basis;
+pub use program::{AttachMode, FastPathConfig, FastPathError};
 pub use status::{FastPathEntry, FastPathStatus, InterfaceStatus, MapStatus, PublisherStatus};
 use writer::Command;
 pub use writer::FastPath;
@@ -61,6 +67,8 @@ pub struct Publication {
     pub rendered: Arc<RenderedAnswer>,
     /// When its TTL ends, in nanoseconds of CLOCK_BOOTTIME.
     pub expires_at_boot_ns: u64,
+    /// Generation of what it rests on.
+    pub generation: u64,
     /// Set by whoever offers; cleared when the answer leaves the maps or was not taken, so that it is offered again.
     pub published: Arc<AtomicBool>,
 }
@@ -97,8 +105,18 @@ impl Publisher {
     /// Withdraws every published answer and returns how many there were; none if the thread does not answer. Waits for it,
     /// and for room in its queue: what must be withdrawn must not be forgotten because there is much to publish.
     pub fn flush(&self) -> Option<usize> {
+        self.withdraw(Command::Flush)
+    }
+
+    /// The same because answers rest on something else from now on: publications of another generation are refused, and a
+    /// daemon after us takes over what we publish only if its answers rest on the same.
+    pub fn rebase(&self, basis: Basis, generation: u64) -> Option<usize> {
+        self.withdraw(|reply| Command::Rebase(basis, generation, reply))
+    }
+
+    fn withdraw(&self, command: impl FnOnce(SyncSender<usize>) -> Command) -> Option<usize> {
         let (reply, replied) = sync_channel(1);
-        self.commands.send(Command::Flush(reply)).ok()?;
+        self.commands.send(command(reply)).ok()?;
         replied.recv_timeout(PATIENCE).ok()
     }
 

@@ -1,29 +1,27 @@
 //! The XDP program in the kernel: loading, attaching, pinning, and taking it off again.
 
-use std::ffi::CString;
-use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
 
 use aya::maps::{Array, LpmTrie, Map, MapData, PerCpuArray};
-use aya::programs::links::{FdLink, PinnedLink};
+use aya::programs::links::{FdLink, LinkError, PinnedLink};
+use aya::programs::xdp::XdpLink;
 use aya::programs::{ProgramError, Xdp, XdpMode};
 use aya::{Ebpf, EbpfError, EbpfLoader};
-use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
-use nix::sys::stat::Mode;
-use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::net::if_::if_nametoindex;
 use resolver_ebpf::abi::{self, AnswerBlock, Bucket, Settings, map_name};
 use thiserror::Error;
 
 use super::clients::Trie;
 use super::counters::KernelCounters;
+use super::links::{self, LinkPin};
 use super::memory::MappedArray;
+use super::pins::PinDir;
 use super::pod::Shared;
+use super::predecessor::{Basis, KEPT};
 use crate::access::AccessList;
 
 /// The XDP program's name in the object.
@@ -57,8 +55,10 @@ pub struct FastPathConfig {
     pub listen: Vec<SocketAddr>,
     /// Who may be answered.
     pub access: AccessList,
-    /// Directory in a BPF file system for pins; made if missing.
-    pub pin_dir: PathBuf,
+    /// Fingerprint of all that answers rest on.
+    pub basis: Basis,
+    /// Generation of that: publications of another one are refused.
+    pub generation: u64,
     /// Whether the kernel half says why it passes queries.
     pub log: bool,
 }
@@ -82,6 +82,14 @@ pub enum FastPathError {
         path: PathBuf,
         /// What the system says.
         source: io::Error,
+    },
+    /// Another daemon is at work.
+    #[error("{path} belongs to another daemon that is running{}", holder.map(|pid| format!(" (process {pid})")).unwrap_or_default())]
+    Held {
+        /// The pin directory.
+        path: PathBuf,
+        /// Its process number, if it can be known.
+        holder: Option<u32>,
     },
     /// The object was refused by the kernel or is not ours.
     #[error("cannot load the XDP object: {0}")]
@@ -141,6 +149,17 @@ pub enum FastPathError {
     Thread(#[source] io::Error),
 }
 
+/// Why the program of a link could not be exchanged.
+#[derive(Debug, Error)]
+enum ExchangeError {
+    /// The pin leads to no link of ours.
+    #[error("{0}")]
+    Link(#[from] LinkError),
+    /// The kernel refused.
+    #[error("{0}")]
+    Program(#[from] ProgramError),
+}
+
 /// An interface with the program on it.
 #[derive(Debug)]
 pub struct Attachment {
@@ -149,67 +168,170 @@ pub struct Attachment {
     /// `native` or `generic`.
     pub mode: &'static str,
     /// Ends with the pin, and this.
-    _link: PinnedLink,
+    _link: FdLink,
 }
 
-/// The loaded object. Dropping it takes the program off all interfaces and removes the pins.
+/// The loaded object. Dropping it takes the program off all interfaces and removes the pins, unless it is to stay.
 #[derive(Debug)]
 pub struct Loaded {
     ebpf: Ebpf,
-    pin_dir: PathBuf,
-    /// The same directory, open: pins can be removed after the root has changed.
-    pins: OwnedFd,
+    pins: PinDir,
+    /// Links of a daemon before us, which we have not taken over yet.
+    found: Vec<LinkPin>,
+    /// All maps that are pinned, by name.
+    maps: Vec<(&'static str, MapData)>,
     /// Where the program is attached.
     pub attachments: Vec<Attachment>,
+    /// Pins of links that go again should the start fail.
+    made: Vec<String>,
+    stays: bool,
 }
 
 impl Loaded {
-    /// Loads and pins the object, attaches nothing yet.
+    /// Loads the object, attaches and pins nothing yet. `goes_on`: with the maps of a daemon before us that are [`KEPT`].
     ///
     /// # Errors
     /// Any [`FastPathError`].
-    pub fn load(object: &[u8], config: &FastPathConfig, buckets: u32, blocks: u32) -> Result<Self, FastPathError> {
-        prepare_pin_dir(&config.pin_dir)?;
+    pub fn load(
+        object: &[u8],
+        config: &FastPathConfig,
+        pins: PinDir,
+        (buckets, blocks): (u32, u32),
+        goes_on: bool,
+    ) -> Result<Self, FastPathError> {
         let log = u8::from(config.log);
-        let ebpf = EbpfLoader::new()
-            .map_max_entries(map_name::BUCKETS, buckets)
-            .map_max_entries(map_name::ANSWERS, blocks)
-            .override_global("XDP_LOG", &log, true)
-            .load(object)
-            .map_err(Box::new)?;
-        let pins = open_directory(&config.pin_dir)
-            .map_err(|source| FastPathError::PinDir { path: config.pin_dir.clone(), source })?;
-        let mut loaded = Self { ebpf, pin_dir: config.pin_dir.clone(), pins, attachments: Vec::new() };
+        let mut loader = EbpfLoader::new();
+        loader.map_max_entries(map_name::BUCKETS, buckets).map_max_entries(map_name::ANSWERS, blocks);
+        loader.override_global("XDP_LOG", &log, true);
+        for name in KEPT.into_iter().filter(|_| goes_on) {
+            loader.map_pin_path(name, pins.at("maps", name));
+        }
+        let ebpf = loader.load(object).map_err(Box::new)?;
+        pins.make_folders()?;
+        let maps = map_name::ALL.iter().map(|name| Ok((*name, another_handle(&ebpf, name)?)));
+        let maps = maps.collect::<Result<_, FastPathError>>()?;
+        let found = links::pinned(&pins)?;
+        // Should anything fail from here on, what was there before stays as it is.
+        let mut loaded = Self { ebpf, pins, found, maps, attachments: Vec::new(), made: Vec::new(), stays: true };
         for name in [PROGRAM, CLOCK_PROGRAM] {
             let refused = |source| FastPathError::Program { name, source: Box::new(source) };
             loaded.program(name)?.load().map_err(refused)?;
         }
-        loaded.pin()?;
         Ok(loaded)
     }
 
-    /// Attaches the program to an interface and pins the link.
+    /// Attaches the program to an interface and pins the link. Where the program of a daemon before us is attached already,
+    /// ours takes its place at once, and no packet passes by.
     ///
     /// # Errors
     /// [`FastPathError::Attach`], [`FastPathError::PinDir`].
     pub fn attach(&mut self, interface: &str, mode: AttachMode) -> Result<(), FastPathError> {
-        let pin = self.pin_dir.join("links").join(interface);
-        let (mode, link) = match mode {
-            AttachMode::Native => ("native", self.attach_as(interface, "native", XdpMode::Driver)?),
-            AttachMode::Generic => ("generic", self.attach_as(interface, "generic", XdpMode::Skb)?),
+        // One that does not exist is refused by the attachment.
+        let index = if_nametoindex(interface).unwrap_or_default();
+        let (mode, link) = match self.take_over(index, mode)? {
+            Some(taken) => taken,
+            None => {
+                let (mode, link) = self.attach_anew(interface, mode)?;
+                let pin = LinkPin::new(interface, index, mode);
+                let path = self.pins.at("links", &pin.name);
+                let failed = |error| FastPathError::PinDir { path: path.clone(), source: io::Error::other(error) };
+                let link = link.pin(&path).map_err(failed)?;
+                self.made.push(pin.name);
+                (mode, link.into())
+            }
+        };
+        tracing::info!(interface, mode, "XDP answers here");
+        let interface = interface.to_owned();
+        self.attachments.push(Attachment { interface, mode, _link: link });
+        Ok(())
+    }
+
+    /// Puts our program in the place of the one that a daemon before us has left on an interface; none if there is no such, or
+    /// not in this mode. What cannot be taken over is taken off.
+    fn take_over(&mut self, index: u32, mode: AttachMode) -> Result<Option<(&'static str, FdLink)>, FastPathError> {
+        let Some(at) = self.found.iter().position(|pin| pin.index == index) else { return Ok(None) };
+        let pin = self.found.swap_remove(at);
+        let fits = match mode {
+            AttachMode::Native => pin.mode == "native",
+            AttachMode::Generic => pin.mode == "generic",
+            AttachMode::Auto => true,
+        };
+        if fits {
+            match self.exchange(&pin) {
+                Ok(link) => return Ok(Some((pin.mode, link))),
+                // Most likely the interface was removed, and another one has its number now.
+                Err(error) => {
+                    tracing::info!(pin = pin.name, %error, "a link of an earlier daemon cannot be taken over")
+                }
+            }
+        }
+        self.pins.unpin("links", &pin.name)?;
+        Ok(None)
+    }
+
+    /// Exchanges the program of a pinned link for ours.
+    fn exchange(&mut self, pin: &LinkPin) -> Result<FdLink, ExchangeError> {
+        let link: FdLink = PinnedLink::from_pin(self.pins.at("links", &pin.name))?.into();
+        let link: XdpLink = link.try_into()?;
+        let program: &mut Xdp = self.ebpf.program_mut(PROGRAM).ok_or(LinkError::InvalidLink)?.try_into()?;
+        let id = program.attach_to_link(link)?;
+        Ok(program.take_link(id)?.try_into()?)
+    }
+
+    fn attach_anew(&mut self, interface: &str, mode: AttachMode) -> Result<(&'static str, FdLink), FastPathError> {
+        match mode {
+            AttachMode::Native => Ok(("native", self.attach_as(interface, "native", XdpMode::Driver)?)),
+            AttachMode::Generic => Ok(("generic", self.attach_as(interface, "generic", XdpMode::Skb)?)),
             AttachMode::Auto => match self.attach_as(interface, "native", XdpMode::Driver) {
-                Ok(link) => ("native", link),
+                Ok(link) => Ok(("native", link)),
                 Err(error) => {
                     tracing::warn!(interface, %error, "no native XDP; trying generic");
-                    ("generic", self.attach_as(interface, "generic", XdpMode::Skb)?)
+                    Ok(("generic", self.attach_as(interface, "generic", XdpMode::Skb)?))
                 }
             },
-        };
-        let link =
-            link.pin(&pin).map_err(|error| FastPathError::PinDir { path: pin, source: io::Error::other(error) })?;
-        tracing::info!(interface, mode, "XDP answers here");
-        self.attachments.push(Attachment { interface: interface.to_owned(), mode, _link: link });
+        }
+    }
+
+    /// Pins everything in place of what a daemon before us has pinned, and takes its program off where it is not ours to be.
+    /// To be called once, when the program is attached; from then on it goes when this is dropped.
+    ///
+    /// # Errors
+    /// [`FastPathError::PinDir`].
+    pub fn settle(&mut self) -> Result<(), FastPathError> {
+        for pin in std::mem::take(&mut self.found) {
+            tracing::info!(pin = pin.name, "XDP goes off an interface that is not configured any more");
+            self.pins.unpin("links", &pin.name)?;
+        }
+        for name in [PROGRAM, CLOCK_PROGRAM] {
+            let program = self.ebpf.program_mut(name).ok_or(FastPathError::Missing { what: name })?;
+            self.pins.replace("programs", name, |path| program.pin(path))?;
+        }
+        // The settings come last: they say which answers they belong to.
+        let (settings, others): (Vec<_>, Vec<_>) = self.maps.iter().partition(|(name, _)| *name == map_name::SETTINGS);
+        for (name, map) in others.into_iter().chain(settings) {
+            self.pins.replace("maps", name, |path| map.pin(path))?;
+        }
+        for (folder, known) in [("programs", &[PROGRAM, CLOCK_PROGRAM][..]), ("maps", &map_name::ALL[..])] {
+            for name in self.pins.names(folder)?.iter().filter(|name| !known.contains(&name.as_str())) {
+                self.pins.unpin(folder, name)?;
+            }
+        }
+        self.made.clear();
+        self.stays = false;
         Ok(())
+    }
+
+    /// Lets the program and all pins stay when this is dropped, for the next daemon.
+    pub fn stay(&mut self) {
+        self.stays = true;
+    }
+
+    /// The kernel's number of a map.
+    ///
+    /// # Errors
+    /// [`FastPathError::Missing`], [`FastPathError::Map`].
+    pub fn map_id(&self, name: &'static str) -> Result<u32, FastPathError> {
+        self.handle(name)?.info().map(|info| info.id()).map_err(|error| map_error(name, error))
     }
 
     fn attach_as(&mut self, interface: &str, name: &'static str, mode: XdpMode) -> Result<FdLink, FastPathError> {
@@ -271,19 +393,16 @@ impl Loaded {
         self.map_array::<Settings>(map_name::SETTINGS)
     }
 
+    fn handle(&self, name: &'static str) -> Result<&MapData, FastPathError> {
+        let map = self.maps.iter().find(|(known, _)| *known == name);
+        map.map(|(_, map)| map).ok_or(FastPathError::Missing { what: name })
+    }
+
     fn map_array<T: bytemuck::Pod>(&mut self, name: &'static str) -> Result<MappedArray, FastPathError> {
         let map = self.ebpf.map(name).ok_or(FastPathError::Missing { what: name })?;
         let array = Array::<_, Shared<T>>::try_from(map).map_err(|error| map_error(name, error))?;
         let length = array.len() as usize * size_of::<T>();
-        let data = self.map_data(name)?;
-        MappedArray::new(data.fd().as_fd(), length).map_err(|source| FastPathError::Map { name, source })
-    }
-
-    fn map_data(&self, name: &'static str) -> Result<&MapData, FastPathError> {
-        match self.ebpf.map(name) {
-            Some(Map::Array(data) | Map::PerCpuArray(data) | Map::LpmTrie(data)) => Ok(data),
-            _ => Err(FastPathError::Missing { what: name }),
-        }
+        MappedArray::new(self.handle(name)?.fd().as_fd(), length).map_err(|source| FastPathError::Map { name, source })
     }
 
     /// What the kernel half counts.
@@ -322,93 +441,34 @@ impl Loaded {
     pub fn ebpf_mut(&mut self) -> &mut Ebpf {
         &mut self.ebpf
     }
-
-    fn pin(&mut self) -> Result<(), FastPathError> {
-        for name in map_name::ALL {
-            let path = self.pin_dir.join("maps").join(name);
-            let failed = |error| FastPathError::PinDir { path: path.clone(), source: io::Error::other(error) };
-            self.map_data(name)?.pin(&path).map_err(failed)?;
-        }
-        for name in [PROGRAM, CLOCK_PROGRAM] {
-            let path = self.pin_dir.join("programs").join(name);
-            let pinned = self.program(name)?.pin(&path);
-            pinned.map_err(|error| FastPathError::PinDir { path, source: io::Error::other(error) })?;
-        }
-        Ok(())
-    }
 }
 
 impl Drop for Loaded {
     fn drop(&mut self) {
         // Without their pins, links end with their descriptors, and the program leaves the interfaces.
         self.attachments.clear();
-        if let Err(error) = remove_pins(&self.pins) {
+        for name in &self.made {
+            if let Err(error) = self.pins.unpin("links", name) {
+                tracing::warn!(%error, "XDP stays on an interface");
+            }
+        }
+        // Without links the rest is of no use to anybody.
+        if self.stays && self.pins.names("links").is_ok_and(|links| !links.is_empty()) {
+            return;
+        }
+        if let Err(error) = self.pins.remove() {
             tracing::warn!(%error, "cannot remove the pins: XDP may stay on the interfaces");
         }
-        if let Err(error) = fs::remove_dir(&self.pin_dir) {
-            tracing::debug!(dir = %self.pin_dir.display(), %error, "pin directory kept");
-        }
     }
 }
 
-/// Makes an empty pin directory, removing what a killed daemon left there: its links too, so its program goes off.
-fn prepare_pin_dir(dir: &Path) -> Result<(), FastPathError> {
-    if !make_pin_dir(dir)? {
-        return Err(FastPathError::NoBpfFs { path: existing(dir).to_owned() });
-    }
-    for part in ["maps", "programs", "links"] {
-        let path = dir.join(part);
-        fs::create_dir_all(&path).map_err(|source| FastPathError::PinDir { path, source })?;
-    }
-    Ok(())
-}
-
-/// Makes a pin directory that is empty of what is ours; false if it would not be on a BPF file system.
-///
-/// # Errors
-/// [`FastPathError::PinDir`].
-pub fn make_pin_dir(dir: &Path) -> Result<bool, FastPathError> {
-    let system = statfs(existing(dir));
-    if system.map(|system| system.filesystem_type()).ok() != Some(BPF_FS_MAGIC) {
-        return Ok(false);
-    }
-    let failed = |source| FastPathError::PinDir { path: dir.to_owned(), source };
-    fs::create_dir_all(dir).map_err(failed)?;
-    open_directory(dir).and_then(|directory| remove_pins(&directory)).map_err(failed)?;
-    Ok(true)
-}
-
-/// The path, or the closest one above it that exists.
-fn existing(dir: &Path) -> &Path {
-    dir.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"))
-}
-
-fn open_directory(path: &Path) -> io::Result<OwnedFd> {
-    Ok(open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?)
-}
-
-/// Removes our three folders from a pin directory; other things in it are left.
-fn remove_pins(directory: &OwnedFd) -> io::Result<()> {
-    for part in ["links", "programs", "maps"] {
-        // The directory may have been handed over: a link that its owner put there leads us nowhere.
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let mut folder = match Dir::openat(directory, part, flags, Mode::empty()) {
-            Ok(folder) => folder,
-            Err(Errno::ENOENT) => continue,
-            Err(Errno::ELOOP | Errno::ENOTDIR) => {
-                unlinkat(directory, part, UnlinkatFlags::NoRemoveDir)?;
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let names = folder.iter().map(|entry| entry.map(|entry| entry.file_name().to_owned()));
-        let names: Vec<CString> = names.collect::<Result<_, _>>()?;
-        for name in names.iter().filter(|name| !matches!(name.to_bytes(), b"." | b"..")) {
-            unlinkat(&folder, name.as_c_str(), UnlinkatFlags::NoRemoveDir)?;
-        }
-        unlinkat(directory, part, UnlinkatFlags::RemoveDir)?;
-    }
-    Ok(())
+/// Another handle of a map of the object, which can be pinned when the first one is in use elsewhere.
+fn another_handle(ebpf: &Ebpf, name: &'static str) -> Result<MapData, FastPathError> {
+    let Some(Map::Array(map) | Map::PerCpuArray(map) | Map::LpmTrie(map)) = ebpf.map(name) else {
+        return Err(FastPathError::Missing { what: name });
+    };
+    let handle = map.fd().as_fd().try_clone_to_owned().map_err(|source| FastPathError::Map { name, source })?;
+    MapData::from_fd(handle).map_err(|error| map_error(name, error))
 }
 
 fn map_error(name: &'static str, error: aya::maps::MapError) -> FastPathError {

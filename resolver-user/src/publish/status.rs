@@ -38,6 +38,15 @@ pub struct PublisherStatus {
     pub refused_unfit: u64,
     /// Answers whose time was over before they could be published.
     pub refused_expired: u64,
+    /// Answers found anew under something that holds no more when they came.
+    #[serde(default)]
+    pub refused_outdated: u64,
+    /// Answers taken over from the daemon before.
+    #[serde(default)]
+    pub adopted: u64,
+    /// Entries of the daemon before that were not taken over: expired, resting on something else, or not in order.
+    #[serde(default)]
+    pub adopted_dropped: u64,
     /// Slots that wait for running programs to end, now.
     pub retiring: u64,
     /// Mean time from the client's answer to its publication, in microseconds.

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use bytemuck::Zeroable as _;
 use resolver_ebpf::abi::{
-    self, ABI_VERSION, AnswerBlock, BUCKET_ENTRIES, Bucket, CLIENT_NETWORKS_MAX, LINE_LEN, MODE_OFF, MODE_SERVE,
-    OUTCOMES, Outcome, Place, SLOT_START_MAX, Settings, map_name,
+    self, ABI_VERSION, AnswerBlock, BASIS_UNKNOWN, BUCKET_ENTRIES, Bucket, CLIENT_NETWORKS_MAX, LINE_LEN, Legacy,
+    MODE_OFF, MODE_SERVE, OUTCOMES, Outcome, Place, SLOT_START_MAX, Settings, map_name,
 };
 
 use super::clients::Clients;
@@ -19,10 +19,12 @@ use super::clock::{KernelClock, KernelTime};
 use super::counters::KernelCounters;
 use super::endpoints::{self, Endpoints, store_u32};
 use super::memory::MappedArray;
+use super::pins::PinDir;
+use super::predecessor::{Basis, Predecessor, store_basis};
 use super::program::{FastPathConfig, FastPathError, Loaded};
 use super::slot::{self, NotPublishable};
 use super::status::{FastPathEntry, FastPathStatus, InterfaceStatus, MapStatus, PublisherStatus};
-use super::table::{AnswerTable, Refusal};
+use super::table::{Adopted, AnswerTable, Refusal};
 use super::{Publication, Publisher, grace};
 use crate::access::AccessList;
 use crate::clock::Clock;
@@ -61,6 +63,10 @@ pub enum Command {
     Endpoints(Vec<SocketAddr>, SyncSender<bool>),
     /// Answer whom this list allows; true once that is so.
     Access(AccessList, SyncSender<bool>),
+    /// Withdraw everything: answers rest on something else from now on, of this fingerprint and generation.
+    Rebase(Basis, u64, SyncSender<usize>),
+    /// Let the program stay when the next command ends the thread.
+    Leave,
     /// Take the program off and end.
     Stop,
 }
@@ -74,18 +80,31 @@ pub struct FastPath {
 }
 
 impl FastPath {
-    /// Loads the object, attaches it, and starts the thread. XDP answers nothing before something is published.
+    /// Loads the object, attaches it, and starts the thread. XDP answers with what a daemon before us has published, if that
+    /// rests on the same; else with nothing before something is published.
     ///
     /// # Errors
-    /// Any [`FastPathError`]; nothing is attached or pinned then.
-    pub fn start(object: &[u8], config: &FastPathConfig, clock: Arc<dyn Clock>) -> Result<Self, FastPathError> {
+    /// Any [`FastPathError`]. What a daemon before us has left on interfaces may be there still.
+    pub fn start(
+        object: &[u8],
+        config: &FastPathConfig,
+        pins: PinDir,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, FastPathError> {
         grace::check().map_err(FastPathError::NoGracePeriod)?;
         let (commands, inbox) = sync_channel(QUEUE_LEN);
         let retired = start_reclaimer(commands.clone())?;
-        let writer = Writer::new(object, config, clock, retired)?;
+        let writer = Writer::new(object, config, pins, clock, retired)?;
         let kernel_counters = Arc::clone(&writer.counters);
         let thread = Builder::new().name("publish".into()).spawn(move || writer.run(&inbox));
         Ok(Self { commands, kernel_counters, thread: Some(thread.map_err(FastPathError::Thread)?) })
+    }
+
+    /// Ends the thread, but leaves program and maps as they are: XDP answers on until the TTLs end, and the next daemon takes
+    /// over.
+    pub fn leave(self) {
+        // A send only fails when the thread is gone already; the program went with it.
+        let _ = self.commands.send(Command::Leave);
     }
 
     /// A handle to publish with.
@@ -160,6 +179,8 @@ struct Writer {
     delay: Delay,
     buckets: u32,
     blocks: u32,
+    /// Generation of what answers rest on.
+    generation: u64,
     /// When to look at the clock next, in nanoseconds of CLOCK_BOOTTIME.
     next_tick_boot_ns: u64,
 }
@@ -168,11 +189,19 @@ impl Writer {
     fn new(
         object: &[u8],
         config: &FastPathConfig,
+        pins: PinDir,
         clock: Arc<dyn Clock>,
         retired: Sender<Vec<Place>>,
     ) -> Result<Self, FastPathError> {
         let (buckets, blocks) = dimensions(config.cache_size);
-        let mut loaded = Loaded::load(object, config, buckets, blocks)?;
+        let predecessor = Predecessor::find(&pins, buckets, blocks);
+        let mut loaded = Loaded::load(object, config, pins, (buckets, blocks), predecessor.is_some())?;
+        let mut table = AnswerTable::new(loaded.map_buckets()?, loaded.map_answers()?, blocks);
+        let adopted = predecessor
+            .as_ref()
+            .map(|before| adopt(before, &config.basis, &mut table, &*clock))
+            .transpose()?
+            .unwrap_or_default();
         let (map, program) = loaded.take_clock()?;
         let kernel_clock = KernelClock::calibrate(map, program)?;
         let found = kernel_clock.sample(program)?.abi_version;
@@ -180,9 +209,10 @@ impl Writer {
             return Err(FastPathError::Abi { found, expected: ABI_VERSION });
         }
         let time = kernel_clock.time(program)?;
-        let table = AnswerTable::new(loaded.map_buckets()?, loaded.map_answers()?, blocks);
         let settings = loaded.map_settings()?;
-        let initial = initial_settings(config, &table, &kernel_clock, time);
+        let mut initial = initial_settings(config, &table, &kernel_clock, time);
+        initial.hash_key = predecessor.map_or_else(rand::random, |before| before.hash_key());
+        initial.legacy.map_ids = [loaded.map_id(map_name::BUCKETS)?, loaded.map_id(map_name::ANSWERS)?];
         store_settings(&settings, &initial);
         let (clients_v4, clients_v6) = loaded.take_clients()?;
         let clients = Clients::new(clients_v4, clients_v6);
@@ -200,10 +230,11 @@ impl Writer {
             log,
             retired,
             retiring: 0,
-            counts: PublisherStatus::default(),
+            counts: PublisherStatus { adopted: adopted.kept, adopted_dropped: adopted.dropped, ..Default::default() },
             delay: Delay::default(),
             buckets,
             blocks,
+            generation: config.generation,
             next_tick_boot_ns: 0,
         };
         writer.set_endpoints(&config.listen);
@@ -211,6 +242,7 @@ impl Writer {
         for interface in &config.interfaces {
             writer.loaded.attach(interface, config.mode)?;
         }
+        writer.loaded.settle()?;
         Ok(writer)
     }
 
@@ -218,6 +250,7 @@ impl Writer {
         loop {
             match inbox.recv_timeout(TICK) {
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(Command::Leave) => return self.loaded.stay(),
                 Ok(command) => self.obey(command),
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -250,11 +283,29 @@ impl Writer {
                 store_u32(&self.settings, offset_of!(Settings, ttl_shown_s_max), shown_s_max);
                 _ = reply.send(true);
             }
-            Command::Stop => {}
+            Command::Rebase(basis, generation, reply) => _ = reply.send(self.rebase(&basis, generation)),
+            // The thread has ended.
+            Command::Leave | Command::Stop => {}
         }
     }
 
+    /// Withdraws everything, since from now on answers rest on something else. Wherever a daemon dies in between, what is left
+    /// is of nobody's basis, or of the one that is named.
+    fn rebase(&mut self, basis: &Basis, generation: u64) -> usize {
+        let count = self.table.published();
+        store_basis(&self.settings, &BASIS_UNKNOWN);
+        self.table.flush();
+        store_basis(&self.settings, basis);
+        self.generation = generation;
+        count
+    }
+
     fn publish(&mut self, publication: &Publication, offered_at: Instant) {
+        if publication.generation != self.generation {
+            self.counts.refused_outdated += 1;
+            publication.published.store(false, Ordering::Relaxed);
+            return;
+        }
         let now_boot_ns = self.clock.now().boot_ns;
         let result = slot::render(publication, &self.hash_key, now_boot_ns);
         match result.map(|prepared| self.table.publish(&prepared.entry(), now_boot_ns)) {
@@ -387,6 +438,25 @@ impl Writer {
     }
 }
 
+/// Takes the answers of a daemon before us over into an empty table, or withdraws them if they rest on something else; then
+/// waits until no program runs that has found what is gone. See [`super::predecessor`] for the order.
+fn adopt(
+    before: &Predecessor,
+    basis: &Basis,
+    table: &mut AnswerTable,
+    clock: &dyn Clock,
+) -> Result<Adopted, FastPathError> {
+    let adopted = if before.rests_on(basis) {
+        table.adopt(&before.hash_key(), clock.now().boot_ns)
+    } else {
+        before.disown();
+        Adopted { kept: 0, dropped: table.disinherit() }
+    };
+    grace::wait().map_err(FastPathError::NoGracePeriod)?;
+    tracing::info!(kept = adopted.kept, dropped = adopted.dropped, "answers that XDP had from an earlier daemon");
+    Ok(adopted)
+}
+
 /// Buckets and blocks for so many answers of ordinary size.
 ///
 /// Two entries a bucket on average leave room for four times as many small answers; see the spike on full buckets.
@@ -413,7 +483,7 @@ fn initial_settings(
         boot_offset_ns: time.boot_offset_ns,
         offset_until_jiffies: time.until_jiffies,
         daemon_pid: std::process::id(),
-        hash_key: rand::random(),
+        legacy: Legacy { basis: config.basis, ..Legacy::zeroed() },
         ..Settings::zeroed()
     };
     // They come in one by one, before the program is attached.

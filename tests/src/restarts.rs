@@ -1,0 +1,258 @@
+//! A daemon that is killed and started again, over and over, while clients ask: what they get, and when.
+//!
+//! In: the lab, and how often. Out: a [`Window`] for each kill, from it to the next daemon's being ready.
+//! One client asks without a pause for names whose answers are published, and knows each of them byte for byte; another asks for
+//! names that nobody has asked for yet, again and again until it is answered. One kill in four hits a daemon that is just starting:
+//! while it takes over maps, exchanges programs, replaces pins.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use xtask::lab::facts::{Facts, Question};
+
+use crate::compare::Normal;
+use crate::lab::{self, Asker, LabDaemon};
+use crate::message::TestQuery;
+
+/// Names that the first client asks for.
+const KNOWN: usize = 40;
+/// Longest wait for an answer of XDP. Choice: far longer than it takes, since the machine has other things to do.
+const KNOWN_PATIENCE: Duration = Duration::from_secs(2);
+/// The second client asks again after so long.
+const RETRY: Duration = Duration::from_millis(100);
+/// Longest time from a daemon's being ready to the answer of a question that is open then.
+const MISS_PATIENCE: Duration = Duration::from_secs(10);
+/// Longest life of a daemon that is ready, and of one that is starting.
+const LIVES: [Duration; 2] = [Duration::from_millis(800), Duration::from_millis(1500)];
+
+/// What happened from a kill to the next daemon's being ready.
+#[derive(Clone, Debug, Default)]
+pub struct Window {
+    /// Whether the daemon was killed while it was starting.
+    pub starting: bool,
+    /// Without a daemon that is ready, in milliseconds.
+    pub down_ms: u128,
+    /// Answers that XDP gave meanwhile, by its own counter.
+    pub answered: u64,
+    /// Answers that the new daemon took over, and entries that it did not.
+    pub adopted: [u64; 2],
+    /// Known answers that came, while somebody counted.
+    pub known: u64,
+    /// Known names whose answer did not come, or was another.
+    pub wrong: Vec<String>,
+    /// Questions for new names that were answered.
+    pub misses: u64,
+    /// Longest time from the daemon's being ready, or the question if that came later, to such an answer, in milliseconds.
+    pub slowest_miss_ms: u128,
+}
+
+impl Window {
+    /// As a line of a report.
+    pub fn json(&self) -> Value {
+        json!({
+            "starting": self.starting,
+            "down_ms": self.down_ms as u64,
+            "answered_by_xdp": self.answered,
+            "adopted": self.adopted[0],
+            "dropped": self.adopted[1],
+            "known": self.known,
+            "wrong": self.wrong,
+            "misses": self.misses,
+            "slowest_miss_ms": self.slowest_miss_ms as u64,
+        })
+    }
+}
+
+/// A question whose answer is known.
+struct Known {
+    query: TestQuery,
+    answer: Normal,
+}
+
+/// What the clients have seen since somebody looked.
+#[derive(Default)]
+struct Seen {
+    known: u64,
+    wrong: Vec<String>,
+    misses: u64,
+    /// When each new name was asked for first, and answered.
+    answered: Vec<(Instant, Instant)>,
+}
+
+/// Kills a daemon so many times, and tells of each.
+///
+/// # Panics
+/// If the lab does not do what a lab does.
+pub fn run(facts: &Facts, lines: &str, kills: usize, mut tell: impl FnMut(&Window)) -> Vec<Window> {
+    let mut daemon = LabDaemon::start(facts, lines);
+    let known = publish(facts, &daemon);
+    let (stop, seen) = (AtomicBool::new(false), Mutex::new(Seen::default()));
+    // Wherever this ends, the clients do, too.
+    struct Stopping<'a>(&'a AtomicBool);
+    impl Drop for Stopping<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    thread::scope(|scope| {
+        let _stopping = Stopping(&stop);
+        scope.spawn(|| ask_known(facts, &known, &stop, &seen));
+        scope.spawn(|| ask_new(facts, &stop, &seen));
+        let mut random = Random(0x0123_4567_89ab_cdef);
+        (0..kills)
+            .map(|number| {
+                let window = kill_and_start(facts, &mut daemon, number % 4 == 3, &mut random, &seen);
+                tell(&window);
+                window
+            })
+            .collect()
+    })
+}
+
+/// One kill, and the start after it.
+fn kill_and_start(
+    facts: &Facts,
+    daemon: &mut LabDaemon,
+    starting: bool,
+    random: &mut Random,
+    seen: &Mutex<Seen>,
+) -> Window {
+    thread::sleep(random.below(LIVES[0]));
+    daemon.kill();
+    let (killed_at, before) = (Instant::now(), lab::answered_by_xdp(facts));
+    if starting {
+        daemon.start_again();
+        thread::sleep(random.below(LIVES[1]));
+        daemon.kill();
+    }
+    daemon.start_again();
+    daemon.wait_until_ready();
+    let ready_at = Instant::now();
+    let answered = lab::answered_by_xdp(facts) - before;
+    let publisher = daemon.fast_path().publisher;
+    // Whatever was open when the daemon was ready is answered before the next kill.
+    let open = seen_since(seen).misses;
+    let deadline = ready_at + MISS_PATIENCE;
+    while lock(seen).misses <= open && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(1));
+    }
+    let Seen { known, wrong, misses, answered: times } = std::mem::take(&mut *lock(seen));
+    let waited = times.iter().map(|(asked, told)| told.saturating_duration_since(ready_at.max(*asked)));
+    Window {
+        starting,
+        down_ms: (ready_at - killed_at).as_millis(),
+        answered,
+        adopted: [publisher.adopted, publisher.adopted_dropped],
+        known,
+        wrong,
+        misses,
+        slowest_miss_ms: waited.max().unwrap_or(MISS_PATIENCE).as_millis(),
+    }
+}
+
+/// A look at the counts, which go on.
+fn seen_since(seen: &Mutex<Seen>) -> Seen {
+    let seen = lock(seen);
+    Seen { misses: seen.misses, ..Seen::default() }
+}
+
+fn lock(seen: &Mutex<Seen>) -> std::sync::MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Has answers published, and notes what they are.
+fn publish(facts: &Facts, daemon: &LabDaemon) -> Vec<Known> {
+    let client = asker(facts);
+    let told =
+        |question: &&Question| ["secure", "insecure"].contains(&question.status.as_str()) && question.qtype != "ANY";
+    let questions =
+        facts.zones.iter().filter(|zone| zone.group == "tree").flat_map(|zone| &zone.questions).filter(told);
+    let mut known = Vec::new();
+    for (number, question) in questions.step_by(3).take(KNOWN).enumerate() {
+        let query = lab::query(question, number % 2 == 0);
+        // The first one has the longest TTL.
+        let reply = client.ask(&query, KNOWN_PATIENCE);
+        let before = daemon.counter("answered_");
+        for _ in 0..10 {
+            client.ask(&query, KNOWN_PATIENCE);
+        }
+        if daemon.counter("answered_") >= before + 5 {
+            known.push(Known { answer: Normal::of(&reply.expect("a reply")), query });
+        }
+    }
+    assert!(known.len() > KNOWN / 2, "{} answers are published", known.len());
+    known
+}
+
+/// Asks for published answers, all in turn, without a pause.
+fn ask_known(facts: &Facts, known: &[Known], stop: &AtomicBool, seen: &Mutex<Seen>) {
+    let client = asker(facts);
+    for known in known.iter().cycle() {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let reply = client.ask(&known.query, KNOWN_PATIENCE).map(|reply| Normal::of(&reply));
+        let wrong = match &reply {
+            None => Some("no answer"),
+            Some(reply) if reply.message != known.answer.message => Some("another answer"),
+            Some(reply) if reply.ttls_s.iter().zip(&known.answer.ttls_s).any(|(now, first)| now > first) => {
+                Some("a longer TTL than at first")
+            }
+            Some(_) => None,
+        };
+        let mut seen = lock(seen);
+        match wrong {
+            None => seen.known += 1,
+            Some(wrong) => seen.wrong.push(format!("{} {}: {wrong}", known.query.qname, known.query.qtype)),
+        }
+    }
+}
+
+/// Asks for names that nobody has asked for, each until it is answered.
+fn ask_new(facts: &Facts, stop: &AtomicBool, seen: &Mutex<Seen>) {
+    let client = asker(facts);
+    let zone = facts.zones.iter().find(|zone| zone.generated_hosts > 0).expect("a zone of many hosts");
+    for number in (0..zone.generated_hosts).cycle() {
+        let query =
+            TestQuery::new(&format!("h{number:04}.{}", zone.name), "A".parse().expect("a type")).edns(1232, true);
+        let asked_at = Instant::now();
+        let reply = loop {
+            if stop.load(Ordering::Relaxed) {
+                return;
+            }
+            if let Some(reply) = client.ask(&query, RETRY) {
+                break reply;
+            }
+            thread::sleep(RETRY / 10);
+        };
+        let address = [198, 18, (number / 250) as u8, (number % 250 + 1) as u8];
+        let mut seen = lock(seen);
+        // NOERROR, AD, and the one address that the host has.
+        if reply[3] & 0x2f != 0x20 || !reply.windows(4).any(|bytes| bytes == address) {
+            seen.wrong.push(format!("{}: {reply:02x?}", query.qname));
+        }
+        seen.misses += 1;
+        seen.answered.push((asked_at, Instant::now()));
+        drop(seen);
+        thread::sleep(RETRY);
+    }
+}
+
+fn asker(facts: &Facts) -> Asker {
+    Asker::new(&facts.client.path, facts.client.interfaces[0].ipv4, facts.resolver.interfaces[0].ipv4)
+}
+
+/// xorshift64, so that every run is the same.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: Duration) -> Duration {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        limit.mul_f64((self.0 >> 11) as f64 / (1u64 << 53) as f64)
+    }
+}

@@ -135,6 +135,7 @@ const NEEDS: &[Need] = &[
     // The package, and the machine that it is tried on.
     need("systemd-analyze", "systemd"),
     need("dpkg-deb", "dpkg"),
+    need("dpkg-shlibdeps", "dpkg-dev"),
     need("strip", "binutils"),
     // Signing.
     need("dnssec-keygen", "bind9-utils"),

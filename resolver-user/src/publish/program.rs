@@ -445,20 +445,19 @@ impl Loaded {
 
 impl Drop for Loaded {
     fn drop(&mut self) {
-        // Without their pins, links end with their descriptors, and the program leaves the interfaces.
-        self.attachments.clear();
         for name in &self.made {
             if let Err(error) = self.pins.unpin("links", name) {
                 tracing::warn!(%error, "XDP stays on an interface");
             }
         }
         // Without links the rest is of no use to anybody.
-        if self.stays && self.pins.names("links").is_ok_and(|links| !links.is_empty()) {
-            return;
-        }
-        if let Err(error) = self.pins.remove() {
+        let stays = self.stays && self.pins.names("links").is_ok_and(|links| !links.is_empty());
+        // Without their pins, links end with their descriptors, and the program leaves the interfaces. In this order: the
+        // kernel takes a program off at once when a descriptor was the last to hold it, but some time after an unlinking was.
+        if !stays && let Err(error) = self.pins.remove() {
             tracing::warn!(%error, "cannot remove the pins: XDP may stay on the interfaces");
         }
+        self.attachments.clear();
     }
 }
 

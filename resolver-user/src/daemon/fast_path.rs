@@ -49,6 +49,7 @@ pub(super) fn start_fast_path(config: &Config, pin_dir: &Path, bound: &Bound) ->
         ttl_shown_s_max: config.cache.keeping.shown_s(ANSWER_TTL_S_MAX),
         interfaces,
         cache_size: config.xdp.cache_size,
+        rotation_s: config.cache.rotation_s(),
         listen: bound.endpoints(),
         access: bound.access.clone(),
         pin_dir: pin_dir.to_owned(),

@@ -74,6 +74,7 @@ fn start(
         ttl_shown_s_max: config.cache.keeping.shown_s(ANSWER_TTL_S_MAX),
         interfaces,
         cache_size: config.xdp.cache_size,
+        rotation_s: config.cache.rotation_s(),
         listen: bound.endpoints(),
         access: bound.access.clone(),
         basis: bytemuck::must_cast(fingerprint(config, basis.as_deref())),

@@ -3,6 +3,8 @@
 //! A link knows its interface by number, and so does its pin: names of interfaces change, and are given to others. The name is
 //! there for people; BPF file systems allow no dots in it.
 
+use aya::programs::links::PinnedLink;
+
 use super::pins::PinDir;
 use super::program::FastPathError;
 
@@ -37,6 +39,19 @@ impl LinkPin {
     }
 }
 
+/// Takes the program off by a pinned link. Held while its pin goes: the kernel takes a program off at once when a descriptor was
+/// the last to hold the link, but some time after an unlinking was; meanwhile nothing else could be attached there.
+///
+/// # Errors
+/// [`FastPathError::PinDir`].
+pub fn detach(pins: &PinDir, name: &str) -> Result<(), FastPathError> {
+    // One that cannot be opened goes all the same.
+    let held = PinnedLink::from_pin(pins.at("links", name));
+    let unpinned = pins.unpin("links", name);
+    drop(held);
+    unpinned
+}
+
 /// All pinned links. What else lies in their folder is removed: no daemon knows what it is on.
 ///
 /// # Errors
@@ -46,7 +61,7 @@ pub fn pinned(pins: &PinDir) -> Result<Vec<LinkPin>, FastPathError> {
     for name in pins.names("links")? {
         match LinkPin::read(&name) {
             Some(link) => links.push(link),
-            None => pins.unpin("links", &name)?,
+            None => detach(pins, &name)?,
         }
     }
     Ok(links)

@@ -21,8 +21,8 @@ use nix::sys::stat::{Mode, fstatat};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::predecessor;
 use super::program::FastPathError;
+use super::{links, predecessor};
 
 /// The folders, in the order in which they are taken away: with the links the program leaves the interfaces.
 const FOLDERS: [&str; 3] = ["links", "programs", "maps"];
@@ -82,6 +82,9 @@ impl PinDir {
         }
         let dir = Self::claim(path)?;
         tracing::info!(dir = %path.display(), "XDP is off: what an earlier daemon left on interfaces is taken off");
+        for name in dir.names("links")? {
+            links::detach(&dir, &name)?;
+        }
         dir.remove().map_err(|source| FastPathError::PinDir { path: path.to_owned(), source })
     }
 

@@ -59,6 +59,8 @@ pub struct FastPathConfig {
     pub basis: Basis,
     /// Generation of that: publications of another one are refused.
     pub generation: u64,
+    /// How often addresses of answers change places, in seconds; 0: never.
+    pub rotation_s: u32,
     /// Whether the kernel half says why it passes queries.
     pub log: bool,
 }
@@ -265,7 +267,7 @@ impl Loaded {
                 }
             }
         }
-        self.pins.unpin("links", &pin.name)?;
+        links::detach(&self.pins, &pin.name)?;
         Ok(None)
     }
 
@@ -300,7 +302,7 @@ impl Loaded {
     pub fn settle(&mut self) -> Result<(), FastPathError> {
         for pin in std::mem::take(&mut self.found) {
             tracing::info!(pin = pin.name, "XDP goes off an interface that is not configured any more");
-            self.pins.unpin("links", &pin.name)?;
+            links::detach(&self.pins, &pin.name)?;
         }
         for name in [PROGRAM, CLOCK_PROGRAM] {
             let program = self.ebpf.program_mut(name).ok_or(FastPathError::Missing { what: name })?;
@@ -313,7 +315,9 @@ impl Loaded {
         }
         for (folder, known) in [("programs", &[PROGRAM, CLOCK_PROGRAM][..]), ("maps", &map_name::ALL[..])] {
             for name in self.pins.names(folder)?.iter().filter(|name| !known.contains(&name.as_str())) {
-                self.pins.unpin(folder, name)?;
+                if let Err(error) = self.pins.unpin(folder, name) {
+                    tracing::warn!(%error, name, "something that is not ours lies among the pins");
+                }
             }
         }
         self.made.clear();
@@ -446,7 +450,7 @@ impl Loaded {
 impl Drop for Loaded {
     fn drop(&mut self) {
         for name in &self.made {
-            if let Err(error) = self.pins.unpin("links", name) {
+            if let Err(error) = links::detach(&self.pins, name) {
                 tracing::warn!(%error, "XDP stays on an interface");
             }
         }

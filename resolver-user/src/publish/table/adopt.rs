@@ -11,7 +11,12 @@ use resolver_ebpf::abi::{
 };
 use resolver_ebpf::slot::{self, answer_key_hash};
 
-use super::{AnswerTable, Arc, NS_PER_S, Ordering, Record, SlotWords, WORDS_PER_LINE, store};
+use super::{AnswerTable, Arc, Entry, NS_PER_S, Ordering, SlotWords, WORDS_PER_LINE, store};
+
+/// The last of so many parts of the time that is left is when an adopted answer is found anew if it is asked for.
+const REFRESH_PART: u64 = 10;
+/// That is at least so long, in nanoseconds.
+const REFRESH_NS_MIN: u64 = 2 * NS_PER_S;
 
 /// What came of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,7 +45,7 @@ impl AnswerTable {
             let sound = self.sound(at, hash_key, now_boot_ns);
             match sound.filter(|sound| self.pool.occupy(sound.place, sound.lines)) {
                 Some(sound) => {
-                    self.enlist(at, &sound);
+                    self.enlist(at, &sound, now_boot_ns);
                     adopted.kept += 1;
                 }
                 None => {
@@ -110,12 +115,20 @@ impl AnswerTable {
     }
 
     /// Remembers an answer that is published already. Nobody waits to hear when it leaves, and when it came is not known: it is
-    /// as wanted as its last use says.
-    fn enlist(&mut self, entry_at: usize, sound: &Sound) {
-        let Sound { place, expires_at_boot_ns, .. } = *sound;
-        self.remember_expiry(expires_at_boot_ns, place);
-        let record = Record { entry_at, expires_at_boot_ns, published_at_s: 0, published: Arc::default() };
-        self.records.insert(place, record);
+    /// as wanted as its last use says, and is found anew towards the end of the time that it had left.
+    fn enlist(&mut self, entry_at: usize, sound: &Sound, now_boot_ns: u64) {
+        let Sound { place, lines, expires_at_boot_ns } = *sound;
+        let last_part_ns = (expires_at_boot_ns.saturating_sub(now_boot_ns) / REFRESH_PART).max(REFRESH_NS_MIN);
+        let entry = Entry {
+            key_hash: 0,
+            slot: &[0; _],
+            lines,
+            expires_at_boot_ns,
+            refresh_from_boot_ns: expires_at_boot_ns.saturating_sub(last_part_ns),
+            rotation: None,
+            published: Arc::default(),
+        };
+        self.remember(&entry, place, entry_at, 0);
     }
 }
 

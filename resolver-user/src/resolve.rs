@@ -5,16 +5,17 @@
 
 mod ahead;
 mod early;
+mod forgetting;
 mod telling;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
-use tracing::{error, warn};
+use tracing::warn;
 
 use crate::answer::{
     Asked, ChaosQuestion, Failure, Form, Sent, turn_addresses, write_answer, write_chaos, write_failure,
@@ -25,7 +26,7 @@ use crate::cache::{
 };
 use crate::clock::{Clock, NS_PER_S};
 use crate::config::LoggingConfig;
-use crate::daemon::{Fingerprint, fingerprint_with};
+use crate::daemon::Fingerprint;
 use crate::filter::Filters;
 use crate::listener::{Answered, ClientQuery, QueryBytes, QueryService, count_sent};
 use crate::local::LocalData;
@@ -306,34 +307,6 @@ impl Resolver {
     /// Generation of what answers rest on now. What was found under an older one is not used.
     pub fn generation(&self) -> u64 {
         self.trust.as_ref().map_or_else(|| self.rules().generation, Trust::generation)
-    }
-
-    /// Forgets every conclusion, here and in the kernel map, after what they rest on has changed. Conclusions of searches under way
-    /// carry their generation and are not used either.
-    pub fn forget_conclusions(&self) {
-        self.forget_in_turn(&self.take_turn());
-    }
-
-    /// Waits until nobody else changes what answers rest on. Who changes several parts of it takes a turn for all of them.
-    pub fn take_turn(&self) -> MutexGuard<'_, ()> {
-        self.basis_turn.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// [`Self::forget_conclusions`] for who has the turn. XDP is told what answers rest on now: the last one to tell has seen
-    /// every change, and no half of one.
-    pub fn forget_in_turn(&self, _turn: &MutexGuard<'_, ()>) {
-        self.cache.clear();
-        self.responses.clear();
-        self.failures.clear();
-        self.restored.clear();
-        self.fetches.disown();
-        let Some(publisher) = &self.publisher else { return };
-        let (rules, basis) = (self.rules(), self.trust.as_ref().map(Trust::basis));
-        let fingerprint = fingerprint_with(&rules.fingerprint, basis.as_deref());
-        let generation = basis.map_or(rules.generation, |basis| basis.generation);
-        if publisher.rebase(bytemuck::must_cast(fingerprint), generation).is_none() {
-            error!("published answers could not be withdrawn from XDP after a change of trust");
-        }
     }
 
     /// Asks upstream, validates, and says what came of it and for how many seconds that may be kept.

@@ -101,6 +101,27 @@ fn the_package_installs_runs_unprivileged_with_xdp_survives_a_kill_and_leaves_no
     assert!(is_attached(&machine, &facts));
     xdp_answers(&mut machine, &facts);
 
+    // A restart and an upgrade: XDP stays, and the new daemon goes on with its answers.
+    let adopted = |machine: &Machine| {
+        let status = machine.output(&["resolver", "status"]);
+        status.lines().any(|line| line.trim_start().starts_with("adopted "))
+    };
+    for upgrade in [&["systemctl", "restart", "resolver"][..], &["dpkg", "--install", "/tmp/resolver.deb"]] {
+        let before = machine.property("resolver", "MainPID");
+        machine.output(upgrade);
+        machine.wait_until("the service's start", |machine| {
+            machine.property("resolver", "ActiveState") == "active" && machine.property("resolver", "MainPID") != before
+        });
+        machine.wait_until("the daemon", |machine| machine.run(&["resolver", "status"]).status.success());
+        assert!(is_attached(&machine, &facts) && adopted(&machine), "{upgrade:?}");
+        xdp_answers(&mut machine, &facts);
+    }
+    machine.output(&["systemctl", "stop", "resolver"]);
+    assert!(!is_attached(&machine, &facts), "a stop takes the program off");
+    machine.output(&["systemctl", "start", "resolver"]);
+    machine.wait_until("an attached program", |machine| is_attached(machine, &facts));
+    xdp_answers(&mut machine, &facts);
+
     let removed = machine.output(&["dpkg", "--remove", "resolver"]);
     assert!(!is_attached(&machine, &facts), "{removed}");
     assert!(!machine.path("/sys/fs/bpf/resolver").exists() && !machine.path("/run/resolver").exists());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::DaemonError;
 use super::fingerprint::fingerprint;
@@ -88,5 +88,16 @@ fn start(
             warn!(%error, "XDP is off: every query is answered by the daemon");
             Ok(None)
         }
+    }
+}
+
+/// Takes the program off the interfaces, or lets it answer on.
+pub(super) fn end_fast_path(fast_path: Option<FastPath>, stays: bool) {
+    match fast_path {
+        Some(fast_path) if stays => {
+            fast_path.leave();
+            info!("XDP answers on");
+        }
+        other => drop(other),
     }
 }

@@ -42,7 +42,7 @@ use crate::trust::{Configured, Followed, StateError, Timestamp, TimestampError, 
 use crate::upstream::Forwarder;
 use anchors::{follow_anchors, log_anchors, log_remembered};
 use cache_file::keep_cache_file;
-use fast_path::start_fast_path;
+use fast_path::{end_fast_path, start_fast_path};
 use listening::{Bound, Listening};
 use privileges::Prepared;
 use signals::{Asked, Signals};
@@ -234,14 +234,7 @@ async fn serve(
     }
     tokio::task::block_in_place(|| daemon.save_cache());
     // After the daemon has stopped answering for it.
-    match fast_path {
-        Some(fast_path) if stays => {
-            fast_path.leave();
-            info!("XDP answers on");
-        }
-        // Takes the program off the interfaces.
-        other => drop(other),
-    }
+    end_fast_path(fast_path, stays);
     info!("stopped");
     Ok(())
 }

@@ -8,6 +8,7 @@ pub mod fastpath;
 mod machine;
 pub mod misses;
 pub mod report;
+pub mod restarts;
 
 use std::path::PathBuf;
 
@@ -25,6 +26,8 @@ pub enum Rig {
     Misses(misses::Options),
     /// Latency of others while zones are asked that are made to cost a validator much, against that without
     Attack(attack::Options),
+    /// What clients get while the daemon is killed and started again, over and over
+    Restarts(restarts::Options),
 }
 
 /// Words that every rig has.
@@ -50,6 +53,7 @@ pub fn run(rig: &Rig) -> Result<(), Failure> {
         Rig::Fastpath(options) => fastpath::run(options),
         Rig::Misses(options) => misses::run(options),
         Rig::Attack(options) => attack::run(options),
+        Rig::Restarts(options) => restarts::run(options),
     }
 }
 

@@ -88,7 +88,8 @@ impl AnswerTable {
         let is_first =
             (bucket..at).all(|other| self.entry(other).place.is_none() || self.entry(other).tag != entry.tag);
         let last_ns = now_boot_ns.saturating_add(u64::from(FAST_TTL_S_MAX) * NS_PER_S);
-        let is_alive = (now_boot_ns + 1..=last_ns).contains(&head.expires_at_boot_ns);
+        // Without a whole second left it would not be published either.
+        let is_alive = (now_boot_ns + NS_PER_S..=last_ns).contains(&head.expires_at_boot_ns);
         (is_here && is_first && is_alive).then_some(Sound {
             place,
             lines: usize::from(head.slot_lines),

@@ -21,6 +21,8 @@ use crate::message::TestQuery;
 const KNOWN: usize = 40;
 /// Longest wait for an answer of XDP. Choice: far longer than it takes, since the machine has other things to do.
 const KNOWN_PATIENCE: Duration = Duration::from_secs(2);
+/// In its last second an answer is not given any more.
+const LAST_SECOND: Duration = Duration::from_secs(1);
 /// The second client asks again after so long.
 const RETRY: Duration = Duration::from_millis(100);
 /// Longest time from a daemon's being ready to the answer of a question that is open then.
@@ -37,7 +39,7 @@ pub struct Window {
     pub down_ms: u128,
     /// Answers that XDP gave meanwhile, by its own counter.
     pub answered: u64,
-    /// Answers that the new daemon took over, and entries that it did not.
+    /// Answers that the new daemon took over, and entries that it did not: those whose time is over.
     pub adopted: [u64; 2],
     /// Known answers that came, while somebody counted.
     pub known: u64,
@@ -190,12 +192,17 @@ fn publish(facts: &Facts, daemon: &LabDaemon) -> Vec<Known> {
 /// Asks for published answers, all in turn, without a pause.
 fn ask_known(facts: &Facts, known: &[Known], stop: &AtomicBool, seen: &Mutex<Seen>) {
     let client = asker(facts);
-    for known in known.iter().cycle() {
+    // Until when the last answer to each was good.
+    let mut good_until = vec![Instant::now(); known.len()];
+    for (at, known) in known.iter().enumerate().cycle() {
         if stop.load(Ordering::Relaxed) {
             return;
         }
+        let asked_at = Instant::now();
         let reply = client.ask(&known.query, KNOWN_PATIENCE).map(|reply| Normal::of(&reply));
         let wrong = match &reply {
+            // Its time is over, and nobody is there to find it anew.
+            None if asked_at + LAST_SECOND >= good_until[at] => continue,
             None => Some("no answer"),
             Some(reply) if reply.message != known.answer.message => Some("another answer"),
             Some(reply) if reply.ttls_s.iter().zip(&known.answer.ttls_s).any(|(now, first)| now > first) => {
@@ -203,6 +210,8 @@ fn ask_known(facts: &Facts, known: &[Known], stop: &AtomicBool, seen: &Mutex<See
             }
             Some(_) => None,
         };
+        let ttl_s = reply.iter().flat_map(|reply| &reply.ttls_s).min().copied().unwrap_or_default();
+        good_until[at] = asked_at + Duration::from_secs(ttl_s.into());
         let mut seen = lock(seen);
         match wrong {
             None => seen.known += 1,

@@ -184,8 +184,8 @@ pub struct Loaded {
     maps: Vec<(&'static str, MapData)>,
     /// Where the program is attached.
     pub attachments: Vec<Attachment>,
-    /// Pins of links that go again should the start fail.
-    made: Vec<String>,
+    /// Pins of links that go again should the start fail; none once it has not.
+    made: Option<Vec<String>>,
     stays: bool,
 }
 
@@ -214,7 +214,7 @@ impl Loaded {
         let maps = maps.collect::<Result<_, FastPathError>>()?;
         let found = links::pinned(&pins)?;
         // Should anything fail from here on, what was there before stays as it is.
-        let mut loaded = Self { ebpf, pins, found, maps, attachments: Vec::new(), made: Vec::new(), stays: true };
+        let mut loaded = Self { ebpf, pins, found, maps, attachments: Vec::new(), made: Some(Vec::new()), stays: true };
         for name in [PROGRAM, CLOCK_PROGRAM] {
             let refused = |source| FastPathError::Program { name, source: Box::new(source) };
             loaded.program(name)?.load().map_err(refused)?;
@@ -238,7 +238,7 @@ impl Loaded {
                 let path = self.pins.at("links", &pin.name);
                 let failed = |error| FastPathError::PinDir { path: path.clone(), source: io::Error::other(error) };
                 let link = link.pin(&path).map_err(failed)?;
-                self.made.push(pin.name);
+                self.made.iter_mut().for_each(|made| made.push(pin.name.clone()));
                 (mode, link.into())
             }
         };
@@ -320,7 +320,7 @@ impl Loaded {
                 }
             }
         }
-        self.made.clear();
+        self.made = None;
         self.stays = false;
         Ok(())
     }
@@ -449,7 +449,7 @@ impl Loaded {
 
 impl Drop for Loaded {
     fn drop(&mut self) {
-        for name in &self.made {
+        for name in self.made.iter().flatten() {
             if let Err(error) = links::detach(&self.pins, name) {
                 tracing::warn!(%error, "XDP stays on an interface");
             }

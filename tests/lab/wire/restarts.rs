@@ -72,7 +72,7 @@ fn kills_under_load_change_no_answer_and_lose_none() {
     for window in restarts::run(&facts, "", 5, |window| println!("{}", window.json())) {
         assert!(window.wrong.is_empty(), "{window:?}");
         assert!(window.answered > 0 && window.known > 0 && window.misses > 0, "{window:?}");
-        assert!(window.adopted[0] > 0 && window.adopted[1] == 0, "{window:?}");
+        assert!(window.adopted[0] > window.adopted[1], "{window:?}");
     }
 }
 

@@ -1,12 +1,13 @@
 //! A daemon that is killed and started again, over and over, while clients ask: what they get, and when.
 //!
 //! In: the lab, and how often. Out: a [`Window`] for each kill, from it to the next daemon's being ready.
-//! One client asks without a pause for names whose answers are published, and knows each of them byte for byte; another asks for
-//! names that nobody has asked for yet, again and again until it is answered. One kill in four hits a daemon that is just starting:
+//! One client asks without a pause for names whose answers are published, and knows each of them byte for byte, while its TTL lasts;
+//! a second one sees to it that they are found anew after that; a third one asks for names that nobody has asked for yet, again and
+//! again until it is answered. One kill in four hits a daemon that is just starting:
 //! while it takes over maps, exchanges programs, replaces pins.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,8 +22,12 @@ use crate::message::TestQuery;
 const KNOWN: usize = 40;
 /// Longest wait for an answer of XDP. Choice: far longer than it takes, since the machine has other things to do.
 const KNOWN_PATIENCE: Duration = Duration::from_secs(2);
-/// In its last second an answer is not given any more.
-const LAST_SECOND: Duration = Duration::from_secs(1);
+/// TTL of every record in the lab, in seconds.
+const TTL_S_MAX: u32 = 300;
+/// Most wrong answers after a kill that are told.
+const WRONG_TOLD: usize = 10;
+/// In its last second an answer is not given any more, and on a busy machine another one may pass.
+const LAST_SECONDS: Duration = Duration::from_secs(3);
 /// The second client asks again after so long.
 const RETRY: Duration = Duration::from_millis(100);
 /// Longest time from a daemon's being ready to the answer of a question that is open then.
@@ -72,6 +77,25 @@ impl Window {
 struct Known {
     query: TestQuery,
     answer: Normal,
+    /// When the TTL of the last answer is over.
+    good_until: Mutex<Instant>,
+}
+
+impl Known {
+    /// Notes until when an answer is good that was asked for at this time.
+    fn note(&self, reply: &Normal, asked_at: Instant) {
+        let ttl_s = reply.ttls_s.iter().min().copied().unwrap_or_default();
+        *self.good_until() = asked_at + Duration::from_secs(ttl_s.into());
+    }
+
+    /// Whether an answer that is asked for now may be over when it would come.
+    fn is_over(&self) -> bool {
+        Instant::now() + LAST_SECONDS >= *self.good_until()
+    }
+
+    fn good_until(&self) -> MutexGuard<'_, Instant> {
+        self.good_until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What the clients have seen since somebody looked.
@@ -102,6 +126,7 @@ pub fn run(facts: &Facts, lines: &str, kills: usize, mut tell: impl FnMut(&Windo
     thread::scope(|scope| {
         let _stopping = Stopping(&stop);
         scope.spawn(|| ask_known(facts, &known, &stop, &seen));
+        scope.spawn(|| revive(facts, &known, &stop));
         scope.spawn(|| ask_new(facts, &stop, &seen));
         let mut random = Random(0x0123_4567_89ab_cdef);
         (0..kills)
@@ -161,28 +186,30 @@ fn seen_since(seen: &Mutex<Seen>) -> Seen {
     Seen { misses: seen.misses, ..Seen::default() }
 }
 
-fn lock(seen: &Mutex<Seen>) -> std::sync::MutexGuard<'_, Seen> {
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Has answers published, and notes what they are.
 fn publish(facts: &Facts, daemon: &LabDaemon) -> Vec<Known> {
     let client = asker(facts);
-    let told =
-        |question: &&Question| ["secure", "insecure"].contains(&question.status.as_str()) && question.qtype != "ANY";
+    // Of several records in one set, the order may change whenever the answer is found anew.
+    let told = |question: &&Question| {
+        ["secure", "insecure"].contains(&question.status.as_str()) && question.qtype != "ANY" && question.answers <= 1
+    };
     let questions =
         facts.zones.iter().filter(|zone| zone.group == "tree").flat_map(|zone| &zone.questions).filter(told);
     let mut known = Vec::new();
     for (number, question) in questions.step_by(3).take(KNOWN).enumerate() {
         let query = lab::query(question, number % 2 == 0);
-        // The first one has the longest TTL.
         let reply = client.ask(&query, KNOWN_PATIENCE);
         let before = daemon.counter("answered_");
         for _ in 0..10 {
             client.ask(&query, KNOWN_PATIENCE);
         }
         if daemon.counter("answered_") >= before + 5 {
-            known.push(Known { answer: Normal::of(&reply.expect("a reply")), query });
+            let (answer, good_until) = (Normal::of(&reply.expect("a reply")), Mutex::new(Instant::now()));
+            known.push(Known { answer, query, good_until });
         }
     }
     assert!(known.len() > KNOWN / 2, "{} answers are published", known.len());
@@ -192,31 +219,42 @@ fn publish(facts: &Facts, daemon: &LabDaemon) -> Vec<Known> {
 /// Asks for published answers, all in turn, without a pause.
 fn ask_known(facts: &Facts, known: &[Known], stop: &AtomicBool, seen: &Mutex<Seen>) {
     let client = asker(facts);
-    // Until when the last answer to each was good.
-    let mut good_until = vec![Instant::now(); known.len()];
-    for (at, known) in known.iter().enumerate().cycle() {
+    for known in known.iter().cycle() {
         if stop.load(Ordering::Relaxed) {
             return;
         }
+        if known.is_over() {
+            continue;
+        }
         let asked_at = Instant::now();
         let reply = client.ask(&known.query, KNOWN_PATIENCE).map(|reply| Normal::of(&reply));
+        reply.iter().for_each(|reply| known.note(reply, asked_at));
         let wrong = match &reply {
-            // Its time is over, and nobody is there to find it anew.
-            None if asked_at + LAST_SECOND >= good_until[at] => continue,
             None => Some("no answer"),
             Some(reply) if reply.message != known.answer.message => Some("another answer"),
-            Some(reply) if reply.ttls_s.iter().zip(&known.answer.ttls_s).any(|(now, first)| now > first) => {
-                Some("a longer TTL than at first")
-            }
+            Some(reply) if reply.ttls_s.iter().any(|ttl_s| *ttl_s > TTL_S_MAX) => Some("too long a TTL"),
             Some(_) => None,
         };
-        let ttl_s = reply.iter().flat_map(|reply| &reply.ttls_s).min().copied().unwrap_or_default();
-        good_until[at] = asked_at + Duration::from_secs(ttl_s.into());
         let mut seen = lock(seen);
         match wrong {
             None => seen.known += 1,
+            Some(_) if seen.wrong.len() >= WRONG_TOLD => {}
             Some(wrong) => seen.wrong.push(format!("{} {}: {wrong}", known.query.qname, known.query.qtype)),
         }
+    }
+}
+
+/// Asks for known names whose time is over: they are found anew when there is a daemon.
+fn revive(facts: &Facts, known: &[Known], stop: &AtomicBool) {
+    let client = asker(facts);
+    while !stop.load(Ordering::Relaxed) {
+        for known in known.iter().filter(|known| known.is_over()) {
+            let asked_at = Instant::now();
+            if let Some(reply) = client.ask(&known.query, RETRY) {
+                known.note(&Normal::of(&reply), asked_at);
+            }
+        }
+        thread::sleep(RETRY / 10);
     }
 }
 

@@ -6,6 +6,7 @@
 mod ahead;
 mod early;
 mod forgetting;
+mod publishing;
 mod telling;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -17,12 +18,10 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use crate::answer::{
-    Asked, ChaosQuestion, Failure, Form, Sent, turn_addresses, write_answer, write_chaos, write_failure,
-};
+use crate::answer::{Asked, ChaosQuestion, Failure, Sent, turn_addresses, write_answer, write_chaos, write_failure};
 use crate::cache::{
     AnswerCache, CachedAnswer, FAILURE_PAUSE_S_MIN, Failures, InFlight, Joined, Keeping, Leader, Outcome, QuestionKey,
-    QuestionRef, RenderedForm, ResponseCache, result,
+    QuestionRef, ResponseCache, result,
 };
 use crate::clock::{Clock, NS_PER_S};
 use crate::config::LoggingConfig;
@@ -32,7 +31,7 @@ use crate::listener::{Answered, ClientQuery, QueryBytes, QueryService, count_sen
 use crate::local::LocalData;
 use crate::metrics::Metrics;
 use crate::prefetch::Prefetching;
-use crate::publish::{Publication, Publisher};
+use crate::publish::Publisher;
 use crate::saved::Restored;
 use crate::slow_lane::{Run, SlowLane};
 use crate::trust::{Basis, KeySentinel, Trust};
@@ -41,6 +40,8 @@ use crate::validator::{
     BudgetItem, FetchFailure, IndeterminateReason, Pace, Step, Validated, Validation, Verdict, WorkBudget,
 };
 use crate::wire::{Name, Question, RCode, RecordType, Response, Soa};
+
+pub use publishing::Offer;
 
 /// Longest time an answer is kept, in seconds; no TTL shown to a client exceeds it.
 /// Choice: the same day as in the kernel map (`FAST_TTL_S_MAX`), so that both show the same TTL; RFC 2181 §8 allows more.
@@ -133,13 +134,6 @@ pub struct Ident {
     pub cache_size: usize,
 }
 
-/// A publication, and the generation of what it rests on.
-#[derive(Debug)]
-pub struct Offer {
-    publication: Publication,
-    generation: u64,
-}
-
 /// What is left to do after an answer was sent.
 #[derive(Debug)]
 pub enum Afterwork {
@@ -230,15 +224,7 @@ impl QueryService for Resolver {
         // Whoever waited for the answer sees it as it was found: with its whole TTL, even if that is one second.
         let sent = self.write(&query, &answer, answer.found_at_boot_ns, &mut out);
         self.log(&query, &answer.outcome, sent, source, started.elapsed());
-        let first_time = source == Source::Upstream || source == Source::Merged;
-        let crowded = self.publisher.as_ref().is_some_and(|publisher| publisher.is_crowded());
-        // Where room is scarce, an answer earns its place by being asked for twice: a flood of made-up names never is.
-        let publication = if first_time && crowded {
-            self.metrics.publications_unearned.add_one();
-            None
-        } else {
-            self.publication(&answer, query.asked.form(), answer.found_at_boot_ns)
-        };
+        let publication = self.first_publication(&answer, query.asked.form());
         self.metrics.miss_duration.record(started.elapsed());
         (out, publication.map(Afterwork::Publish))
     }
@@ -253,28 +239,6 @@ impl QueryService for Resolver {
 }
 
 impl Resolver {
-    /// Hands an answer to the publisher.
-    fn offer(&self, offer: Offer) {
-        let Some(publisher) = &self.publisher else { return };
-        let Offer { publication, generation } = offer;
-        let published = Arc::clone(&publication.published);
-        self.metrics.publications_offered.add_one();
-        // A change of trust withdraws what was published before it, so nothing that rests on the old one may come after.
-        // Nor may a name follow that has become the operator's own since it was asked for.
-        let offer = || {
-            let is_own = self.rules().local.answer(publication.name.wire(), publication.qtype).is_some();
-            !is_own && publisher.offer(publication)
-        };
-        let taken = match &self.trust {
-            Some(trust) => trust.if_current(generation, offer).unwrap_or(false),
-            None => offer(),
-        };
-        if !taken {
-            self.metrics.publications_refused.add_one();
-            published.store(false, Ordering::Relaxed);
-        }
-    }
-
     /// The rules that hold now.
     pub fn rules(&self) -> Guard<Arc<Rules>> {
         self.rules.load()
@@ -502,41 +466,6 @@ impl Resolver {
             self.metrics.sentinel_refusals.add_one();
         }
         refused
-    }
-
-    /// What to offer to the publisher of an answer: a proven one, in this form, unless it was offered before.
-    /// An answer with an extended error, of a root key sentinel, or without a whole second left, stays with the daemon.
-    fn publication(&self, answer: &CachedAnswer, form: Form, now_boot_ns: u64) -> Option<Offer> {
-        self.publisher.as_ref()?;
-        let rules = self.rules();
-        let question = &answer.question;
-        let published = &answer.slot(form).published;
-        if published.load(Ordering::Relaxed) || answer.ttl_left_s(now_boot_ns) == 0 {
-            return None;
-        }
-        if !rules.keeping.keeps(&answer.outcome) || KeySentinel::read(question.qname.wire(), question.qtype).is_some() {
-            return None;
-        }
-        let RenderedForm::Proven(rendered) = answer.rendered(form)? else { return None };
-        if rendered.has_extended_error() || rendered.is_oversized() {
-            return None;
-        }
-        // Of several threads that come here at once, one makes the offer.
-        if published.swap(true, Ordering::Relaxed) {
-            return None;
-        }
-        let publication = Publication {
-            name: question.qname.clone(),
-            qtype: question.qtype,
-            form,
-            rendered: Arc::clone(rendered),
-            expires_at_boot_ns: answer.expires_at_boot_ns,
-            generation: answer.generation,
-            refresh_from_boot_ns: if rules.prefetch_per_s > 0 { answer.refresh_from_boot_ns() } else { u64::MAX },
-            rotation: rendered.rotation().filter(|_| rules.round_robin),
-            published: Arc::clone(published),
-        };
-        Some(Offer { publication, generation: answer.generation })
     }
 }
 

@@ -48,11 +48,12 @@ impl Resolver {
     pub(super) fn refresh_ahead(self: &Arc<Self>, question: Question, forms: &[Form]) {
         let now_boot_ns = self.clock.now().boot_ns;
         let key = QuestionRef::from(&question);
+        let old = self.cache.answer(key, now_boot_ns);
+        let try_again_later = || old.iter().for_each(|old| old.refreshing.store(false, Ordering::Relaxed));
         if self.failures.pauses(key, now_boot_ns) {
             self.metrics.failures_remembered.add_one();
-            return;
+            return try_again_later();
         }
-        let old = self.cache.answer(key, now_boot_ns);
         // Somebody has asked by TCP, or it was published anew: the published one will be replaced, or ends by itself.
         if old.as_ref().is_some_and(|old| now_boot_ns < old.refresh_from_boot_ns()) {
             self.republish(old.as_deref(), forms);
@@ -65,10 +66,7 @@ impl Resolver {
         let forms: Vec<Form> = FORMS.into_iter().filter(published).collect();
         let Some(permit) = self.prefetching.permit(self.rules().prefetch_per_s, now_boot_ns) else {
             self.metrics.prefetches_held_back.add_one();
-            if let Some(old) = &old {
-                old.refreshing.store(false, Ordering::Relaxed);
-            }
-            return;
+            return try_again_later();
         };
         // In the letter case that it was asked in first.
         let question = old.map_or(question, |old| old.question.clone());
@@ -123,6 +121,7 @@ impl Resolver {
 
 /// The task of one search ahead of time.
 async fn refresh(resolver: Arc<Resolver>, question: Question, forms: Vec<Form>, permit: Permit) {
+    let asked = question.clone();
     let receiver = match resolver.searches.join(QuestionKey::new(&question)) {
         Joined::Follower(receiver) => receiver,
         Joined::Leader(leader) => {
@@ -134,8 +133,11 @@ async fn refresh(resolver: Arc<Resolver>, question: Question, forms: Vec<Form>, 
     };
     let found = result(receiver).await;
     drop(permit);
-    match found.filter(|found| found.outcome.may_be_stale()) {
-        Some(found) => resolver.republish(Some(&found), &forms),
-        None => resolver.metrics.prefetches_failed.add_one(),
+    if let Some(found) = found.filter(|found| found.outcome.may_be_stale()) {
+        return resolver.republish(Some(&found), &forms);
     }
+    resolver.metrics.prefetches_failed.add_one();
+    // The old one is still there, and may be tried again once its failure is forgotten.
+    let old = resolver.cache.answer(QuestionRef::from(&asked), resolver.clock.now().boot_ns);
+    old.iter().for_each(|old| old.refreshing.store(false, Ordering::Relaxed));
 }

@@ -8,6 +8,7 @@ mod frames;
 mod life;
 mod listening;
 mod metrics;
+mod popular;
 mod restarts;
 mod rights;
 mod sentinel;

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use resolver_ebpf::host::OwnedStore;
 use resolver_ebpf::host::message::{CLIENT_V4, CLIENT_V6, ClientOpt, ClientQuery};
 use resolver_ebpf::host::records::{NOW_BOOT_NS, Record, name_of_len, set_listeners, wire_name};
-use resolver_tests::rig::{Load, Rig, enter};
+use resolver_tests::rig::fastpath::{Load, Rig, enter};
+use resolver_tests::rig::generator::Frames;
 use xtask::bench::report::Measured;
 
 /// A case of the rig.
@@ -137,7 +138,7 @@ fn load(case: &Case) -> Load {
     }
     let sequence = sequence(case.kind, frames.len());
     let is_answered = matches!(case.kind, Kind::Hit | Kind::Zipf);
-    Load { store, frames, sequence, is_answered }
+    Load { store, frames: Frames { frames, sequence, is_timed: false }, is_answered }
 }
 
 /// Allows private networks, the client's, and nobody else, as a gateway would.

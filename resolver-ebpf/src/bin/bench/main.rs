@@ -15,6 +15,7 @@ mod maps;
 mod packet;
 
 use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_DROP, XDP_PASS, XDP_TX};
+use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
 use resolver_ebpf::abi::bench::BenchCounters;
@@ -42,8 +43,24 @@ pub fn generate(ctx: XdpContext) -> u32 {
     if !is_written {
         return XDP_ABORTED;
     }
+    if settings.is_timed != 0 && number(&mut Packet::new(&ctx), counters.sent as u16).is_none() {
+        return XDP_ABORTED;
+    }
     counters.sent += 1;
     XDP_TX
+}
+
+/// Gives a query an ID, and notes when it is sent.
+#[inline(always)]
+fn number<F: Frame>(frame: &mut F, id: u16) -> Option<()> {
+    frame.view_mut::<DnsHeader>(UDP_AT_V4 + UDP_LEN)?.id = Be16::new(id);
+    maps::note_sent(id, now_ns());
+    Some(())
+}
+
+fn now_ns() -> u64 {
+    // SAFETY: the helper takes no argument and touches no memory.
+    unsafe { bpf_ktime_get_ns() }
 }
 
 /// Sends every DNS query back as it came: the least that an answer can cost.
@@ -68,6 +85,12 @@ pub fn sink(ctx: XdpContext) -> u32 {
     if let Some(counters) = maps::counters() {
         let counter = kind(&packet, counters);
         *counter += 1;
+    }
+    if maps::settings().is_some_and(|settings| settings.is_timed != 0)
+        && let Some(header) = dns(&packet)
+        && header.high & HIGH_QR != 0
+    {
+        maps::count_wait(header.id.get(), now_ns());
     }
     XDP_DROP
 }

@@ -71,7 +71,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let measured = measured(&rates, void_runs, why);
     let results: Vec<Figure> = measured.iter().filter_map(|case| case.figure(RIG)).collect();
     summary(&results, void_runs);
-    let report = Report { machine, results };
+    let report = Report { machine, results, curves: Vec::new() };
     println!("\n{} runs each; {}; {}", options.common.runs, report.machine.cpu, report.machine.tools.join(", "));
     options.common.finish(&report, then.as_ref())?;
     super::given_up(&measured)
@@ -357,13 +357,12 @@ impl Count {
 /// Both figures: by the clock and by CPU time.
 fn measured([ours, unbound]: &[Vec<Rate>; 2], void_runs: usize, given_up: Option<String>) -> [Measured; 2] {
     let case = |case: &str, metric: &str, of: fn(&Rate) -> f64| Measured {
-        case: case.to_owned(),
-        metric: metric.to_owned(),
-        ours_per_s: ours.iter().map(of).collect(),
+        ours: ours.iter().map(of).collect(),
         baseline_name: PEERS[1].case.to_owned(),
-        baseline_per_s: unbound.iter().map(of).collect(),
+        baseline: unbound.iter().map(of).collect(),
         void_runs,
         given_up: given_up.clone(),
+        ..Measured::new(case, metric)
     };
     [
         case(PEERS[0].case, "answers_per_s", |rate| rate.per_s),

@@ -23,6 +23,8 @@ pub mod bench_map_name {
     pub const BENCH_COUNTERS: &str = "BENCH_COUNTERS";
     /// PERCPU_ARRAY of one [`super::WaitHistogram`].
     pub const WAITS: &str = "WAITS";
+    /// PERCPU_ARRAY of one `u64`: when the next frame is due, in nanoseconds of CLOCK_MONOTONIC.
+    pub const DUE: &str = "DUE";
     /// ARRAY of `u64`: when the query with each ID was sent, in nanoseconds of CLOCK_MONOTONIC.
     pub const SENT_AT: &str = "SENT_AT";
 }
@@ -46,8 +48,10 @@ pub struct BenchSettings {
     /// 1: every query gets an ID of its own, and the time until its answer is counted into [`WaitHistogram`]. For frames over
     /// IPv4 without a UDP checksum. 0: frames go out as they are.
     pub is_timed: u32,
-    /// Zero.
-    pub padding: u32,
+    /// Time between two frames, in nanoseconds. 0: no time.
+    pub interval_ns: u32,
+    /// With an interval: when sending ends, in nanoseconds of CLOCK_MONOTONIC.
+    pub end_mono_ns: u64,
 }
 
 /// Buckets of [`WaitHistogram`]: eight for each doubling.
@@ -98,7 +102,7 @@ pub struct BenchCounters {
 }
 
 const _: () = assert!(size_of::<FrameBlock>() == FRAME_BLOCK_LINES * LINE_LEN);
-const _: () = assert!(size_of::<BenchSettings>() == 16 && size_of::<BenchCounters>() == 56);
+const _: () = assert!(size_of::<BenchSettings>() == 24 && size_of::<BenchCounters>() == 56);
 
 #[cfg(test)]
 mod tests {

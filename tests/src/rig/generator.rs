@@ -2,10 +2,14 @@
 //!
 //! In: frames of one length and the sequence in which they are sent. Out: counts, and how long answers took.
 //! The sending is BPF_PROG_TEST_RUN with live frames: the kernel makes them from the pages of a pool, without a packet buffer.
+//! Each call ends with a wait of some milliseconds, so a pace is kept by the program in the kernel and not by many calls.
+
+use std::time::Duration;
 
 use aya::maps::{Array, Map, PerCpuArray};
 use aya::programs::{TestRun, TestRunAttrs, TestRunOptions, XdpMode};
 use aya::{Ebpf, EbpfLoader};
+use nix::time::{ClockId, clock_gettime};
 use resolver_ebpf::abi::bench::{
     BenchCounters, BenchSettings, FRAME_START_MAX, FrameBlock, WAIT_BUCKETS, bench_map_name, wait_bucket_end_ns,
 };
@@ -30,6 +34,7 @@ pub struct Frames {
 pub struct Generator {
     bench: Ebpf,
     frame: Vec<u8>,
+    settings: BenchSettings,
     interface_index: u32,
     // They keep the memory mapped for as long as the programs run.
     _maps: [MappedMap; 2],
@@ -73,17 +78,23 @@ impl Generator {
             sequence_mask: sequence.len() as u32 - 1,
             frame_words: frames[0].len().div_ceil(8) as u32,
             is_timed: u32::from(*is_timed),
-            padding: 0,
+            interval_ns: 0,
+            end_mono_ns: 0,
         };
-        let words: [u64; 2] = bytemuck::must_cast(settings);
-        let mut map: Array<_, [u64; 2]> =
-            bench.map_mut(bench_map_name::BENCH_SETTINGS).expect("settings").try_into().expect("an array");
-        map.set(0, words, 0).expect("write the settings");
         program(&mut bench, "sink").attach(interface, XdpMode::Driver).expect("attach the sink");
         let interface_index = nix::net::if_::if_nametoindex(interface).expect("the interface");
         let mut frame = frames[0].clone();
         frame.resize(frame.len().next_multiple_of(8), 0);
-        Self { bench, frame, interface_index, _maps: [queries, turns] }
+        let mut generator = Self { bench, frame, settings, interface_index, _maps: [queries, turns] };
+        generator.set(settings);
+        generator
+    }
+
+    fn set(&mut self, settings: BenchSettings) {
+        let words: [u64; 3] = bytemuck::must_cast(settings);
+        let map = self.bench.map_mut(bench_map_name::BENCH_SETTINGS).expect("settings");
+        let mut map: Array<_, [u64; 3]> = map.try_into().expect("an array");
+        map.set(0, words, 0).expect("write the settings");
     }
 
     /// The programs `reflect` and `pass` are for the other end of the pair.
@@ -96,20 +107,30 @@ impl Generator {
     /// # Panics
     /// When the kernel refuses.
     pub fn send(&mut self, frames: u32) {
-        self.send_by(BATCH, frames);
+        self.run(BATCH, frames);
     }
 
-    /// Sends `frames` frames as fast as it can; the other end gets to work on them after each batch.
+    /// Sends frames at a pace for a time. The other end gets to work on them every few microseconds.
     ///
     /// # Panics
     /// When the kernel refuses.
-    pub fn send_by(&mut self, batch: u32, frames: u32) {
+    pub fn send_for(&mut self, per_s: f64, time: Duration) {
+        let (interval_ns, time_ns) = ((1e9 / per_s) as u32, time.as_nanos() as u64);
+        let end_mono_ns = now_mono_ns() + time_ns;
+        self.set(BenchSettings { interval_ns: interval_ns.max(1), end_mono_ns, ..self.settings });
+        // Runs that send, and runs that wait for a microsecond; what is too much ends at once.
+        let runs = time.as_secs_f64() * (per_s + RUNS_PER_S);
+        self.run(BATCH_PACED, runs as u32);
+        self.set(self.settings);
+    }
+
+    fn run(&mut self, batch: u32, runs: u32) {
         // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
         let context = [0, self.frame.len() as u32, 0, self.interface_index, 0, 0];
         let mut options = TestRunOptions::new();
         options.data_in = Some(&self.frame);
         options.ctx_in = Some(bytemuck::must_cast_slice(&context));
-        options.repeat = frames;
+        options.repeat = runs;
         options.attrs = TestRunAttrs::new().xdp_live_frames(batch);
         program(&mut self.bench, "generate").test_run(options).expect("run the generator");
     }
@@ -179,8 +200,17 @@ impl Waits {
     }
 }
 
-/// Frames of a batch.
+fn now_mono_ns() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("the clock");
+    now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64
+}
+
+/// Runs of the generator between two times that frames leave.
 const BATCH: u32 = 64;
+/// The same where frames are to come at a pace, which is the smoother the fewer.
+const BATCH_PACED: u32 = 8;
+/// Runs in a second that wait, at most.
+const RUNS_PER_S: f64 = 3e6;
 
 #[cfg(test)]
 mod tests {

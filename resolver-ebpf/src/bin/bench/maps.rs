@@ -37,6 +37,17 @@ static SENT_AT: Array<u64, 65536> = Array::new();
 #[btf_map]
 static WAITS: PerCpuArray<WaitHistogram, 1> = PerCpuArray::new();
 
+/// One element for each CPU: when the next frame is due.
+#[btf_map]
+static DUE: PerCpuArray<u64, 1> = PerCpuArray::new();
+
+/// When this CPU's next frame is due. Taken once in each run.
+#[inline(always)]
+pub fn due() -> Option<&'static mut u64> {
+    // SAFETY: as for the counters.
+    DUE.get_ptr_mut(0).map(|due| unsafe { &mut *due })
+}
+
 /// Notes when a query is sent.
 #[inline(always)]
 pub fn note_sent(id: u16, now_ns: u64) {

@@ -9,11 +9,13 @@ mod publish;
 
 use std::process::ExitCode;
 
+use resolver_tests::rig::place::raise_priority;
 use xtask::bench::report::Line;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    raise_priority();
     let ran = match words[..] {
         ["fastpath", runs, ref cases @ ..] => runs.parse().ok().map(|runs| fastpath::run(runs, cases)),
         ["peers", runs, names, ref peers @ ..] => {

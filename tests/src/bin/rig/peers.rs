@@ -172,7 +172,7 @@ fn speed(peer: &Peer, process: &Running) -> Result<(Speed, Curve), String> {
     let mut generator = Generator::new(&frames(peer, true), pair_of(peer)[0]);
     let rate = (best.answered_per_s / 2.0).min(LATENCY_RATE_MAX);
     let before = generator.waits();
-    let step = offer(&mut generator, process, Some(rate), LATENCY_BURST, LATENCY_TIME)?;
+    let step = offer(&mut generator, process, Some(rate), LATENCY_TIME)?;
     let waits = generator.waits().since(&before);
     if waits.count() == 0 {
         return Err("nothing was answered at half of the best rate".to_owned());
@@ -188,7 +188,7 @@ fn speed(peer: &Peer, process: &Running) -> Result<(Speed, Curve), String> {
     let curve = Curve {
         rig: "peers".to_owned(),
         name: peer.name.to_owned(),
-        x: format!("microseconds, {:.0} queries/s in bursts of {LATENCY_BURST}", step.offered_per_s),
+        x: format!("microseconds, {:.0} queries/s", step.offered_per_s),
         y: "share of answers".to_owned(),
         points: waits.cumulated().into_iter().map(|(us, share)| [us, share]).collect(),
     };
@@ -205,44 +205,26 @@ struct Step {
 
 /// The best rate of answers at rising load.
 fn climb(generator: &mut Generator, process: &Running) -> Result<Step, String> {
-    let mut best = offer(generator, process, Some(LOAD_FIRST), BURST, STEP_TIME)?;
+    let mut best = offer(generator, process, Some(LOAD_FIRST), STEP_TIME)?;
     let (mut load, mut worse) = (LOAD_FIRST, 0);
     while worse < WORSE_IN_A_ROW && load < PACED_MAX {
         load *= LOAD_GROWTH;
-        let step = offer(generator, process, Some(load), BURST, STEP_TIME)?;
+        let step = offer(generator, process, Some(load), STEP_TIME)?;
         worse = if step.answered_per_s < best.answered_per_s * 1.01 { worse + 1 } else { 0 };
         if step.answered_per_s > best.answered_per_s {
             best = step;
         }
     }
-    let unpaced = offer(generator, process, None, BURST, STEP_TIME)?;
+    let unpaced = offer(generator, process, None, STEP_TIME)?;
     Ok(if unpaced.answered_per_s > best.answered_per_s { unpaced } else { best })
 }
 
-/// Offers a load for a while. In the error, why the run is void.
-fn offer(
-    generator: &mut Generator,
-    process: &Running,
-    load: Option<f64>,
-    burst: u32,
-    time: Duration,
-) -> Result<Step, String> {
+/// Offers a load for a while, or as much as there can be. In the error, why the run is void.
+fn offer(generator: &mut Generator, process: &Running, load: Option<f64>, time: Duration) -> Result<Step, String> {
     let (cpu_before, before, start) = (process.cpu_s(), generator.counted(), Instant::now());
-    let mut sent = 0u32;
-    while start.elapsed() < time {
-        match load {
-            None => generator.send_by(BURST, UNPACED_FRAMES),
-            Some(load) => {
-                let due = (start.elapsed().as_secs_f64() * load) as u32;
-                // Whole bursts only, and not so many that a pause is made up for by a flood.
-                let bursts = (due.saturating_sub(sent) / burst).min(LATE_BURSTS_MAX);
-                if bursts > 0 {
-                    generator.send_by(burst, bursts * burst);
-                    sent += bursts * burst;
-                }
-                sent = sent.max(due.saturating_sub(LATE_BURSTS_MAX * burst));
-            }
-        }
+    match load {
+        Some(load) => generator.send_for(load, time),
+        None => generator.send(UNPACED_FRAMES),
     }
     let elapsed_s = start.elapsed().as_secs_f64();
     let counted = counted_since(before, generator.counted());
@@ -364,21 +346,16 @@ const LOAD_GROWTH: f64 = 1.2;
 const PACED_MAX: f64 = 1_000_000.0;
 /// The load rises no further when so many steps brought no more answers.
 const WORSE_IN_A_ROW: usize = 3;
-/// Queries sent in one go.
-const BURST: u32 = 64;
-/// Bursts that are sent at once when they are due.
-const LATE_BURSTS_MAX: u32 = 16;
-/// Frames of one go without a pace.
-const UNPACED_FRAMES: u32 = 20_000;
+/// Frames without a pace.
+const UNPACED_FRAMES: u32 = 1_000_000;
 /// Length of a step.
-const STEP_TIME: Duration = Duration::from_millis(300);
+const STEP_TIME: Duration = Duration::from_millis(400);
 /// Time for what is still on its way.
 const DRAIN_TIME: Duration = Duration::from_millis(30);
-/// Where waits are measured: few queries at once, for a second.
-const LATENCY_BURST: u32 = 8;
+/// Where waits are measured.
 const LATENCY_TIME: Duration = Duration::from_secs(1);
-/// So many queries per second the generator can send in such bursts.
-const LATENCY_RATE_MAX: f64 = 150_000.0;
+/// At most so many queries per second, of which the generator sends each at its time.
+const LATENCY_RATE_MAX: f64 = 500_000.0;
 /// After so many void runs in a row a peer is given up.
 const VOID_IN_A_ROW: usize = 3;
 /// Names that are asked for again, to see whether they were kept.

@@ -210,7 +210,7 @@ const BATCH: u32 = 64;
 /// The same where frames are to come at a pace, which is the smoother the fewer.
 const BATCH_PACED: u32 = 8;
 /// Runs in a second that wait, at most.
-const RUNS_PER_S: f64 = 3e6;
+const RUNS_PER_S: f64 = 1.3e6;
 
 #[cfg(test)]
 mod tests {

@@ -94,10 +94,14 @@ fn figures_of(report: &Report, rig: &str) -> String {
     let mut html = String::new();
     for (metric, unit) in metrics {
         let figures = of_rig().filter(|figure| figure.metric == metric && figure.unit == unit);
-        let rows_of: Vec<Row> = figures.map(row).collect();
+        let figures: Vec<&Figure> = figures.collect();
+        let rows_of: Vec<Row> = figures.iter().map(|figure| row(figure)).collect();
+        let mut baselines: Vec<&str> = figures.iter().map(|figure| figure.baseline.name.as_str()).collect();
+        baselines.dedup();
+        let baselines = baselines.join(", ");
         let better = if of_rig().any(|figure| figure.metric == metric && figure.is_less_better) { "less" } else { "more" };
         let title = escaped(&metric.replace('_', " "));
-        let _ = write!(html, "<h3>{}: {title}</h3>\n{}", escaped(rig), rows(&format!("{unit}; {better} is better"), &rows_of));
+        let _ = write!(html, "<h3>{}: {title}</h3>\n{}", escaped(rig), rows(&format!("{unit}; {better} is better; ×: median of the ratios to {baselines}"), &rows_of));
     }
     html
 }
@@ -107,7 +111,7 @@ fn row(figure: &Figure) -> Row {
         name: figure.case.clone(),
         median: figure.median,
         spread: [figure.min, figure.max],
-        told: format!("{}; {:.3} of {}", short(figure.median), figure.ratio, figure.baseline.name),
+        told: format!("{}  ×{:.3}", short(figure.median), figure.ratio),
         is_ours: !["unbound", "bind", "knot-resolver", "dnsmasq"].iter().any(|peer| figure.case.starts_with(peer)),
     }
 }
@@ -176,7 +180,7 @@ polyline.s2, line.s2 { stroke: #1a7f37 } circle.s2 { fill: #1a7f37 }
 polyline.s3, line.s3 { stroke: #8250df } circle.s3 { fill: #8250df }
 polyline.s4, line.s4 { stroke: #bf3989 } circle.s4 { fill: #bf3989 }
 polyline.s5, line.s5 { stroke: #6e7781 } circle.s5 { fill: #6e7781 }
-table { border-collapse: collapse; font-size: .8em; margin: 1.5em 0; font-variant-numeric: tabular-nums }
+table { display: block; overflow-x: auto; border-collapse: collapse; font-size: .8em; margin: 1.5em 0; font-variant-numeric: tabular-nums }
 th, td { padding: .2em .55em; text-align: right; border-bottom: 1px solid #eaeef2; white-space: nowrap }
 td:nth-child(-n+2), th:nth-child(-n+2) { text-align: left }
 </style>";

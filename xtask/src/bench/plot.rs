@@ -50,10 +50,12 @@ pub struct Row {
     pub is_ours: bool,
 }
 
-/// Lines over a scale; y begins at 0.
+/// Lines over a scale; y begins at 0, and so does x unless its steps are tenfold.
 pub fn lines(axes: &Axes<'_>, series: &[Series]) -> String {
     let points = || series.iter().flat_map(|series| &series.points);
-    let x = Scale::over(points().map(|point| point.x), axes.is_x_log, [LEFT, WIDTH - RIGHT]);
+    // Tenfold steps have no zero to begin with.
+    let zero = (!axes.is_x_log).then_some(0.0);
+    let x = Scale::over(points().map(|point| point.x).chain(zero), axes.is_x_log, [LEFT, WIDTH - RIGHT]);
     let y_values = points().map(|point| point.spread.map_or(point.y, |[_, most]| most));
     let y = Scale::over(y_values.chain([0.0, axes.y_max]), false, [HEIGHT - BOTTOM, TOP]);
     let mut svg = open(HEIGHT);
@@ -144,7 +146,7 @@ impl Scale {
             (from.min(value), to.max(value))
         });
         let (from, to) = if from.is_finite() { (from, to) } else { (0.0, 1.0) };
-        let (from, to) = if is_log { ((from - 0.02).floor(), (to + 0.02).ceil()) } else { (from, to * 1.05) };
+        let (from, to) = if is_log { ((from + 1e-3).floor(), (to - 1e-3).ceil()) } else { (from, to * 1.05) };
         Self { from, to: if to > from { to } else { from + 1.0 }, is_log, places }
     }
 
@@ -162,7 +164,7 @@ impl Scale {
         }
         let rough = (self.to - self.from) / 5.0;
         let power = 10f64.powf(rough.log10().floor());
-        let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|times| times * power).find(|step| *step >= rough);
+        let step = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|times| times * power).find(|step| *step >= rough);
         let step = step.unwrap_or(power);
         let count = ((self.to - self.from) / step) as usize;
         (0..=count).map(|number| self.from + step * number as f64).map(|value| (value, short(value))).collect()
@@ -235,8 +237,8 @@ mod tests {
     fn a_scale_of_tenfold_steps_marks_each_of_them() {
         let scale = Scale::over([1.0, 1e6].into_iter(), true, [0.0, 100.0]);
         let labels: Vec<String> = scale.ticks().into_iter().map(|(_, label)| label).collect();
-        assert_eq!(labels[1..8], ["1", "10", "100", "1000", "10 k", "100 k", "1 M"]);
-        assert!(scale.at(1.0) < scale.at(10.0) && scale.at(1e6) < 100.0);
+        assert_eq!(labels, ["1", "10", "100", "1000", "10 k", "100 k", "1 M"]);
+        assert!(scale.at(1.0) < scale.at(10.0) && scale.at(1e6) <= 100.0);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::kernel::{Kernel, MappedMap, program};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use resolver_ebpf::abi::{BLOCK_LINES, BucketEntry, LINE_LEN, Place, SLOT_START_MAX, SLOT_WORDS_MAX};
 use resolver_ebpf::host::OwnedStore;
@@ -20,7 +21,6 @@ use resolver_ebpf::host::records::{NOW_BOOT_NS, Record, set_listeners, wire_name
 use resolver_ebpf::serve::SharedWord;
 use resolver_ebpf::slot::{answer_key_hash, render};
 use resolver_ebpf::wire::name::tag;
-use crate::kernel::{Kernel, MappedMap, program};
 
 /// What the hammer strikes.
 #[derive(Clone, Copy, Debug)]

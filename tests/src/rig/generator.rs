@@ -222,7 +222,10 @@ mod tests {
         assert_eq!(waits.quantile_us(0.5), None);
         (waits.buckets[80], waits.buckets[88]) = (98, 2);
         let ends = [80, 88].map(|bucket| wait_bucket_end_ns(bucket) as f64 / 1e3);
-        assert_eq!([0.5, 0.98, 0.99].map(|share| waits.quantile_us(share)), [Some(ends[0]), Some(ends[0]), Some(ends[1])]);
+        assert_eq!(
+            [0.5, 0.98, 0.99].map(|share| waits.quantile_us(share)),
+            [Some(ends[0]), Some(ends[0]), Some(ends[1])]
+        );
         assert_eq!(waits.cumulated(), [(ends[0], 0.98), (ends[1], 1.0)]);
     }
 }

@@ -100,9 +100,7 @@ impl Tree {
         let number = host_number(&owner);
         let found = match (question.qtype, number) {
             (RecordType::A, Some(i)) => Some(set(&[10, (i >> 16) as u8, (i >> 8) as u8, i as u8])),
-            (RecordType::AAAA, Some(i)) => {
-                Some(set(&[&[0x20, 1, 0xd, 0xb8][..], &[0; 8], &i.to_be_bytes()].concat()))
-            }
+            (RecordType::AAAA, Some(i)) => Some(set(&[&[0x20, 1, 0xd, 0xb8][..], &[0; 8], &i.to_be_bytes()].concat())),
             (RecordType::DNSKEY, _) if is_apex || owner == "." => Some(zone.sign(zone.dnskey_record())),
             (RecordType::DS, _) if is_apex => Some(set(&self.bench.ds())),
             (RecordType::NS, _) if is_apex || owner == "." => Some(set(name(&host(0)).wire())),

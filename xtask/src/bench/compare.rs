@@ -27,11 +27,14 @@ enum Change {
 
 /// Holds a report against an earlier one, case by case.
 pub fn compare(now: &Report, then: &Report) -> Comparison {
-    let of = |report: &Report| format!("{} on {}, {}", report.machine.commit, report.machine.cpu, report.machine.kernel);
+    let of =
+        |report: &Report| format!("{} on {}, {}", report.machine.commit, report.machine.cpu, report.machine.kernel);
     let mut comparison = Comparison::default();
     comparison.lines.push(format!("then: {} ({})", of(then), then.machine.date));
     comparison.lines.push(format!("now:  {}", of(now)));
-    comparison.lines.push(format!("{:<26} {:<20} {:>8} {:>8} {:>8}  least to most", "case", "metric", "then", "now", "now/then"));
+    comparison
+        .lines
+        .push(format!("{:<26} {:<20} {:>8} {:>8} {:>8}  least to most", "case", "metric", "then", "now", "now/then"));
     for now in &now.results {
         let same = |figure: &&Figure| (&figure.rig, &figure.case, &figure.metric) == (&now.rig, &now.case, &now.metric);
         let Some(then) = then.results.iter().find(same) else {
@@ -104,7 +107,13 @@ mod tests {
                 let compared = compare(&report(&[now], is_less_better), &then);
                 let line = compared.lines.last().unwrap();
                 let is_better = (change == "more") != is_less_better;
-                let mark = if change.is_empty() { "" } else if is_better { "better" } else { "WORSE" };
+                let mark = if change.is_empty() {
+                    ""
+                } else if is_better {
+                    "better"
+                } else {
+                    "WORSE"
+                };
                 assert!(line.contains(mark) && line.contains("spread") != mark.is_empty(), "{line}");
                 assert_eq!(compared.worse.len(), usize::from(mark == "WORSE"));
             }

@@ -11,7 +11,9 @@ use super::{
 
 /// The page of these reports.
 pub fn page(reports: &[Report]) -> String {
-    let mut page = format!("<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>{TITLE}</title>\n{STYLE}\n<h1>{TITLE}</h1>\n");
+    let mut page = format!(
+        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>{TITLE}</title>\n{STYLE}\n<h1>{TITLE}</h1>\n"
+    );
     for report in reports {
         let machine = &report.machine;
         // A `String` takes everything, here and below.
@@ -21,7 +23,12 @@ pub fn page(reports: &[Report]) -> String {
             escaped(&rigs(report).join(", ")),
             escaped(&format!(
                 "{}; commit {}; kernel {}; {}; driver {}, XDP {}; {}",
-                machine.date, machine.commit, machine.kernel, machine.cpu, machine.driver, machine.xdp_mode,
+                machine.date,
+                machine.commit,
+                machine.kernel,
+                machine.cpu,
+                machine.driver,
+                machine.xdp_mode,
                 machine.tools.join("; ")
             )),
         );
@@ -50,7 +57,8 @@ fn by_entries(report: &Report) -> String {
         points: ENTRIES
             .iter()
             .filter_map(|(entries, name)| {
-                let names = if *entries == 1.0 { vec![format!("hot-{suffix}")] } else { vec![format!("{name}-{pattern}")] };
+                let names =
+                    if *entries == 1.0 { vec![format!("hot-{suffix}")] } else { vec![format!("{name}-{pattern}")] };
                 point(report, *entries, &names)
             })
             .collect(),
@@ -99,9 +107,15 @@ fn figures_of(report: &Report, rig: &str) -> String {
         let mut baselines: Vec<&str> = figures.iter().map(|figure| figure.baseline.name.as_str()).collect();
         baselines.dedup();
         let baselines = baselines.join(", ");
-        let better = if of_rig().any(|figure| figure.metric == metric && figure.is_less_better) { "less" } else { "more" };
+        let better =
+            if of_rig().any(|figure| figure.metric == metric && figure.is_less_better) { "less" } else { "more" };
         let title = escaped(&metric.replace('_', " "));
-        let _ = write!(html, "<h3>{}: {title}</h3>\n{}", escaped(rig), rows(&format!("{unit}; {better} is better; ×: median of the ratios to {baselines}"), &rows_of));
+        let _ = write!(
+            html,
+            "<h3>{}: {title}</h3>\n{}",
+            escaped(rig),
+            rows(&format!("{unit}; {better} is better; ×: median of the ratios to {baselines}"), &rows_of)
+        );
     }
     html
 }
@@ -134,7 +148,21 @@ fn curves_of(report: &Report, rig: &str) -> String {
 
 /// Every figure.
 fn table(report: &Report) -> String {
-    let heads = ["case", "metric", "median", "min", "max", "unit", "baseline", "its median", "ratio", "min", "max", "runs", "void"];
+    let heads = [
+        "case",
+        "metric",
+        "median",
+        "min",
+        "max",
+        "unit",
+        "baseline",
+        "its median",
+        "ratio",
+        "min",
+        "max",
+        "runs",
+        "void",
+    ];
     let mut html = "<table><tr>".to_owned();
     for head in heads {
         let _ = write!(html, "<th>{head}</th>");

@@ -49,10 +49,12 @@ pub fn run(options: &Options) -> Result<(), Failure> {
 
 /// What the peers say about themselves.
 fn versions() -> impl Iterator<Item = String> {
-    [("unbound", "-V"), ("named", "-v"), ("kresd", "-V"), ("dnsmasq", "-v")].into_iter().filter_map(|(program, word)| {
-        let said = Tool::new(setup::find_program(program)?).arg(word).quiet_output().ok()?;
-        Some(format!("{program}: {}", said.lines().next()?.trim()))
-    })
+    [("unbound", "-V"), ("named", "-v"), ("kresd", "-V"), ("dnsmasq", "-v")].into_iter().filter_map(
+        |(program, word)| {
+            let said = Tool::new(setup::find_program(program)?).arg(word).quiet_output().ok()?;
+            Some(format!("{program}: {}", said.lines().next()?.trim()))
+        },
+    )
 }
 
 const RIG: &str = "peers";

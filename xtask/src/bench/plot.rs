@@ -142,9 +142,9 @@ struct Scale {
 impl Scale {
     fn over(values: impl Iterator<Item = f64>, is_log: bool, places: [f64; 2]) -> Self {
         let of = |value: f64| if is_log { value.max(f64::MIN_POSITIVE).log10() } else { value };
-        let (from, to) = values.map(of).fold((f64::INFINITY, f64::NEG_INFINITY), |(from, to), value| {
-            (from.min(value), to.max(value))
-        });
+        let (from, to) = values
+            .map(of)
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(from, to), value| (from.min(value), to.max(value)));
         let (from, to) = if from.is_finite() { (from, to) } else { (0.0, 1.0) };
         let (from, to) = if is_log { ((from + 1e-3).floor(), (to - 1e-3).ceil()) } else { (from, to * 1.05) };
         Self { from, to: if to > from { to } else { from + 1.0 }, is_log, places }
@@ -225,8 +225,16 @@ mod tests {
     #[test]
     fn numbers_are_short_and_exact_enough() {
         let wanted = [
-            (0.0, "0"), (0.842, "0.842"), (1.5, "1.5"), (12.34, "12.3"), (999.0, "999"), (5500.0, "5500"),
-            (146_200.0, "146 k"), (3_570_000.0, "3.57 M"), (100.0, "100"), (0.05, "0.05"),
+            (0.0, "0"),
+            (0.842, "0.842"),
+            (1.5, "1.5"),
+            (12.34, "12.3"),
+            (999.0, "999"),
+            (5500.0, "5500"),
+            (146_200.0, "146 k"),
+            (3_570_000.0, "3.57 M"),
+            (100.0, "100"),
+            (0.05, "0.05"),
         ];
         for (value, text) in wanted {
             assert_eq!(short(value), text);
@@ -243,7 +251,8 @@ mod tests {
 
     #[test]
     fn words_cannot_break_the_page() {
-        let row = Row { name: "<b>&\"".to_owned(), median: 1.0, spread: [1.0, 1.0], told: String::new(), is_ours: true };
+        let row =
+            Row { name: "<b>&\"".to_owned(), median: 1.0, spread: [1.0, 1.0], told: String::new(), is_ours: true };
         assert!(rows("x", &[row]).contains("&lt;b&gt;&amp;&quot;"));
     }
 }

@@ -1,7 +1,7 @@
 //! The figures of a run: their shape in JSON, which outlives us.
 //!
-//! In: what a rig measured, [`Line`] by line. Out: a [`Report`]. How two reports are held against each other stands in
-//! [`super::compare`], how one is shown in [`super::html`].
+//! In: what a rig measured, [`Line`] by line. Out: a [`Report`]. How two of them are held against each other, and how one is
+//! shown, stands next door.
 
 use serde::{Deserialize, Serialize};
 

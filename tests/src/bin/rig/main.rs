@@ -29,7 +29,9 @@ fn main() -> ExitCode {
     match ran {
         Some(code) => code,
         None => {
-            eprintln!("usage: rig fastpath RUNS [CASE…] | peers RUNS NAMES[,NAMES…] [PEER…] | publish RUNS | hammer HITS");
+            eprintln!(
+                "usage: rig fastpath RUNS [CASE…] | peers RUNS NAMES[,NAMES…] [PEER…] | publish RUNS | hammer HITS"
+            );
             ExitCode::FAILURE
         }
     }

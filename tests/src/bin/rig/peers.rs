@@ -107,12 +107,16 @@ struct Speed {
 
 /// Speed and waits of all peers, in turns.
 fn measure_speed(stage: &Stage, peers: &[Peer], runs: usize) {
-    let questions: Vec<_> = (0..NAMES).flat_map(|i| [RecordType::A, RecordType::AAAA].map(|rtype| (host(i), rtype))).collect();
-    let mut running: Vec<_> = peers.iter().map(|peer| {
-        let started = stage.start(peer, NAMES);
-        let warm = started.and_then(|running| stage.warm(&running, &questions).map(|()| running));
-        (peer, warm, Vec::new(), 0)
-    }).collect();
+    let questions: Vec<_> =
+        (0..NAMES).flat_map(|i| [RecordType::A, RecordType::AAAA].map(|rtype| (host(i), rtype))).collect();
+    let mut running: Vec<_> = peers
+        .iter()
+        .map(|peer| {
+            let started = stage.start(peer, NAMES);
+            let warm = started.and_then(|running| stage.warm(&running, &questions).map(|()| running));
+            (peer, warm, Vec::new(), 0)
+        })
+        .collect();
     for _ in 0..runs {
         for (peer, started, speeds, void_runs) in &mut running {
             let Ok(process) = &started else { continue };

@@ -99,7 +99,8 @@ fn delay_us(running: &Running, program: &Xdp, name: &str) -> f64 {
     // When the answer came to this socket, which on loopback is when it left the daemon's; not when we were woken.
     let (mut packet, mut control) = ([0; 4096], cmsg_space!(TimeSpec));
     let mut parts = [IoSliceMut::new(&mut packet)];
-    let message = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty()).expect("an answer");
+    let message =
+        recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty()).expect("an answer");
     let arrived = message.cmsgs().expect("arrival times").find_map(|control| match control {
         ControlMessageOwned::ScmTimestampns(at) => Some(at),
         _ => None,
@@ -316,8 +317,7 @@ const DAEMON_PAIR: [&str; 2] = ["kdev-xgen", "kdev-xsut"];
 /// Where the daemon of the rig pins its maps.
 pub const PINS: &str = "/sys/fs/bpf/resolver-rig";
 /// Where the rig's upstream answers.
-pub const UPSTREAM: SocketAddr =
-    SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 5300));
+pub const UPSTREAM: SocketAddr = SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 5300));
 /// Names that each run of the delay asks for.
 const NAMES_PER_RUN: usize = 200;
 /// What issue 5 asks for, in microseconds.

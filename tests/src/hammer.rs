@@ -48,12 +48,12 @@ pub enum Reuse {
 /// When the hammer rests: whichever comes first.
 #[derive(Clone, Copy, Debug)]
 pub struct Limit {
-    /// Time.
+    /// This many answers are enough.
+    pub hits: u64,
+    /// Longest time it may take.
     pub duration: Duration,
-    /// Broken answers.
+    /// This many broken answers are enough.
     pub broken: u64,
-    /// Answers, whole or broken.
-    pub answered: u64,
 }
 
 /// A name that comes and goes, with all that was ever said about it.
@@ -277,7 +277,7 @@ fn ask(resolver: &Xdp, targets: &[Target], limit: Limit) -> Struck {
     let start = Instant::now();
     let mut out = vec![0; 1024];
     for (i, target) in targets.iter().enumerate().cycle() {
-        let is_enough = struck.broken() >= limit.broken || struck.answered >= limit.answered;
+        let is_enough = struck.broken() >= limit.broken || struck.answered >= limit.hits;
         if is_enough || i == 0 && start.elapsed() > limit.duration {
             break;
         }

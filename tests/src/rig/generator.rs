@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use aya::maps::{Array, Map, PerCpuArray};
-use aya::programs::{TestRun, TestRunAttrs, TestRunOptions, XdpMode};
+use aya::programs::{SchedClassifier, TcAttachType, TestRun, TestRunAttrs, TestRunOptions, XdpMode};
 use aya::{Ebpf, EbpfLoader};
 use nix::time::{ClockId, clock_gettime};
 use resolver_ebpf::abi::bench::{
@@ -25,8 +25,19 @@ pub struct Frames {
     pub frames: Vec<Vec<u8>>,
     /// Which of them is sent in which turn, over and over; a power of two of them.
     pub sequence: Vec<u32>,
+    /// What comes back.
+    pub replies: Replies,
     /// Whether each gets an ID of its own, and waits are measured; for frames over IPv4 without a UDP checksum.
     pub is_timed: bool,
+}
+
+/// Who sends what comes back, and so where it is cheapest to count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replies {
+    /// An XDP program.
+    OfXdp,
+    /// A socket. An XDP program could count them too, but a veth would copy each for it, at the expense of the sender's CPU.
+    OfSockets,
 }
 
 /// The programs of the rig with frames.
@@ -46,7 +57,7 @@ impl Generator {
     /// # Panics
     /// When the kernel refuses.
     pub fn new(load: &Frames, interface: &str) -> Self {
-        let Frames { frames, sequence, is_timed } = load;
+        let Frames { frames, sequence, replies, is_timed } = load;
         let frame_lines = frames[0].len().div_ceil(LINE_LEN);
         let per_block = FRAME_START_MAX / frame_lines + 1;
         let blocks = frames.len().div_ceil(per_block);
@@ -57,6 +68,8 @@ impl Generator {
         for name in ["generate", "reflect", "sink", "pass"] {
             program(&mut bench, name).load().unwrap_or_else(|error| panic!("load {name}: {error}"));
         }
+        let sink: &mut SchedClassifier = bench.program_mut("sink_buffers").expect("a program").try_into().expect("its kind");
+        sink.load().expect("load the sink");
         let place = |i: usize| Place::new((i / per_block) as u32, (i % per_block * frame_lines) as u32);
         let mapped = |name: &str, bytes: usize| match bench.map(name) {
             Some(Map::Array(map)) => MappedMap::new(map, bytes),
@@ -81,7 +94,14 @@ impl Generator {
             interval_ns: 0,
             end_mono_ns: 0,
         };
-        program(&mut bench, "sink").attach(interface, XdpMode::Driver).expect("attach the sink");
+        match replies {
+            Replies::OfXdp => drop(program(&mut bench, "sink").attach(interface, XdpMode::Driver).expect("attach the sink")),
+            Replies::OfSockets => {
+                let sink = bench.program_mut("sink_buffers").expect("a program");
+                let sink: &mut SchedClassifier = sink.try_into().expect("its kind");
+                sink.attach(interface, TcAttachType::Ingress).expect("attach the sink");
+            }
+        }
         let interface_index = nix::net::if_::if_nametoindex(interface).expect("the interface");
         let mut frame = frames[0].clone();
         frame.resize(frame.len().next_multiple_of(8), 0);

@@ -10,14 +10,16 @@
 #![expect(missing_docs, reason = "the entry points that the macros write beside ours carry no comment")]
 #![expect(unstable_features, reason = "inline assembly for BPF is unstable; one instruction hides values")]
 
+mod buffer;
 mod maps;
 #[path = "../xdp/packet.rs"]
 mod packet;
 
+use aya_ebpf::bindings::TC_ACT_SHOT;
 use aya_ebpf::bindings::xdp_action::{XDP_ABORTED, XDP_DROP, XDP_PASS, XDP_TX};
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
-use aya_ebpf::macros::xdp;
-use aya_ebpf::programs::XdpContext;
+use aya_ebpf::macros::{classifier, xdp};
+use aya_ebpf::programs::{TcContext, XdpContext};
 use resolver_ebpf::abi::bench::{BenchCounters, BenchSettings};
 use resolver_ebpf::serve::Frame;
 use resolver_ebpf::wire::bytes::Be16;
@@ -26,6 +28,7 @@ use resolver_ebpf::wire::ip::{IPV4_LEN, IPV6_LEN, Ipv4, Ipv6, PROTOCOL_UDP};
 use resolver_ebpf::wire::link::{ETHER_IPV4, ETHER_IPV6, ETHERNET_LEN, Ethernet};
 use resolver_ebpf::wire::udp::{UDP_LEN, Udp};
 
+use buffer::{Buffer, View};
 use packet::Packet;
 
 const PORT_DNS: Be16 = Be16::new(53);
@@ -108,18 +111,31 @@ pub fn reflect(ctx: XdpContext) -> u32 {
 /// Counts what came back, and drops it.
 #[xdp]
 pub fn sink(ctx: XdpContext) -> u32 {
-    let packet = Packet::new(&ctx);
+    count(&Packet::new(&ctx));
+    XDP_DROP
+}
+
+/// The same for packets that sockets sent: to show them to an XDP program, a veth would copy each of them, on the CPU of who
+/// sent it.
+#[classifier]
+pub fn sink_buffers(ctx: TcContext) -> i32 {
+    count(&Buffer::new(&ctx));
+    TC_ACT_SHOT
+}
+
+/// Counts a frame that came back, and how long that took.
+#[inline(always)]
+fn count<V: View>(frame: &V) {
     if let Some(counters) = maps::counters() {
-        let counter = kind(&packet, counters);
+        let counter = kind(frame, counters);
         *counter += 1;
     }
     if maps::settings().is_some_and(|settings| settings.is_timed != 0)
-        && let Some(header) = dns(&packet)
+        && let Some(header) = dns(frame)
         && header.high & HIGH_QR != 0
     {
         maps::count_wait(header.id.get(), now_ns());
     }
-    XDP_DROP
 }
 
 /// Passes everything.
@@ -159,7 +175,7 @@ fn turn_ports(udp: &mut Udp) -> Option<()> {
 
 /// The counter for a frame that came back.
 #[inline(always)]
-fn kind<'c, F: Frame>(frame: &F, counters: &'c mut BenchCounters) -> &'c mut u64 {
+fn kind<'c, V: View>(frame: &V, counters: &'c mut BenchCounters) -> &'c mut u64 {
     match dns(frame) {
         None => &mut counters.other,
         Some(header) if header.high & HIGH_QR == 0 => &mut counters.queries,
@@ -173,7 +189,7 @@ fn kind<'c, F: Frame>(frame: &F, counters: &'c mut BenchCounters) -> &'c mut u64
 
 /// The DNS header of a UDP packet from port 53.
 #[inline(always)]
-fn dns<F: Frame>(frame: &F) -> Option<&DnsHeader> {
+fn dns<V: View>(frame: &V) -> Option<&DnsHeader> {
     let ether_type = frame.view::<Ethernet>(0)?.ether_type;
     if ether_type == ETHER_IPV4 && frame.view::<Ipv4>(ETHERNET_LEN)?.protocol == PROTOCOL_UDP {
         from_dns(frame.view::<Udp>(UDP_AT_V4)?)?;

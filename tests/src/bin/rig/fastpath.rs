@@ -7,7 +7,7 @@ use resolver_ebpf::host::OwnedStore;
 use resolver_ebpf::host::message::{CLIENT_V4, CLIENT_V6, ClientOpt, ClientQuery};
 use resolver_ebpf::host::records::{NOW_BOOT_NS, Record, name_of_len, set_listeners, wire_name};
 use resolver_tests::rig::fastpath::{Load, Rig, enter};
-use resolver_tests::rig::generator::Frames;
+use resolver_tests::rig::generator::{Frames, Replies};
 use xtask::bench::report::{Line, Measured};
 
 use super::say;
@@ -132,7 +132,7 @@ fn load(case: &Case) -> Load {
     }
     let sequence = sequence(case.kind, frames.len());
     let is_answered = matches!(case.kind, Kind::Hit | Kind::Zipf);
-    Load { store, frames: Frames { frames, sequence, is_timed: false }, is_answered }
+    Load { store, frames: Frames { frames, sequence, replies: Replies::OfXdp, is_timed: false }, is_answered }
 }
 
 /// Allows private networks, the client's, and nobody else, as a gateway would.

@@ -13,7 +13,7 @@ pub fn run(hits: f64) -> ExitCode {
     let share = (hits / ANVILS.len() as f64).ceil();
     let mut is_whole = true;
     for (anvil, case) in ANVILS.into_iter().zip(["hammer-one-name", "hammer-three-names"]) {
-        let limit = Limit { duration: Duration::MAX, broken: u64::MAX, answered: share as u64 };
+        let limit = Limit { hits: share as u64, duration: Duration::MAX, broken: u64::MAX };
         let start = Instant::now();
         let struck = strike(anvil, Reuse::AfterGrace, limit);
         let took_s = start.elapsed().as_secs_f64();

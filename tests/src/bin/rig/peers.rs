@@ -16,7 +16,7 @@ use resolver_ebpf::host::message::{CLIENT_MAC, ClientOpt, ClientQuery, SERVER_MA
 use resolver_ebpf::host::records::wire_name;
 use resolver_tests::kernel::{object_path, program};
 use resolver_tests::rig::client::ask_all;
-use resolver_tests::rig::generator::{Frames, Generator, counted_since};
+use resolver_tests::rig::generator::{Frames, Generator, Replies, counted_since};
 use resolver_tests::rig::peers::{OURS_XDP, PEERS, Peer, PeerFailure, Running, Scene};
 use resolver_tests::rig::place::{Elsewhere, add_pair, enter_new, ip, move_to_cpu};
 use resolver_tests::rig::upstream::{RigUpstream, host};
@@ -269,7 +269,8 @@ fn frames(peer: &Peer, is_timed: bool) -> Frames {
         let name = (mixed >> 20) as u32 % NAMES as u32;
         name * 2 + u32::from(mixed >> 52 & 1023 >= 717)
     };
-    Frames { frames, sequence: (0..1 << 18).map(draw).collect(), is_timed }
+    let replies = if peer.name == OURS_XDP { Replies::OfXdp } else { Replies::OfSockets };
+    Frames { frames, sequence: (0..1 << 18).map(draw).collect(), replies, is_timed }
 }
 
 /// Memory for each name that a peer keeps, against the first peer's.

@@ -28,7 +28,7 @@ use resolver_tests::hammer::wait_for_grace_period;
 use resolver_tests::kernel::Kernel;
 use resolver_tests::message::TestQuery;
 use resolver_tests::rig::fastpath::{Rig, enter};
-use resolver_tests::rig::generator::Frames;
+use resolver_tests::rig::generator::{Frames, Replies};
 use resolver_tests::rig::peers::{OURS_XDP, PEERS, Running, Scene};
 use resolver_tests::rig::place::{Elsewhere, add_pair, ip, move_to_cpu};
 use resolver_tests::rig::upstream::{RigUpstream, host};
@@ -305,7 +305,7 @@ fn loaded() -> (Rig, Writer) {
         }
     }
     let sequence = (0..1u32 << 20).map(|turn| turn.wrapping_mul(0x9e37_79b1) % frames.len() as u32).collect();
-    (Rig::with_kernel(kernel, &Frames { frames, sequence, is_timed: false }, true), writer)
+    (Rig::with_kernel(kernel, &Frames { frames, sequence, replies: Replies::OfXdp, is_timed: false }, true), writer)
 }
 
 /// CPU of the load, and of the client.

@@ -68,7 +68,8 @@ impl Generator {
         for name in ["generate", "reflect", "sink", "pass"] {
             program(&mut bench, name).load().unwrap_or_else(|error| panic!("load {name}: {error}"));
         }
-        let sink: &mut SchedClassifier = bench.program_mut("sink_buffers").expect("a program").try_into().expect("its kind");
+        let sink: &mut SchedClassifier =
+            bench.program_mut("sink_buffers").expect("a program").try_into().expect("its kind");
         sink.load().expect("load the sink");
         let place = |i: usize| Place::new((i / per_block) as u32, (i % per_block * frame_lines) as u32);
         let mapped = |name: &str, bytes: usize| match bench.map(name) {
@@ -95,7 +96,9 @@ impl Generator {
             end_mono_ns: 0,
         };
         match replies {
-            Replies::OfXdp => drop(program(&mut bench, "sink").attach(interface, XdpMode::Driver).expect("attach the sink")),
+            Replies::OfXdp => {
+                program(&mut bench, "sink").attach(interface, XdpMode::Driver).expect("attach the sink");
+            }
             Replies::OfSockets => {
                 let sink = bench.program_mut("sink_buffers").expect("a program");
                 let sink: &mut SchedClassifier = sink.try_into().expect("its kind");

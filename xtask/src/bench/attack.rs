@@ -16,7 +16,8 @@ use serde_json::Value;
 
 use super::{
     Common,
-    misses::{PEERS, Rig, Running, tools},
+    cold::PEERS,
+    misses::{Rig, Running, tools},
     report::{Figure, Machine, Measured, Report},
 };
 use crate::{

@@ -5,6 +5,7 @@
 //! Refuses to judge: a comparison flags what changed beyond the spread, and fails the run only if asked to.
 
 pub mod attack;
+mod cold;
 mod compare;
 pub mod fastpath;
 pub mod hammer;
@@ -32,7 +33,7 @@ pub enum Rig {
     Fastpath(fastpath::Options),
     /// Cached answers of Unbound, BIND, Knot Resolver, dnsmasq and ours under the same load: rate, CPU, latency, memory
     Peers(peers::Options),
-    /// Validated answers per second of a forwarder with a cold cache against unbound, on one core
+    /// Validated answers per second with a cold cache, CPU and queries per miss, forwarding and from the root
     Misses(misses::Options),
     /// Latency of others while zones are asked that are made to cost a validator much, against that without
     Attack(attack::Options),
@@ -114,7 +115,9 @@ fn report_of(path: &Path) -> Result<Report, Failure> {
 
 /// Fails with the names of the cases that were given up, if any were.
 fn given_up(measured: &[Measured]) -> Result<(), Failure> {
-    let cases: Vec<_> = measured.iter().filter(|case| case.given_up.is_some()).map(|case| case.case.clone()).collect();
+    let given_up = measured.iter().filter(|case| case.given_up.is_some());
+    let mut cases: Vec<_> = given_up.map(|case| case.case.clone()).collect();
+    cases.dedup();
     if cases.is_empty() { Ok(()) } else { Err(Failure::CasesVoid { cases }) }
 }
 

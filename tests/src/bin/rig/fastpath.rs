@@ -88,6 +88,14 @@ pub fn run(runs: usize, wanted: &[&str]) -> ExitCode {
 /// Measures a case.
 fn measure(case: &Case, runs: usize) -> Measured {
     let load = load(case);
+    if case.names > 1 {
+        let view = load.store.view();
+        let mib = |bytes: usize| bytes.div_ceil(1 << 20);
+        let (index, answers) = (size_of_val(view.buckets), size_of_val(view.answers));
+        let published = load.frames.frames.len();
+        let maps = format!("{} MiB of index, {} MiB of answers", mib(index), mib(answers));
+        say(&Line::Note(format!("{:<20} {published} of {} names published; {maps}", case.name, case.names)));
+    }
     let (metric, baseline_name) =
         if load.is_answered { ("answers_per_s", "reflector") } else { ("passes_per_s", "bare-pass") };
     let mut rig = Rig::new(&load);

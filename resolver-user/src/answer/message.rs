@@ -127,14 +127,14 @@ fn write_body(sections: &Sections, ttl_s: u32, out: &mut Vec<u8>) {
 /// Writes the OPT, if the client sent one.
 pub(super) fn write_opt(asked: &Asked<'_>, rcode: RCode, extended_error: Option<&ExtendedError>, out: &mut Vec<u8>) {
     let Some(edns) = asked.edns else { return };
-    let ([s0, s1], [_, rcode_high]) = (UDP_PAYLOAD_LEN_MAX.to_be_bytes(), (rcode.0 >> 4).to_be_bytes());
-    let opt = [0, 0, 41, s0, s1, rcode_high, 0, u8::from(edns.dnssec_ok) << 7, 0, 0, 0];
+    out.extend_from_slice(&[0, 0, 41]);
+    out.extend_from_slice(&UDP_PAYLOAD_LEN_MAX.to_be_bytes());
+    let [_, rcode_high] = (rcode.0 >> 4).to_be_bytes();
+    out.extend_from_slice(&[rcode_high, 0, u8::from(edns.dnssec_ok) << 7, 0]);
     let Some(error) = extended_error else {
-        out.extend_from_slice(&opt);
+        out.extend_from_slice(&[0, 0]);
         return;
     };
-    // Without the length of its options.
-    out.extend_from_slice(opt.first_chunk::<9>().map_or(&[], |opt| opt.as_slice()));
     let length = |bytes: usize| u16::try_from(bytes).unwrap_or(u16::MAX).to_be_bytes();
     out.extend_from_slice(&length(option_len(error)));
     out.extend_from_slice(&OPTION_EXTENDED_ERROR.to_be_bytes());

@@ -5,12 +5,11 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio_util::sync::CancellationToken;
 
 use super::{Answered, ClientQuery, ListenError, QueryBytes, QueryService, Shared, refuse, write_refusal};
@@ -26,19 +25,12 @@ const BATCHES_PER_TURN: usize = 8;
 /// Receive buffer asked of the kernel, in bytes. Choice: about a thousand packets, so that a burst survives one pause.
 const RECEIVE_BUFFER_LEN: usize = 1 << 20;
 
-/// Waits for room before an answer is given up. A full buffer of the kernel leaves within a millisecond.
-const SEND_WAITS: [Duration; 3] = [Duration::from_millis(1), Duration::from_millis(4), Duration::from_millis(16)];
-
 /// A bound UDP socket.
 #[derive(Debug)]
 pub struct UdpSocket {
-    socket: Readable,
+    socket: tokio::net::UdpSocket,
     ipv6: bool,
 }
-
-/// A socket that we are told about when something comes. Nothing is told of room for more: that would wake us after every
-/// batch that was sent, since room comes with each packet that leaves.
-type Readable = AsyncFd<std::net::UdpSocket>;
 
 /// Binds one of several UDP sockets of an address; the kernel spreads clients over them.
 ///
@@ -55,7 +47,7 @@ pub fn bind_udp(address: SocketAddr) -> Result<UdpSocket, ListenError> {
         // The kernel may give less; that is no reason not to start.
         let _less = socket.set_recv_buffer_size(RECEIVE_BUFFER_LEN);
         socket.bind(&address.into())?;
-        AsyncFd::with_interest(socket.into(), Interest::READABLE)
+        tokio::net::UdpSocket::from_std(socket.into())
     };
     let socket = bind().map_err(|source| ListenError::Bind { address, transport: "UDP", source })?;
     Ok(UdpSocket { socket, ipv6: address.is_ipv6() })
@@ -70,7 +62,7 @@ pub fn adopt_udp(socket: &std::net::UdpSocket) -> Result<UdpSocket, ListenError>
     let adopt = || {
         let socket = socket.try_clone()?;
         socket.set_nonblocking(true)?;
-        AsyncFd::with_interest(socket, Interest::READABLE)
+        tokio::net::UdpSocket::from_std(socket)
     };
     let socket = adopt().map_err(|source| ListenError::Bind { address, transport: "UDP", source })?;
     Ok(UdpSocket { socket, ipv6: address.is_ipv6() })
@@ -151,12 +143,12 @@ impl Batch {
     }
 
     /// Takes what is waiting, up to a batch; returns how many packets that were.
-    fn receive(&mut self, socket: &Readable, ipv6: bool) -> usize {
+    fn receive(&mut self, socket: &tokio::net::UdpSocket, ipv6: bool) -> usize {
         let Self { receive_headers_v4, receive_headers_v6, queries, received, .. } = self;
         let receive_headers = if ipv6 { receive_headers_v6 } else { receive_headers_v4 };
         let mut slices = queries.each_mut().map(|query| [IoSliceMut::new(query)]);
         let mut count = 0;
-        let taken = socket.try_io(Interest::READABLE, |socket| {
+        let taken = socket.try_io(Interest::READABLE, || {
             let flags = MsgFlags::MSG_DONTWAIT;
             let messages = recvmmsg(socket.as_raw_fd(), receive_headers, slices.iter_mut(), flags, None)?;
             for (message, slot) in messages.zip(received.iter_mut()) {
@@ -176,7 +168,7 @@ impl Batch {
     fn answer<S: QueryService>(
         &mut self,
         received: usize,
-        socket: &Arc<Readable>,
+        socket: &Arc<tokio::net::UdpSocket>,
         shared: &Arc<Shared<S>>,
         afterwork: &mut Vec<S::Afterwork>,
     ) -> u64 {
@@ -209,7 +201,7 @@ impl Batch {
     }
 
     /// Sends the answers. What the kernel does not take at once is dropped and counted: the client asks again.
-    fn send<S>(&mut self, socket: &Readable, shared: &Shared<S>) {
+    fn send<S>(&mut self, socket: &tokio::net::UdpSocket, shared: &Shared<S>) {
         let Self { send_headers, answers, clients, answer_count, .. } = self;
         let slices = answers.each_ref().map(|answer| [IoSlice::new(answer)]);
         let mut first = 0;
@@ -235,7 +227,7 @@ impl Batch {
 fn answer_later<S: QueryService>(
     packet: &[u8],
     query: &ClientQuery<'_>,
-    socket: &Arc<Readable>,
+    socket: &Arc<tokio::net::UdpSocket>,
     shared: &Arc<Shared<S>>,
     answer: &mut Vec<u8>,
 ) -> bool {
@@ -248,7 +240,7 @@ fn answer_later<S: QueryService>(
     let task_shared = Arc::clone(&shared);
     shared.tracker.spawn(async move {
         let (answer, work) = Arc::clone(&task_shared.service).answer_later(query).await;
-        if send_when_there_is_room(&socket, &answer, client).await.is_err() {
+        if socket.send_to(&answer, client).await.is_err() {
             task_shared.metrics.dropped_send_failed.add_one();
         }
         if let Some(work) = work {
@@ -257,17 +249,6 @@ fn answer_later<S: QueryService>(
         drop(permit);
     });
     true
-}
-
-/// Sends an answer that took long to find, again if the kernel has no room for it just now.
-async fn send_when_there_is_room(socket: &Readable, answer: &[u8], client: SocketAddr) -> io::Result<usize> {
-    for wait in SEND_WAITS {
-        match socket.get_ref().send_to(answer, client) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => tokio::time::sleep(wait).await,
-            sent => return sent,
-        }
-    }
-    socket.get_ref().send_to(answer, client)
 }
 
 fn std_address(address: &SockaddrStorage) -> Option<SocketAddr> {
@@ -286,8 +267,8 @@ mod tests {
         for ip in ["127.0.0.1:0", "[::1]:0", "127.0.0.1:0", "[::1]:0"] {
             let Ok(client) = std::net::UdpSocket::bind(ip) else { continue };
             let UdpSocket { socket: server, ipv6 } = bind_udp(ip.parse().unwrap()).unwrap();
-            client.send_to(b"query", server.get_ref().local_addr().unwrap()).unwrap();
-            server.readable().await.unwrap().retain_ready();
+            client.send_to(b"query", server.local_addr().unwrap()).unwrap();
+            server.readable().await.unwrap();
             assert_eq!(batch.receive(&server, ipv6), 1);
             assert_eq!(batch.received[0], (5, Some(client.local_addr().unwrap())));
             assert_eq!(batch.queries[0][..5], *b"query");
@@ -301,11 +282,11 @@ mod tests {
         let UdpSocket { socket: server, .. } = bind_udp("127.0.0.1:0".parse().unwrap()).unwrap();
         for count in [1, BATCH_LEN, 2, BATCH_LEN + 1, 1, BATCH_LEN - 1, 2 * BATCH_LEN, 1] {
             for _ in 0..count {
-                client.send_to(b"query", server.get_ref().local_addr().unwrap()).unwrap();
+                client.send_to(b"query", server.local_addr().unwrap()).unwrap();
             }
             let mut received = 0;
             while received < count {
-                tokio::time::timeout(Duration::from_secs(5), server.readable()).await.unwrap().unwrap().retain_ready();
+                tokio::time::timeout(std::time::Duration::from_secs(5), server.readable()).await.unwrap().unwrap();
                 received += batch.receive(&server, false);
             }
             assert_eq!(received, count);

@@ -333,11 +333,11 @@ impl AnswerTable {
         let victim = published.min_by_key(|&place| self.standing(place, now_s));
         if sample.is_empty() && self.limbo.is_empty() {
             self.empty_block(self.pool.emptiest_block());
-        } else if let Some(victim) = victim {
-            if !self.standing(victim, now_s).earned || !self.take_block(lines, now_boot_ns) {
-                self.retire(victim);
-                self.evictions.length += 1;
-            }
+        } else if let Some(victim) = victim
+            && !(self.standing(victim, now_s).earned && self.take_block(lines, now_boot_ns))
+        {
+            self.retire(victim);
+            self.evictions.length += 1;
         }
     }
 

@@ -70,8 +70,8 @@ impl<T: Hash> Hash for DomainMap<T> {
 }
 
 /// The values in the order of their names.
-fn sorted<T>(values: &ByWire<T>) -> Vec<(&Box<[u8]>, &T)> {
-    let mut sorted: Vec<_> = values.iter().collect();
+fn sorted<T>(values: &ByWire<T>) -> Vec<(&[u8], &T)> {
+    let mut sorted: Vec<_> = values.iter().map(|(name, value)| (&**name, value)).collect();
     sorted.sort_unstable_by_key(|(name, _)| *name);
     sorted
 }

@@ -16,6 +16,7 @@
 )]
 
 mod admit;
+mod cookies;
 mod family;
 mod frame;
 mod lookup;
@@ -62,9 +63,14 @@ fn serve_family<I: Family, F: Frame, S: Store>(
 ) -> Result<Outcome, Outcome> {
     let query = admit::admit::<I, F, S>(frame, store, settings)?;
     let found = lookup::look_up::<I, F, S>(frame, store, settings, &query)?;
-    let plan = reply::plan(settings, store.jiffies(), &query, &found)?;
+    let plan = reply::plan(frame, settings, store.jiffies(), &query, &found)?;
     if settings.mode == MODE_DRY_RUN {
         return Err(Outcome::PassDryRun);
     }
-    reply::reply::<I, F>(frame, &query, &found, &plan)
+    let cookies = cookies::judge::<I, F, S>(frame, store, settings, &query)?;
+    let outcome = reply::reply::<I, F>(frame, &query, &found, &plan, &cookies)?;
+    if let Some(verdict) = cookies.verdict(frame, &query) {
+        store.count_cookies(verdict);
+    }
+    Ok(outcome)
 }

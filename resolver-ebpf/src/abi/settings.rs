@@ -45,12 +45,7 @@ impl Settings {
     /// The secrets of cookies, if cookies are on.
     #[inline(always)]
     pub fn cookie_secrets(&self) -> Option<&CookieSecrets> {
-        let [first, second] = &self.cookie_secrets;
-        match self.cookies {
-            1 => Some(first),
-            2 => Some(second),
-            _ => None,
-        }
+        self.cookie_secrets.get((self.cookies as usize).wrapping_sub(1))
     }
 }
 

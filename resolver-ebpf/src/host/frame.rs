@@ -81,6 +81,10 @@ impl Frame for PlainFrame {
         value
     }
 
+    fn forget_len(&self, len: usize, _noise: u64) -> usize {
+        len
+    }
+
     fn write_words(&mut self, at: usize, count: usize, word: impl Fn(usize) -> Option<u64>) -> bool {
         for turn in 0..count {
             let Some(place) = self.view_far_mut::<[u8; 8]>(at.wrapping_add(turn * 8)) else { return false };

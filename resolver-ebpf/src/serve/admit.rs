@@ -9,7 +9,7 @@ use super::{Frame, Store};
 use crate::abi::{COOKIES_OFF, HASH_KEY_WORDS, OPT_LEN, Outcome, Settings, UDP_PAYLOAD_LEN_MAX};
 use crate::wire::bytes::{Be16, low_len, low_u16};
 use crate::wire::checksum::{add_word, at_parity};
-use crate::wire::cookie::{OPTION_COOKIE, is_cookie_len};
+use crate::wire::cookie::{COOKIE_OPTION_LEN, OPTION_COOKIE, is_cookie_len};
 use crate::wire::dns::{
     CLASS_IN, DNS_HEADER_LEN, DnsHeader, LOW_AD, LOW_CD, Opt, PAYLOAD_LEN_PLAIN, QUESTION_END_LEN, QuestionEnd,
 };
@@ -45,7 +45,7 @@ pub(super) struct Query {
     pub cookie: CookiePlace,
 }
 
-/// Where the cookies of a query are, in one number: 0 if there are none or cookies are off.
+/// Where the cookies of a query are, and how long they make the answer, in one number: 0 if there are none or cookies are off.
 #[derive(Clone, Copy)]
 pub(super) struct CookiePlace {
     bits: u64,
@@ -58,7 +58,8 @@ impl CookiePlace {
     /// The data of an option: offset in the message (below 2^16, not 0) and length, in bytes.
     #[inline(always)]
     fn new(at: usize, len: usize) -> Self {
-        Self { bits: u64::from(low_len(at)) << 16 | u64::from(low_len(len)) }
+        let answer_len = u64::from(low_len(COOKIE_OPTION_LEN));
+        Self { bits: answer_len << 32 | u64::from(low_len(at)) << 16 | u64::from(low_len(len)) }
     }
 
     /// Whether there are no cookies.
@@ -77,6 +78,12 @@ impl CookiePlace {
     #[inline(always)]
     pub fn len(self) -> usize {
         usize::from(low_u16(self.bits))
+    }
+
+    /// Bytes that the answer gets for them: that of a COOKIE option, or 0.
+    #[inline(always)]
+    pub fn answer_len(self) -> usize {
+        usize::from(low_u16(self.bits >> 32))
     }
 
     /// The same, see [`Frame::forget`].
@@ -104,7 +111,9 @@ pub(super) fn admit<I: Family, F: Frame, S: Store>(
     let has_opt = header.plain_counts().ok_or(Outcome::PassCounts)?;
     let (id, low) = (header.id, header.low);
 
-    let name = read_name::<I, F>(frame, &settings.hash_key).ok_or(Outcome::PassName)?;
+    let mut name = read_name::<I, F>(frame, &settings.hash_key).ok_or(Outcome::PassName)?;
+    // VERIFIER: else all that follows would be gone through for each turn after which the name may have ended.
+    name.len = frame.forget_len(name.len, name.hash);
     let behind_question = DNS_HEADER_LEN.wrapping_add(name.len).wrapping_add(QUESTION_END_LEN);
     if behind_question > dns_len {
         return Err(Outcome::PassName);
@@ -115,7 +124,7 @@ pub(super) fn admit<I: Family, F: Frame, S: Store>(
     }
     let (qtype, end_sum) = (end.qtype.get(), end.sum());
     let edns = if has_opt {
-        read_opt::<I, F>(frame, settings, behind_question, dns_len)?
+        read_opt::<I, F>(frame, settings, behind_question, dns_len, name.hash)?
     } else if behind_question == dns_len {
         Edns { payload_len_max: PAYLOAD_LEN_PLAIN, dnssec_ok: false, cookie: CookiePlace::NONE }
     } else {
@@ -203,7 +212,13 @@ struct Edns {
 
 /// Reads the OPT, which has to fill the rest of the message.
 #[inline(always)]
-fn read_opt<I: Family, F: Frame>(frame: &F, settings: &Settings, at: usize, dns_len: usize) -> Result<Edns, Outcome> {
+fn read_opt<I: Family, F: Frame>(
+    frame: &F,
+    settings: &Settings,
+    at: usize,
+    dns_len: usize,
+    noise: u64,
+) -> Result<Edns, Outcome> {
     let options_at = at.wrapping_add(OPT_LEN);
     let opt = frame.view_far::<Opt>(I::DNS_AT.wrapping_add(at)).ok_or(Outcome::PassEdns)?;
     let options_len = usize::from(opt.options_len.get());
@@ -213,14 +228,7 @@ fn read_opt<I: Family, F: Frame>(frame: &F, settings: &Settings, at: usize, dns_
     let asked = opt.payload_len_max.get();
     let payload_len_max = asked.clamp(PAYLOAD_LEN_PLAIN, low_len(UDP_PAYLOAD_LEN_MAX));
     let dnssec_ok = opt.dnssec_ok();
-    let mut cookie = find_cookie::<I, F>(frame, options_at, options_len).ok_or(Outcome::PassEdns)?;
-    if !cookie.is_none() {
-        if settings.cookies == COOKIES_OFF {
-            cookie = CookiePlace::NONE;
-        } else if !is_cookie_len(cookie.len()) {
-            return Err(Outcome::PassEdns);
-        }
-    }
+    let cookie = find_cookie::<I, F>(frame, settings, options_at, options_len, noise).ok_or(Outcome::PassEdns)?;
     Ok(Edns { payload_len_max, dnssec_ok, cookie })
 }
 
@@ -228,7 +236,13 @@ fn read_opt<I: Family, F: Frame>(frame: &F, settings: &Settings, at: usize, dns_
 /// `None` unless those are whole options, and few enough to see: malformed ones are an error that the daemon tells
 /// (RFC 6891 §6.1.2, §7).
 #[inline(always)]
-fn find_cookie<I: Family, F: Frame>(frame: &F, at: usize, len: usize) -> Option<CookiePlace> {
+fn find_cookie<I: Family, F: Frame>(
+    frame: &F,
+    settings: &Settings,
+    at: usize,
+    len: usize,
+    noise: u64,
+) -> Option<CookiePlace> {
     let (mut walked, mut cookie) = (0usize, CookiePlace::NONE);
     for _ in 0..OPTIONS_MAX {
         if walked == len {
@@ -238,9 +252,14 @@ fn find_cookie<I: Family, F: Frame>(frame: &F, at: usize, len: usize) -> Option<
         let [code_high, code_low, high, low] = *frame.view_far::<[u8; OPTION_HEAD_LEN]>(head_at)?;
         let data_len = usize::from(u16::from_be_bytes([high, low]));
         walked = walked.wrapping_add(OPTION_HEAD_LEN);
-        if u16::from_be_bytes([code_high, code_low]) == OPTION_COOKIE && cookie.is_none() {
-            cookie = CookiePlace::new(at.wrapping_add(walked), data_len);
+        let is_cookie = u16::from_be_bytes([code_high, code_low]) == OPTION_COOKIE;
+        if is_cookie && settings.cookies != COOKIES_OFF && cookie.is_none() {
+            cookie = CookiePlace::new(at.wrapping_add(walked), data_len).forgotten(frame, noise);
+            if !is_cookie_len(cookie.len()) {
+                return None;
+            }
         }
+        cookie = cookie.forgotten(frame, noise);
         walked = walked.wrapping_add(data_len);
         if walked > len {
             return None;

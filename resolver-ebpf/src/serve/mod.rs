@@ -63,7 +63,7 @@ fn serve_family<I: Family, F: Frame, S: Store>(
 ) -> Result<Outcome, Outcome> {
     let query = admit::admit::<I, F, S>(frame, store, settings)?;
     let found = lookup::look_up::<I, F, S>(frame, store, settings, &query)?;
-    let plan = reply::plan(frame, settings, store.jiffies(), &query, &found)?;
+    let plan = reply::plan(settings, store.jiffies(), &query, &found)?;
     if settings.mode == MODE_DRY_RUN {
         return Err(Outcome::PassDryRun);
     }

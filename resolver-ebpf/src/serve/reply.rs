@@ -35,21 +35,15 @@ pub(super) struct Plan {
 
 /// Decides whether the found answer can be given: it must have a second left and fit what the client takes.
 #[inline(always)]
-pub(super) fn plan<F: Frame>(
-    frame: &F,
-    settings: &Settings,
-    jiffies: u64,
-    query: &Query,
-    found: &Found<'_>,
-) -> Result<Plan, Outcome> {
+pub(super) fn plan(settings: &Settings, jiffies: u64, query: &Query, found: &Found<'_>) -> Result<Plan, Outcome> {
     let now_ns = boot_ns(settings, jiffies);
     let left_ns = found.expires_at_boot_ns().saturating_sub(now_ns).min(FAST_TTL_NS_MAX);
     let ttl_s = low_u32(whole_seconds(left_ns));
     if ttl_s == 0 {
         return Err(Outcome::PassExpired);
     }
-    let cookies_len = if query.cookie.forgotten(frame, query.key_hash).is_none() { 0 } else { COOKIE_OPTION_LEN };
-    let dns_len = before_body(found).wrapping_add(found.body_len(query.has_opt)).wrapping_add(cookies_len);
+    let dns_len =
+        before_body(found).wrapping_add(found.body_len(query.has_opt)).wrapping_add(query.cookie.answer_len());
     if dns_len > query.payload_len_max {
         return Err(Outcome::PassTooLarge);
     }

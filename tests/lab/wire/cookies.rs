@@ -79,8 +79,14 @@ fn both_halves_give_a_client_the_same_cookies() {
         }
     }
     let asked = (QUESTIONS.len() * 4) as u64;
-    assert_eq!((xdp_cookies(&daemon, "valid"), daemon.user_counter("cookies_valid")), (asked, asked));
-    assert!(xdp_cookies(&daemon, "new") >= asked && xdp_cookies(&daemon, "bad") == 0);
+    let (valid, no_room) = (xdp_cookies(&daemon, "valid"), daemon.counter("pass_no_room"));
+    assert_eq!(valid + daemon.user_counter("cookies_valid"), 2 * asked);
+    // A veth leaves a packet of a local socket little room to grow, so large answers pass there.
+    assert!(
+        valid <= asked && valid + no_room >= asked && no_room * 2 < asked,
+        "{valid} by XDP, {no_room} without room"
+    );
+    assert!(xdp_cookies(&daemon, "new") + no_room >= asked && xdp_cookies(&daemon, "bad") == 0);
     // Forged ones get fresh ones from both, and the answer.
     let plain = TestQuery::new(QUESTIONS[0].0, QUESTIONS[0].1).edns(1232, true);
     let forged = plain.clone().option(COOKIE, &[CLIENT_COOKIE.as_slice(), &[1; 16]].concat());

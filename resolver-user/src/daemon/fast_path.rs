@@ -9,6 +9,7 @@ use super::fingerprint::fingerprint;
 use super::listening::Bound;
 use crate::clock::SystemClock;
 use crate::config::{Config, XdpConfig, XdpMode};
+use crate::cookies::CookieJar;
 use crate::publish::{AttachMode, FastPath, FastPathConfig, FastPathError, PinDir};
 use crate::resolve::ANSWER_TTL_S_MAX;
 use crate::trust::Trust;
@@ -25,10 +26,11 @@ pub(super) fn start_fast_path(
     pins: Option<Result<PinDir, FastPathError>>,
     bound: &Bound,
     trust: Option<&Trust>,
+    jar: &CookieJar,
 ) -> Result<Option<FastPath>, DaemonError> {
     let Some(pins) = pins else { return Ok(None) };
     let is_ours = pins.is_ok();
-    let started = start(config, pins, bound, trust)?;
+    let started = start(config, pins, bound, trust, jar)?;
     if started.is_none()
         && is_ours
         && let Err(error) = PinDir::sweep(&config.xdp.pin_dir)
@@ -43,6 +45,7 @@ fn start(
     pins: Result<PinDir, FastPathError>,
     bound: &Bound,
     trust: Option<&Trust>,
+    jar: &CookieJar,
 ) -> Result<Option<FastPath>, DaemonError> {
     let XdpConfig { mode, .. } = config.xdp;
     let demanded = matches!(mode, XdpMode::Native | XdpMode::Generic);
@@ -79,6 +82,7 @@ fn start(
         access: bound.access.clone(),
         basis: bytemuck::must_cast(fingerprint(config, basis.as_deref())),
         generation: basis.map_or(0, |basis| basis.generation),
+        cookies: jar.secrets(),
         log: config.xdp.log,
     };
     match pins.and_then(|pins| FastPath::start(object, &fast_path, pins, Arc::new(SystemClock))) {

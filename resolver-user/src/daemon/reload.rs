@@ -95,6 +95,7 @@ impl Daemon {
                 log_anchors(dnssec);
                 self.resolver.trust.iter().for_each(|trust| log_remembered(dnssec, Some(&old.dnssec), trust));
             }
+            self.cookies.configure(&self.config.load());
             let shown_s_max = self.resolver.rules().keeping.shown_s(ANSWER_TTL_S_MAX);
             let rotation_s = self.config.load().cache.rotation_s();
             if let Some(publisher) = &self.resolver.publisher

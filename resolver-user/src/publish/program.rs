@@ -12,7 +12,7 @@ use aya::programs::{ProgramError, Xdp, XdpMode};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
-use resolver_ebpf::abi::{self, AnswerBlock, Bucket, Settings, map_name};
+use resolver_ebpf::abi::{self, AnswerBlock, Bucket, CookieSecrets, Settings, map_name};
 use thiserror::Error;
 
 use super::clients::Trie;
@@ -61,6 +61,8 @@ pub struct FastPathConfig {
     pub generation: u64,
     /// How often addresses of answers change places, in seconds; 0: never.
     pub rotation_s: u32,
+    /// Secrets of cookies; none: cookies are ignored.
+    pub cookies: Option<CookieSecrets>,
     /// Whether the kernel half says why it passes queries.
     pub log: bool,
 }
@@ -416,6 +418,7 @@ impl Loaded {
     pub fn take_counters(&mut self) -> Result<KernelCounters, FastPathError> {
         Ok(KernelCounters {
             counters: self.take_per_cpu(map_name::COUNTERS)?,
+            cookies: self.take_per_cpu(map_name::COOKIES)?,
             latency: self.take_per_cpu(map_name::LATENCY)?,
         })
     }

@@ -3,7 +3,7 @@
 //! In: how often. Out: a line for each kill, and what they come to; with `--json` all of it. The rig is a binary of the tests'
 //! package, which has the daemon's clients; the lab is raised for it and taken down again.
 //! Unlike other rigs this one judges: a wrong answer, a lost one, a pause of XDP, or a question that is open longer than
-//! [`OPEN_MS_MAX`] after the daemon is back, is a failure.
+//! a second after the daemon is back, is a failure.
 
 use std::{
     io::{BufRead, BufReader},

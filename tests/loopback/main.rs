@@ -9,6 +9,7 @@ mod chain;
 mod cookies;
 mod forwarding;
 mod hostile;
+mod keeping;
 mod local;
 mod observing;
 mod operation;

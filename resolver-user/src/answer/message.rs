@@ -42,6 +42,18 @@ pub fn write_answer(asked: &Asked<'_>, answer: Answer<'_>, ttl_s: u32, out: &mut
     write_data(asked, answer, None, ttl_s, out)
 }
 
+/// Turns the addresses in a message that [`write_answer`] has just written, if it holds several, by so many places.
+pub fn turn_addresses(asked: &Asked<'_>, answer: Answer<'_>, sent: Sent, places: u32, out: &mut [u8]) {
+    let sections = match answer {
+        Answer::Proven(rendered) => rendered.sections(),
+        Answer::Unchecked(unchecked) => unchecked.sections(),
+    };
+    let body_at = 12 + asked.question.len();
+    if let (Some(rotation), false, Some(body)) = (sections.rotation, sent.truncated, out.get_mut(body_at..)) {
+        rotation.turn(body, places);
+    }
+}
+
 /// The same for an answer whose time is over: never with AD, and with the extended error that says so (RFC 8767 §4).
 pub fn write_stale(asked: &Asked<'_>, answer: Answer<'_>, ttl_s: u32, out: &mut Vec<u8>) -> Sent {
     let rcode = match answer {

@@ -17,13 +17,15 @@ mod failure;
 mod local;
 mod message;
 mod rendered;
+mod rotation;
 
 pub use asked::{Asked, AskedEdns, Form, Transport};
 pub use chaos::{ChaosName, ChaosQuestion, write_chaos};
 pub use failure::{ExtendedError, Failure, Notice};
 pub use local::write_local;
-pub use message::{Answer, Sent, write_answer, write_cookies_alone, write_failure, write_stale};
+pub use message::{Answer, Sent, turn_addresses, write_answer, write_cookies_alone, write_failure, write_stale};
 pub use rendered::{RenderedAnswer, UncheckedAnswer};
+pub use rotation::Rotation;
 
 /// UDP payload size that our OPT announces and that no UDP answer of ours exceeds, in bytes (DNS flag day 2020).
 pub const UDP_PAYLOAD_LEN_MAX: u16 = 1232;

@@ -35,13 +35,22 @@ pub fn load_for_daemon(words: &[String]) -> Result<Config, Vec<ConfigError>> {
     load_with_default(words, Path::new(CONF_FILE), false)
 }
 
-/// The same again, for a daemon that runs by `old`: if the default file was read then, it must be there now. A file out of
-/// reach, such as after a change of root, must not pass for an empty one.
+/// The same again, for a daemon that runs by `old`: if the default file was read then, it must be there now, and so must hosts files
+/// that were. A file out of reach, such as after a change of root, must not pass for an empty one: a block list would be gone.
 ///
 /// # Errors
 /// Everything that is wrong, in the order it was met.
 pub fn load_again(words: &[String], old: &Config) -> Result<Config, Vec<ConfigError>> {
-    load_with_default(words, Path::new(CONF_FILE), old.files.default_read)
+    let config = load_with_default(words, Path::new(CONF_FILE), old.files.default_read)?;
+    let lost = config.local.unreadable.iter().filter(|path| !old.local.unreadable.contains(path));
+    let error = |path: &PathBuf| ConfigError {
+        origin: Origin::Whole,
+        option: "addn-hosts".to_owned(),
+        value: Some(path.display().to_string()),
+        problem: Problem::Unreadable { reason: "it could be read before".to_owned() },
+    };
+    let errors: Vec<ConfigError> = lost.map(error).collect();
+    if errors.is_empty() { Ok(config) } else { Err(errors) }
 }
 
 fn load_with_default(words: &[String], default: &Path, wanted: bool) -> Result<Config, Vec<ConfigError>> {
@@ -236,6 +245,10 @@ impl Loader {
             let what = "with chroot this file would be read outside and written inside; leave one of them out";
             self.errors.push(ConfigError::of_the_whole("trust-anchor-state", what));
         }
+        if config.cache.file.is_some() && config.process.chroot.is_some() && !config.process.no_daemon {
+            let what = "with chroot this file would be read outside and written inside; leave one of them out";
+            self.errors.push(ConfigError::of_the_whole("cache-file", what));
+        }
         config.dnssec.complete(Path::new(anchors::ROOT_DATA), &mut config.warnings);
         config.observing.complete(&mut config.warnings);
         if !config.dnssec.enabled && config.xdp.mode != XdpMode::Off {
@@ -308,6 +321,9 @@ mod tests {
             (&["--min-port=9", "--max-port=8"], "configuration: option \"min-port\": min-port is above max-port"),
             (&["stray"], "unknown option"),
             (&["--chroot=/srv", "--trust-anchor-state=/srv/x"], "\"trust-anchor-state\": with chroot"),
+            (&["--chroot=/srv", "--cache-file=/srv/x"], "\"cache-file\": with chroot"),
+            (&["--prefetch=10001"], "option \"prefetch\", value \"10001\": out of range; legal: nothing, or 0..=10000"),
+            (&["--round-robin=0"], "option \"round-robin\", value \"0\": out of range; legal: nothing, or seconds"),
             (&["--root-key-sentinel=maybe"], "neither nothing nor \"no\"; legal: nothing, or no"),
             (
                 &["--dnssec-check-unsigned=yes"],

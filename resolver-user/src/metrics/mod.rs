@@ -219,6 +219,16 @@ metrics! {
     cache_stale_hits,
     /// Queries whose answer had to be found.
     cache_misses,
+    /// Searches begun for popular answers before their time was over (`prefetch`).
+    prefetches,
+    /// Such searches that found nothing to take the place of the answer that is there.
+    prefetches_failed,
+    /// Such searches that were not begun because there were as many as `prefetch` allows.
+    prefetches_held_back,
+    /// Searches that were not begun because the question had failed a moment ago (RFC 9520).
+    failures_remembered,
+    /// Answers that were taken from the cache file, validated again, instead of from a server.
+    cache_file_answers,
     /// Misses that waited for the same question asked by somebody else.
     misses_merged,
     /// DS, DNSKEY and alias fetches made for validation.
@@ -275,6 +285,8 @@ metrics! {
     chaos_answers,
     /// Answer forms offered for publication.
     publications_offered,
+    /// Answer forms not offered yet because room in the kernel map is scarce and nobody has asked for them twice.
+    publications_unearned,
     /// Answer forms that the publisher's full queue did not take.
     publications_refused,
     /// Anchored zones that were told which anchors we have (RFC 8145).

@@ -59,6 +59,8 @@ pub struct FastPathConfig {
     pub access: AccessList,
     /// Secrets of cookies; none: cookies are ignored.
     pub cookies: Option<CookieSecrets>,
+    /// How often addresses of answers change places, in seconds; 0: never.
+    pub rotation_s: u32,
     /// Directory in a BPF file system for pins; made if missing.
     pub pin_dir: PathBuf,
     /// Whether the kernel half says why it passes queries.

@@ -9,6 +9,7 @@ mod frames;
 mod life;
 mod listening;
 mod metrics;
+mod popular;
 mod rights;
 mod sentinel;
 mod status;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 use std::process::Command;
 
-use nix::sched::{CloneFlags, setns};
+use nix::sched::{CloneFlags, setns, unshare};
 
 /// Runs `work` on a thread that has entered the network namespace at `path`.
 ///
@@ -14,6 +14,21 @@ pub fn inside<T: Send>(path: &str, work: impl FnOnce() -> T + Send) -> T {
     let visit = || {
         let file = File::open(Path::new(path)).unwrap_or_else(|error| panic!("namespace {path}: {error}"));
         setns(file, CloneFlags::CLONE_NEWNET).unwrap_or_else(|error| panic!("namespace {path}: {error}"));
+        work()
+    };
+    std::thread::scope(|scope| match scope.spawn(visit).join() {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
+}
+
+/// Runs `work` on a thread in a new network namespace, which ends with it. Only loopback is there.
+///
+/// # Panics
+/// If there is no new namespace (that needs root), or `work` panics.
+pub fn in_new<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let visit = || {
+        unshare(CloneFlags::CLONE_NEWNET).expect("a new network namespace");
         work()
     };
     std::thread::scope(|scope| match scope.spawn(visit).join() {

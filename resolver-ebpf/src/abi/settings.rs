@@ -2,8 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-/// Words of the hash key: one for each 8 bytes of the longest name, two spare.
-pub const HASH_KEY_WORDS: usize = 34;
+/// Words of the hash key: one for each 8 bytes of the longest name, one spare.
+pub const HASH_KEY_WORDS: usize = 33;
 /// Listening endpoints of each address family that the kernel half knows; further ones are served by the daemon alone.
 pub const LISTEN_MAX: usize = 16;
 
@@ -73,6 +73,10 @@ pub struct Settings {
     pub jiffy_ns: u64,
     /// CLOCK_BOOTTIME = jiffies64 · `jiffy_ns` + this, in nanoseconds, wrapping. Refreshed by the daemon, since jiffies stop in suspend.
     pub boot_offset_ns: u64,
+    /// 1: `LINKS` may say that untagged frames of an interface are passed. 0: it says nothing about any.
+    pub untagged_ruled: u32,
+    /// Zero.
+    pub padding: u32,
     /// Random, new at each start.
     pub hash_key: [u64; HASH_KEY_WORDS],
     /// UDP endpoints that are ours.

@@ -4,7 +4,8 @@ use std::vec::Vec;
 
 use crate::abi::{
     ABI_VERSION, BLOCK_LINES, BUCKET_ENTRIES, BucketEntry, ClientRule, ClientV4, ClientV6, FAST_TTL_S_MAX,
-    GENERATION_BITS, LINE_LEN, MODE_SERVE, Place, SLOT_REACH_WORDS, SLOT_START_MAX, SLOT_WORDS_MAX, Settings,
+    GENERATION_BITS, LINE_LEN, Link, LinkRule, MODE_SERVE, Place, SLOT_REACH_WORDS, SLOT_START_MAX, SLOT_WORDS_MAX,
+    Settings,
 };
 use crate::serve::{Bucket, SharedWord, Slot, Store};
 use crate::slot::{Answer, SlotError, answer_key_hash, render};
@@ -23,6 +24,8 @@ pub struct PlainStore<'a> {
     pub clients_v4: &'a [Network<ClientV4>],
     /// `CLIENTS_V6`.
     pub clients_v6: &'a [Network<ClientV6>],
+    /// `LINKS`.
+    pub links: &'a [(Link, LinkRule)],
     /// What the kernel's jiffies stand at.
     pub jiffies: u64,
 }
@@ -77,6 +80,10 @@ impl Store for PlainStore<'_> {
         longest(self.clients_v6, &client)
     }
 
+    fn link(&self, link: Link) -> Option<LinkRule> {
+        self.links.iter().find(|(known, _)| *known == link).map(|(_, rule)| *rule)
+    }
+
     fn jiffies(&self) -> u64 {
         self.jiffies
     }
@@ -104,6 +111,8 @@ pub struct OwnedStore {
     pub clients_v4: Vec<Network<ClientV4>>,
     /// `CLIENTS_V6`.
     pub clients_v6: Vec<Network<ClientV6>>,
+    /// `LINKS`.
+    pub links: Vec<(Link, LinkRule)>,
     buckets: Vec<Bucket>,
     answers: Vec<SharedWord>,
     /// First free line.
@@ -131,6 +140,7 @@ impl OwnedStore {
             jiffies: 0,
             clients_v4: Vec::new(),
             clients_v6: Vec::new(),
+            links: Vec::new(),
             buckets: (0..1usize << bucket_bits).map(|_| [const { SharedWord::new(0) }; BUCKET_ENTRIES]).collect(),
             answers: words(blocks * BLOCK_LINES * LINE_LEN / 8).collect(),
             free_line: 0,
@@ -145,6 +155,7 @@ impl OwnedStore {
             answers: &self.answers,
             clients_v4: &self.clients_v4,
             clients_v6: &self.clients_v6,
+            links: &self.links,
             jiffies: self.jiffies,
         }
     }

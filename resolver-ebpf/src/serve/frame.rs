@@ -3,7 +3,7 @@
 use bytemuck::Pod;
 
 /// Furthest offset that the `_far` methods reach, in bytes.
-/// VERIFIER: bounds the variable part of a packet offset. A frame of ours ends below: at most 54 bytes of headers before
+/// VERIFIER: bounds the variable part of a packet offset. A frame of ours ends below: at most 70 bytes of headers before
 /// 1232 bytes of DNS.
 pub const FAR_MAX: usize = 2047;
 
@@ -18,6 +18,15 @@ pub trait Frame {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Number of the interface that the frame came in by.
+    fn ingress(&self) -> u32;
+
+    /// The same number, up to [`FAR_MAX`].
+    ///
+    /// VERIFIER: it forgets what it knew about the number. A length that was found in a loop is else another constant after each
+    /// turn, and the rest of the program is looked at once for every one of them.
+    fn forget(&self, number: usize) -> usize;
 
     /// Lays `T`, of alignment 1, over the bytes at `at`. `None` when they do not lie in the frame.
     ///

@@ -40,6 +40,23 @@ impl Frame for Packet<'_> {
     }
 
     #[inline(always)]
+    fn ingress(&self) -> u32 {
+        // SAFETY: the context is the program's own and lives as long as it runs.
+        unsafe { (*self.ctx.ctx).ingress_ifindex }
+    }
+
+    #[inline(always)]
+    fn forget(&self, number: usize) -> usize {
+        let (mut number, unknown) = (number, self.len());
+        // SAFETY: arithmetic on registers: the same number is added and taken away bit by bit.
+        unsafe {
+            asm!("{0} ^= {1}", "{0} ^= {1}", inout(reg) number, in(reg) unknown,
+                options(pure, nomem, nostack, preserves_flags));
+        }
+        number & FAR_MAX
+    }
+
+    #[inline(always)]
     fn view<T: Pod>(&self, at: usize) -> Option<&T> {
         // SAFETY: `address` compared with the packet's end, the alignment is 1, every pattern of bits is a `T`, and
         // nobody changes the packet while `self` is borrowed.

@@ -124,7 +124,7 @@ pub enum DaemonError {
     #[error("xdp: {0}")]
     FastPath(#[from] FastPathError),
     /// XDP was demanded, but there is no interface for it.
-    #[error("xdp={mode} is demanded, but no interface carries a listening address; name one with xdp-interface")]
+    #[error("xdp={mode} is demanded, but only loopback is listened on; xdp-interface=lo lets it answer there")]
     NoXdpInterface {
         /// The mode demanded.
         mode: XdpMode,

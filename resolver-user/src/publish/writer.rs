@@ -10,18 +10,19 @@ use std::time::{Duration, Instant};
 
 use bytemuck::Zeroable as _;
 use resolver_ebpf::abi::{
-    self, ABI_VERSION, AnswerBlock, BUCKET_ENTRIES, Bucket, CLIENT_NETWORKS_MAX, LINE_LEN, MODE_OFF, MODE_SERVE,
-    OUTCOMES, Outcome, Place, SLOT_START_MAX, Settings, map_name,
+    self, ABI_VERSION, AnswerBlock, BUCKET_ENTRIES, Bucket, CLIENT_NETWORKS_MAX, LINE_LEN, LINKS_MAX, MODE_OFF,
+    MODE_SERVE, OUTCOMES, Outcome, Place, SLOT_START_MAX, Settings, map_name,
 };
 
+use super::attach::{Attachments, NotAttached};
 use super::clients::Clients;
 use super::clock::KernelClock;
 use super::counters::KernelCounters;
 use super::endpoints::{self, Endpoints, store_u32};
 use super::memory::MappedArray;
-use super::program::{FastPathConfig, FastPathError, Loaded};
+use super::program::{Demand, FastPathConfig, FastPathError, Loaded};
 use super::slot::{self, NotPublishable};
-use super::status::{FastPathEntry, FastPathStatus, InterfaceStatus, MapStatus, PublisherStatus};
+use super::status::{FastPathEntry, FastPathStatus, MapStatus, PublisherStatus};
 use super::table::{AnswerTable, Refusal};
 use super::{Publication, Publisher, grace};
 use crate::access::AccessList;
@@ -39,6 +40,8 @@ const TYPICAL_SLOT_LEN: u64 = 256;
 const BLOCKS_MIN: u64 = 16;
 /// Memory that the kernel takes for a network, in bytes: its node (kernel/bpf/lpm_trie.c), rounded up.
 const NETWORK_LEN: usize = 64;
+/// Memory that the kernel takes for a rule about tags, in bytes: its element (kernel/bpf/hashtab.c), rounded up.
+const RULE_LEN: usize = 80;
 /// With `xdp-log`: one of so many passed queries is logged.
 const LOG_ONE_IN: u32 = 16;
 
@@ -59,6 +62,8 @@ pub enum Command {
     Flush(SyncSender<usize>),
     /// Answer for these endpoints; true once that is so.
     Endpoints(Vec<SocketAddr>, SyncSender<bool>),
+    /// Be on the interfaces that these names mean; true once that is so.
+    Interfaces(Vec<String>, SyncSender<bool>),
     /// Answer whom this list allows; true once that is so.
     Access(AccessList, SyncSender<bool>),
     /// Take the program off and end.
@@ -143,6 +148,7 @@ impl Delay {
 
 /// The state of the thread.
 struct Writer {
+    attachments: Attachments,
     loaded: Loaded,
     table: AnswerTable,
     settings: MappedArray,
@@ -188,6 +194,7 @@ impl Writer {
         let clients = Clients::new(clients_v4, clients_v6);
         let log = config.log.then(|| super::log::start(loaded.ebpf_mut())).flatten();
         let mut writer = Self {
+            attachments: Attachments::new(config.mode, config.force, loaded.take_links()?),
             counters: Arc::new(loaded.take_counters()?),
             hash_key: initial.hash_key,
             loaded,
@@ -208,10 +215,16 @@ impl Writer {
         };
         writer.set_endpoints(&config.listen);
         writer.set_access(&config.access);
-        for interface in &config.interfaces {
-            writer.loaded.attach(interface, config.mode)?;
+        writer.set_interfaces(&config.interfaces);
+        let stops = |refusal: &NotAttached| match config.demand {
+            Demand::Nothing => false,
+            Demand::Fit => !matches!(refusal, NotAttached::Unfit(_)),
+            Demand::All => true,
+        };
+        match writer.attachments.take_refused().into_iter().find(|(_, refusal)| stops(refusal)) {
+            Some((interface, source)) => Err(FastPathError::Refused { interface, source }),
+            None => Ok(writer),
         }
-        Ok(writer)
     }
 
     fn run(mut self, inbox: &Receiver<Command>) {
@@ -244,6 +257,7 @@ impl Writer {
                 _ = reply.send(count);
             }
             Command::Endpoints(endpoints, reply) => _ = reply.send(self.set_endpoints(&endpoints)),
+            Command::Interfaces(wanted, reply) => _ = reply.send(self.set_interfaces(&wanted)),
             Command::Access(list, reply) => _ = reply.send(self.set_access(&list)),
             Command::ShowAtMost(ttl_s, reply) => {
                 let shown_s_max = ttl_s.clamp(1, abi::FAST_TTL_S_MAX);
@@ -275,6 +289,10 @@ impl Writer {
     fn set_endpoints(&mut self, endpoints: &[SocketAddr]) -> bool {
         let changed = self.endpoints.change(&self.settings, endpoints, grace::wait);
         changed.inspect_err(|error| tracing::error!(%error, "XDP does not answer for new addresses")).is_ok()
+    }
+
+    fn set_interfaces(&mut self, wanted: &[String]) -> bool {
+        self.attachments.follow(&mut self.loaded, &self.settings, wanted)
     }
 
     fn set_access(&mut self, list: &AccessList) -> bool {
@@ -321,8 +339,6 @@ impl Writer {
     }
 
     fn status(&self) -> FastPathStatus {
-        let interface =
-            |at: &super::program::Attachment| InterfaceStatus { name: at.interface.clone(), mode: at.mode.to_owned() };
         let (frames, durations) = self.counters.latency().unwrap_or_else(|error| {
             tracing::error!(%error, "the kernel half's durations cannot be read");
             Default::default()
@@ -330,7 +346,7 @@ impl Writer {
         FastPathStatus {
             frames,
             durations,
-            interfaces: self.loaded.attachments.iter().map(interface).collect(),
+            interfaces: self.attachments.status(),
             maps: self.map_status(),
             published: self.table.published() as u64,
             publisher: PublisherStatus {
@@ -367,6 +383,10 @@ impl Writer {
             map(map_name::SETTINGS, 1, 1, 1, size_of::<Settings>()),
             networks(map_name::CLIENTS_V4, true),
             networks(map_name::CLIENTS_V6, false),
+            MapStatus {
+                memory_bytes: (self.attachments.rules() * RULE_LEN) as u64,
+                ..map(map_name::LINKS, self.attachments.rules(), LINKS_MAX as u32, 1, 0)
+            },
         ]
     }
 

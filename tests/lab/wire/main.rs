@@ -5,6 +5,7 @@ mod attacks;
 mod clients;
 mod equality;
 mod frames;
+mod interfaces;
 mod life;
 mod listening;
 mod metrics;

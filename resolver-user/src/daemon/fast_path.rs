@@ -1,12 +1,12 @@
 //! Starts the kernel half as the configuration wants it, or says why it cannot be had.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use tracing::warn;
 
 use super::DaemonError;
 use super::listening::Bound;
+use super::privileges::Prepared;
 use crate::clock::SystemClock;
 use crate::config::{Config, XdpConfig, XdpMode};
 use crate::listener::{Listen, Machine};
@@ -17,7 +17,11 @@ use crate::resolve::ANSWER_TTL_S_MAX;
 pub const BPF_OBJECT: Option<&[u8]> = include!(concat!(env!("OUT_DIR"), "/bpf_object.rs"));
 
 /// Loads the XDP program and attaches it, as far as the configuration asks and the build allows.
-pub(super) fn start_fast_path(config: &Config, pin_dir: &Path, bound: &Bound) -> Result<Option<FastPath>, DaemonError> {
+pub(super) fn start_fast_path(
+    config: &Config,
+    prepared: &Prepared,
+    bound: &Bound,
+) -> Result<Option<FastPath>, DaemonError> {
     let XdpConfig { mode, .. } = config.xdp;
     let demanded = matches!(mode, XdpMode::Native | XdpMode::Generic);
     if mode == XdpMode::Off || config.xdp.cache_size == 0 {
@@ -52,10 +56,11 @@ pub(super) fn start_fast_path(config: &Config, pin_dir: &Path, bound: &Bound) ->
             (true, false) => Demand::All,
         },
         force: config.xdp.force,
+        programs: prepared.programs.clone(),
         cache_size: config.xdp.cache_size,
         listen: bound.endpoints(),
         access: bound.access.clone(),
-        pin_dir: pin_dir.to_owned(),
+        pin_dir: prepared.pin_dir.clone(),
         log: config.xdp.log,
     };
     match FastPath::start(object, &fast_path, Arc::new(SystemClock)) {

@@ -178,7 +178,7 @@ async fn serve(
     let bound = Bound::new(&config, &prepared.inherited)?;
     let scraped = config.observing.metrics_address.map(bind_metrics).transpose()?;
     let trust = trust(&config, timing)?;
-    let fast_path = start_fast_path(&config, &prepared.pin_dir, &bound)?;
+    let fast_path = start_fast_path(&config, &prepared, &bound)?;
     let publisher = fast_path.as_ref().map(|fast_path| Arc::new(fast_path.publisher()));
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
     let metrics = Arc::new(Metrics::default());

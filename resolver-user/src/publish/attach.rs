@@ -11,14 +11,14 @@ use std::collections::BTreeMap;
 use std::mem::{offset_of, take};
 
 use aya::maps::{HashMap, MapData, MapError};
-use aya::programs::loaded_programs;
+use aya::programs::{ProgramInfo, loaded_programs};
 use resolver_ebpf::abi::{Link, Settings, TAGS_MAX};
 use thiserror::Error;
 
 use super::endpoints::store_u32;
 use super::memory::MappedArray;
 use super::pod::Shared;
-use super::program::{AttachMode, FastPathError, Held, Loaded};
+use super::program::{AttachMode, FastPathConfig, FastPathError, Held, Loaded};
 use super::status::InterfaceStatus;
 use crate::interfaces::{
     Interface, Interfaces, ProgramMode, TagRule, Unfit, XdpProgram, take_off_xdp, takes_off_vlan_tags,
@@ -69,6 +69,8 @@ struct Attachment {
     mode: ProgramMode,
     /// Why it is not native.
     why_generic: Option<String>,
+    /// What was there before, if we took its place.
+    replaced: Option<String>,
     /// What is not answered there.
     note: Option<String>,
     held: Held,
@@ -79,6 +81,8 @@ struct Attachment {
 pub struct Attachments {
     mode: AttachMode,
     force: bool,
+    /// Programs that were known by name at the start.
+    names: ProgramNames,
     on: Vec<Attachment>,
     /// Interfaces that it should be on and is not: name and reason.
     off: Vec<(String, String)>,
@@ -90,9 +94,10 @@ pub struct Attachments {
 }
 
 impl Attachments {
-    /// Attached nowhere. `force`: in place of other programs, too.
-    pub fn new(mode: AttachMode, force: bool, map: LinkMap) -> Self {
-        Self { mode, force, on: Vec::new(), off: Vec::new(), refused: Vec::new(), map, rules: BTreeMap::new() }
+    /// Attached nowhere.
+    pub fn new(config: &FastPathConfig, map: LinkMap) -> Self {
+        let (mode, force, names) = (config.mode, config.force, config.programs.clone());
+        Self { mode, force, names, on: Vec::new(), off: Vec::new(), refused: Vec::new(), map, rules: BTreeMap::new() }
     }
 
     /// Puts the program on the interfaces that `wanted` means, and takes it off all others. False if it should be tried again
@@ -150,7 +155,8 @@ impl Attachments {
     /// What an operator sees.
     pub fn status(&self) -> Vec<InterfaceStatus> {
         let on = self.on.iter().map(|at| {
-            let reasons: Vec<&str> = at.why_generic.iter().chain(&at.note).map(String::as_str).collect();
+            let reasons: Vec<&str> =
+                at.why_generic.iter().chain(&at.replaced).chain(&at.note).map(String::as_str).collect();
             let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
             InterfaceStatus { name: at.name.clone(), mode: at.mode.name().to_owned(), reason }
         });
@@ -195,8 +201,8 @@ impl Attachments {
             AttachMode::Generic => (ProgramMode::Generic, None),
             AttachMode::Auto => (ProgramMode::Native, Some(ProgramMode::Generic)),
         };
-        let (mode, held, why_generic) = match (self.attach_as(loaded, interface, first), second) {
-            (Ok(held), _) => (first, held, None),
+        let (mode, (held, replaced), why_generic) = match (self.attach_as(loaded, interface, first), second) {
+            (Ok(attached), _) => (first, attached, None),
             (Err(NotAttached::Attach(error)), Some(second)) => {
                 let instead = interfaces.native_instead(interface);
                 let why = format!("not native: {}{instead}", error.reason());
@@ -207,20 +213,33 @@ impl Attachments {
         let note = note(interfaces, interface);
         let (name, reason) = (&interface.name, why_generic.iter().chain(&note).cloned().collect::<Vec<_>>().join("; "));
         tracing::info!(interface = name, mode = mode.name(), reason, "XDP answers here");
-        self.on.push(Attachment { index: interface.index, name: name.clone(), mode, why_generic, note, held });
+        self.on.push(Attachment {
+            index: interface.index,
+            name: name.clone(),
+            mode,
+            why_generic,
+            replaced,
+            note,
+            held,
+        });
         Ok(())
     }
 
-    /// Attaches in one mode, in place of another program if that is wished.
-    fn attach_as(&self, loaded: &mut Loaded, interface: &Interface, mode: ProgramMode) -> Result<Held, NotAttached> {
+    /// Attaches in one mode, in place of another program if that is wished; what that was, if so.
+    fn attach_as(
+        &self,
+        loaded: &mut Loaded,
+        interface: &Interface,
+        mode: ProgramMode,
+    ) -> Result<(Held, Option<String>), NotAttached> {
         let error = match loaded.attach(interface.index, &interface.name, mode) {
-            Ok(held) => return Ok(held),
+            Ok(held) => return Ok((held, None)),
             Err(error) => error,
         };
         if !error.is_occupied() {
             return Err(NotAttached::Attach(Box::new(error)));
         }
-        let programs = occupants(&interface.programs);
+        let programs = self.occupants(&interface.programs);
         if !self.force || programs.is_empty() {
             return Err(NotAttached::Occupied { programs });
         }
@@ -232,10 +251,18 @@ impl Attachments {
         let (interface_name, gone) = (&interface.name, shown(&programs));
         tracing::warn!(
             interface = interface_name,
-            "xdp-force: took another XDP program off{gone}; nobody puts it back"
+            "xdp-force: another XDP program was taken off{gone}; nobody puts it back"
         );
-        let attached = loaded.attach(interface.index, &interface.name, mode);
-        attached.map_err(|error| NotAttached::Attach(Box::new(error)))
+        let held = loaded.attach(interface.index, &interface.name, mode);
+        let held = held.map_err(|error| NotAttached::Attach(Box::new(error)))?;
+        Ok((held, Some(format!("in the place of another XDP program{gone}, which nobody puts back"))))
+    }
+
+    /// The programs with their names, as far as the kernel tells us, now or at the start.
+    fn occupants(&self, programs: &[XdpProgram]) -> Vec<Occupant> {
+        let now = program_names();
+        let name = |id| now.iter().chain(&self.names).find(|(known, _)| *known == id).map(|(_, name)| name.clone());
+        programs.iter().map(|program| Occupant { id: program.id, name: name(program.id) }).collect()
     }
 
     /// Tells the kernel half what it may answer by tags on these interfaces, and nothing about others.
@@ -319,11 +346,13 @@ fn is_untagged(link: &Link) -> bool {
     link.tags == [[0; 4]; TAGS_MAX]
 }
 
-/// The programs with their names, as far as the kernel tells us.
-fn occupants(programs: &[XdpProgram]) -> Vec<Occupant> {
-    let known: Vec<_> = loaded_programs().map_while(Result::ok).collect();
-    let name = |id| known.iter().find(|program| program.id() == id)?.name_as_str().map(str::to_owned);
-    programs.iter().map(|program| Occupant { id: program.id, name: name(program.id) }).collect()
+/// Numbers and names of programs.
+pub type ProgramNames = Vec<(u32, String)>;
+
+/// All programs that have a name. The kernel tells it to root alone, so a daemon that becomes somebody else asks before.
+pub fn program_names() -> ProgramNames {
+    let named = |program: ProgramInfo| Some((program.id(), program.name_as_str()?.to_owned()));
+    loaded_programs().map_while(Result::ok).filter_map(named).collect()
 }
 
 /// Programs for people; nothing if there are none.

@@ -36,6 +36,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+pub use attach::{ProgramNames, program_names};
 pub use counters::KernelCounters;
 pub use program::{AttachMode, Demand, FastPathConfig, FastPathError, make_pin_dir};
 pub use status::{FastPathEntry, FastPathStatus, InterfaceStatus, MapStatus, PublisherStatus};

@@ -20,7 +20,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use resolver_ebpf::abi::{self, AnswerBlock, Bucket, Settings, map_name};
 use thiserror::Error;
 
-use super::attach::LinkMap;
+use super::attach::{LinkMap, ProgramNames};
 use super::clients::Trie;
 use super::counters::KernelCounters;
 use super::memory::MappedArray;
@@ -68,6 +68,8 @@ pub struct FastPathConfig {
     pub demand: Demand,
     /// Whether other XDP programs are replaced.
     pub force: bool,
+    /// Names of the programs in the kernel, as far as they were known when we still were root.
+    pub programs: ProgramNames,
     /// Answers of ordinary size to make room for; at least 1.
     pub cache_size: u32,
     /// UDP endpoints to answer for, which the daemon listens on.

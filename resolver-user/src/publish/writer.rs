@@ -194,7 +194,7 @@ impl Writer {
         let clients = Clients::new(clients_v4, clients_v6);
         let log = config.log.then(|| super::log::start(loaded.ebpf_mut())).flatten();
         let mut writer = Self {
-            attachments: Attachments::new(config.mode, config.force, loaded.take_links()?),
+            attachments: Attachments::new(config, loaded.take_links()?),
             counters: Arc::new(loaded.take_counters()?),
             hash_key: initial.hash_key,
             loaded,

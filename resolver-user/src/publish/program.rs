@@ -394,7 +394,8 @@ impl Loaded {
 
 impl Drop for Loaded {
     fn drop(&mut self) {
-        // Without their pins, links end with their descriptors, and the program leaves the interfaces.
+        // Without their pins, links end with their descriptors, and the program leaves the interfaces. Those are closed after this:
+        // the kernel takes a program off at once when a descriptor was the last to hold it, but some time after an unlinking was.
         if let Err(error) = remove_pins(&self.pins) {
             tracing::warn!(%error, "cannot remove the pins: XDP may stay on the interfaces");
         }

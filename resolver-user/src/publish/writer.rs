@@ -148,8 +148,9 @@ impl Delay {
 
 /// The state of the thread.
 struct Writer {
-    attachments: Attachments,
     loaded: Loaded,
+    /// Behind `loaded`, which removes the pins: the program leaves with the last descriptor.
+    attachments: Attachments,
     table: AnswerTable,
     settings: MappedArray,
     endpoints: Endpoints,

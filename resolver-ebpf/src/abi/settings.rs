@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 /// Words of the hash key: one for each 8 bytes of the longest name, one spare.
 pub const HASH_KEY_WORDS: usize = 33;
 /// Listening endpoints of each address family that the kernel half knows; further ones are served by the daemon alone.
-pub const LISTEN_MAX: usize = 16;
+pub const LISTEN_MAX: usize = 64;
 
 /// XDP answers nothing.
 pub const MODE_OFF: u32 = 0;

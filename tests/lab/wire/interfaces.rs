@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use resolver_tests::lab::{self, Asker, LabDaemon};
 use resolver_tests::netns::{self, Added};
 use resolver_user::control::report::InterfaceStatus;
@@ -129,6 +130,23 @@ fn an_interface_that_is_named_and_missing_is_waited_for_and_shown() {
     daemon.wait_until("XDP on it", |daemon| mode(daemon, &name) == "native");
     until_xdp_answers(&facts, &daemon);
     assert_eq!(reason(&daemon, &name), "");
+}
+
+#[test]
+fn a_reload_moves_xdp_to_other_interfaces() {
+    let facts = lab::facts();
+    let (name, standing) = (named(&facts, "x0"), &facts.resolver.interfaces[0].name);
+    let _made = pair(&facts, &name);
+    let daemon = LabDaemon::listening(&facts, "");
+    assert!(mode(&daemon, standing) == "native" && at(&daemon, &name).is_none());
+    let config = daemon.socket.with_file_name("resolver.conf");
+    let before = std::fs::read_to_string(&config).expect("the configuration");
+    let after = before.replace(&format!("xdp-interface={standing}"), &format!("xdp-interface={name}"));
+    std::fs::write(&config, after).expect("the configuration");
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_until("XDP there", |daemon| mode(daemon, &name) == "native" && at(daemon, standing).is_none());
+    assert!(!shown(&facts, standing).contains("xdp"));
+    until_xdp_answers(&facts, &daemon);
 }
 
 #[test]

@@ -71,10 +71,6 @@ impl Frame for PlainFrame {
         self.ingress
     }
 
-    fn forget(&self, number: usize) -> usize {
-        number & FAR_MAX
-    }
-
     fn view<T: Pod>(&self, at: usize) -> Option<&T> {
         const { assert!(align_of::<T>() == 1) };
         bytemuck::try_from_bytes(self.part(at, size_of::<T>())?).ok()
@@ -91,6 +87,14 @@ impl Frame for PlainFrame {
 
     fn view_far_mut<T: Pod>(&mut self, at: usize) -> Option<&mut T> {
         if at > FAR_MAX { None } else { self.view_mut(at) }
+    }
+
+    fn forget(&self, value: u64, _noise: u64) -> u64 {
+        value
+    }
+
+    fn forget_len(&self, len: usize, _noise: u64) -> usize {
+        len
     }
 
     fn write_words(&mut self, at: usize, count: usize, word: impl Fn(usize) -> Option<u64>) -> bool {

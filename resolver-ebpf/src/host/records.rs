@@ -205,6 +205,7 @@ pub fn store() -> OwnedStore {
     set_listeners(&mut store.settings);
     super::clients::add_lists(&mut store);
     super::tags::add_links(&mut store);
+    super::cookies::set_secrets(&mut store.settings);
     for record in records() {
         store.publish(&record.answer()).expect("the table fits");
     }

@@ -3,9 +3,9 @@
 use std::vec::Vec;
 
 use crate::abi::{
-    ABI_VERSION, BLOCK_LINES, BUCKET_ENTRIES, BucketEntry, ClientRule, ClientV4, ClientV6, FAST_TTL_S_MAX,
-    GENERATION_BITS, LINE_LEN, Link, LinkRule, MODE_SERVE, Place, SLOT_REACH_WORDS, SLOT_START_MAX, SLOT_WORDS_MAX,
-    Settings,
+    ABI_VERSION, BLOCK_LINES, BUCKET_ENTRIES, BucketEntry, COOKIE_VERDICTS, ClientRule, ClientV4, ClientV6,
+    CookieVerdict, FAST_TTL_S_MAX, GENERATION_BITS, LINE_LEN, Link, LinkRule, MODE_SERVE, Place, SLOT_REACH_WORDS,
+    SLOT_START_MAX, SLOT_WORDS_MAX, Settings,
 };
 use crate::serve::{Bucket, SharedWord, Slot, Store};
 use crate::slot::{Answer, SlotError, answer_key_hash, render};
@@ -26,6 +26,8 @@ pub struct PlainStore<'a> {
     pub clients_v6: &'a [Network<ClientV6>],
     /// `LINKS`.
     pub links: &'a [(Link, LinkRule)],
+    /// `COOKIES`: answers by verdict.
+    pub cookies: &'a [SharedWord; COOKIE_VERDICTS],
     /// What the kernel's jiffies stand at.
     pub jiffies: u64,
 }
@@ -84,6 +86,12 @@ impl Store for PlainStore<'_> {
         self.links.iter().find(|(known, _)| *known == link).map(|(_, rule)| *rule)
     }
 
+    fn count_cookies(&self, verdict: CookieVerdict) {
+        if let Some(counter) = self.cookies.get(verdict as usize) {
+            counter.store(counter.load() + 1);
+        }
+    }
+
     fn jiffies(&self) -> u64 {
         self.jiffies
     }
@@ -113,6 +121,8 @@ pub struct OwnedStore {
     pub clients_v6: Vec<Network<ClientV6>>,
     /// `LINKS`.
     pub links: Vec<(Link, LinkRule)>,
+    /// `COOKIES`: answers by verdict.
+    pub cookies: [SharedWord; COOKIE_VERDICTS],
     buckets: Vec<Bucket>,
     answers: Vec<SharedWord>,
     /// First free line.
@@ -141,6 +151,7 @@ impl OwnedStore {
             clients_v4: Vec::new(),
             clients_v6: Vec::new(),
             links: Vec::new(),
+            cookies: [const { SharedWord::new(0) }; COOKIE_VERDICTS],
             buckets: (0..1usize << bucket_bits).map(|_| [const { SharedWord::new(0) }; BUCKET_ENTRIES]).collect(),
             answers: words(blocks * BLOCK_LINES * LINE_LEN / 8).collect(),
             free_line: 0,
@@ -156,6 +167,7 @@ impl OwnedStore {
             clients_v4: &self.clients_v4,
             clients_v6: &self.clients_v6,
             links: &self.links,
+            cookies: &self.cookies,
             jiffies: self.jiffies,
         }
     }

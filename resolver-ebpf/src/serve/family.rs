@@ -2,9 +2,12 @@
 //! of the answer.
 
 use super::{Frame, Store};
-use crate::abi::{CLIENTS_ALL, ClientRule, ClientV4, ClientV6, Link, ListenV4, ListenV6, Outcome, Settings, TAGS_MAX};
+use crate::abi::{
+    CLIENTS_ALL, ClientRule, ClientV4, ClientV6, CookieSecrets, Link, ListenV4, ListenV6, Outcome, Settings, TAGS_MAX,
+};
 use crate::wire::bytes::{Be16, low_u32};
 use crate::wire::checksum::add_word;
+use crate::wire::cookie::{self, Cookies, SentCookies, address_v4, address_v6};
 use crate::wire::dns::{DNS_HEADER_LEN, QUESTION_END_LEN};
 use crate::wire::ip::{IPV4_LEN, IPV6_FRAGMENT, IPV6_LEN, Ipv4, Ipv6, PROTOCOL_UDP};
 use crate::wire::link::{ETHERNET_LEN, VLAN_TAG_LEN, VLAN_TAG_MASK, VLAN_TAGS_AT};
@@ -29,6 +32,9 @@ pub(super) trait Family {
 
     /// Checks everything in front of the DNS header. Out: length of the DNS message, in bytes.
     fn admit<F: Frame, S: Store>(frame: &F, store: &S, settings: &Settings) -> Result<usize, Outcome>;
+
+    /// Judges cookies that the frame's sender sent. `None` when the frame has no such header.
+    fn judge_cookies<F: Frame>(frame: &F, secrets: &CookieSecrets, sent: SentCookies, now_s: u32) -> Option<Cookies>;
 
     /// Turns the IP header back to its sender, for a UDP packet of `udp_len` bytes.
     /// Out: the sum of both addresses for the UDP checksum. `None`, with nothing changed, when the frame has no such header.
@@ -91,6 +97,12 @@ impl<const TAGS: usize> Family for V4<TAGS> {
     }
 
     #[inline(always)]
+    fn judge_cookies<F: Frame>(frame: &F, secrets: &CookieSecrets, sent: SentCookies, now_s: u32) -> Option<Cookies> {
+        let ip = frame.view::<Ipv4>(Self::IP_AT)?;
+        Some(cookie::judge(secrets, sent, &address_v4(ip.source), now_s))
+    }
+
+    #[inline(always)]
     fn turn_back<F: Frame>(frame: &mut F, udp_len: usize) -> Option<u64> {
         let ip = frame.view_mut::<Ipv4>(Self::IP_AT)?;
         let (client, server) = (ip.source, ip.destination);
@@ -134,6 +146,12 @@ impl<const TAGS: usize> Family for V6<TAGS> {
             return Err(Outcome::PassClient);
         }
         dns_len::<F>(frame, Self::DNS_AT, udp)
+    }
+
+    #[inline(always)]
+    fn judge_cookies<F: Frame>(frame: &F, secrets: &CookieSecrets, sent: SentCookies, now_s: u32) -> Option<Cookies> {
+        let ip = frame.view::<Ipv6>(Self::IP_AT)?;
+        Some(cookie::judge(secrets, sent, &address_v6(ip.source), now_s))
     }
 
     #[inline(always)]

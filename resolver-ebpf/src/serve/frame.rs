@@ -22,12 +22,6 @@ pub trait Frame {
     /// Number of the interface that the frame came in by.
     fn ingress(&self) -> u32;
 
-    /// The same number, up to [`FAR_MAX`].
-    ///
-    /// VERIFIER: it forgets what it knew about the number. A length that was found in a loop is else another constant after each
-    /// turn, and the rest of the program is looked at once for every one of them.
-    fn forget(&self, number: usize) -> usize;
-
     /// Lays `T`, of alignment 1, over the bytes at `at`. `None` when they do not lie in the frame.
     ///
     /// VERIFIER: `at` is known at compile time, or counts the turns of a bounded loop.
@@ -41,6 +35,15 @@ pub trait Frame {
 
     /// Like [`Frame::view_far`], to change.
     fn view_far_mut<T: Pod>(&mut self, at: usize) -> Option<&mut T>;
+
+    /// `value`, of which the verifier knows nothing any more; `noise` is any number that it knows nothing of.
+    ///
+    /// VERIFIER: what was decided is remembered in such a number and asked anew where it matters. Otherwise the rest of the
+    /// program would be gone through once for each way in which it was decided.
+    fn forget(&self, value: u64, noise: u64) -> u64;
+
+    /// The same for a length.
+    fn forget_len(&self, len: usize, noise: u64) -> usize;
 
     /// Writes `count` words (below 256) from `at` (up to [`FAR_MAX`]) on, as `word` gives them.
     /// False, with some of them perhaps written, when the frame or `word` ends before.

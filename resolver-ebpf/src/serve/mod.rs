@@ -16,6 +16,7 @@
 )]
 
 mod admit;
+mod cookies;
 mod family;
 mod frame;
 mod lookup;
@@ -104,7 +105,12 @@ fn serve_family<I: Family, F: Frame, S: Store>(
     if settings.mode == MODE_DRY_RUN {
         return Err(Outcome::PassDryRun);
     }
-    reply::reply::<I, F>(frame, &query, &found, &plan)
+    let cookies = cookies::judge::<I, F, S>(frame, store, settings, &query)?;
+    let outcome = reply::reply::<I, F>(frame, &query, &found, &plan, &cookies)?;
+    if let Some(verdict) = cookies.verdict(frame, &query) {
+        store.count_cookies(verdict);
+    }
+    Ok(outcome)
 }
 
 /// Whether queries of the frame's link are answered here. Tags that are none of ours would lead an answer to a VLAN that we do

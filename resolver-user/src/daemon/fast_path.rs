@@ -9,6 +9,7 @@ use super::listening::Bound;
 use super::privileges::Prepared;
 use crate::clock::SystemClock;
 use crate::config::{Config, XdpConfig, XdpMode};
+use crate::cookies::CookieJar;
 use crate::listener::{Listen, Machine};
 use crate::publish::{AttachMode, Demand, FastPath, FastPathConfig};
 use crate::resolve::ANSWER_TTL_S_MAX;
@@ -21,6 +22,7 @@ pub(super) fn start_fast_path(
     config: &Config,
     prepared: &Prepared,
     bound: &Bound,
+    jar: &CookieJar,
 ) -> Result<Option<FastPath>, DaemonError> {
     let XdpConfig { mode, .. } = config.xdp;
     let demanded = matches!(mode, XdpMode::Native | XdpMode::Generic);
@@ -60,6 +62,7 @@ pub(super) fn start_fast_path(
         cache_size: config.xdp.cache_size,
         listen: bound.endpoints(),
         access: bound.access.clone(),
+        cookies: jar.secrets(),
         pin_dir: prepared.pin_dir.clone(),
         log: config.xdp.log,
     };

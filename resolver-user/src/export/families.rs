@@ -62,6 +62,7 @@ const GROUPS: &[(&str, &str, &str, &str, &[&str])] = &[
     ("queries_", "resolver_queries", "transport", "Queries received by the daemon.", &["udp", "tcp"]),
     ("dropped_", "resolver_dropped", "reason", "Packets and messages dropped without an answer, by reason.", &[]),
     ("refused_", "resolver_refused", "reason", "Queries refused, by reason.", &[]),
+    ("cookies_", "resolver_cookies", "verdict", COOKIES, &[]),
     ("outcomes_", "resolver_outcomes", "status", "Outcomes of searches, by status of validation.", &[]),
     (
         "answers_",
@@ -174,6 +175,11 @@ fn fast_path(status: &FastPathStatus) -> Vec<Family> {
         let (outcome, reason) = name.split_once('_').unwrap_or((name, ""));
         frames = frames.with(&[("outcome", outcome), ("reason", reason)], Value::Whole(*count));
     }
+    let cookies = Family::new(Kind::Counter, "resolver_xdp_cookies", XDP_COOKIES);
+    let cookies = status
+        .cookies
+        .iter()
+        .fold(cookies, |family, (verdict, count)| family.with(&[("verdict", verdict)], Value::Whole(*count)));
     let mut attached = Family::new(Kind::Gauge, "resolver_xdp_attached", ATTACHED);
     for interface in &status.interfaces {
         attached = attached.with(
@@ -205,6 +211,7 @@ fn fast_path(status: &FastPathStatus) -> Vec<Family> {
     };
     let mut all = vec![
         frames,
+        cookies,
         one(Kind::Counter, "resolver_xdp_seen_frames", XDP_SEEN_FRAMES, status.frames),
         durations("resolver_xdp_answer_duration_seconds", XDP_DURATION, XDP_LOG2, status.durations),
         one(Kind::Gauge, "resolver_xdp_published_answers", "Answers that XDP can give.", status.published),
@@ -264,6 +271,8 @@ const ROOT_KEYS_AGE: &str = "Time since the root's keys were last found to be si
 const ATTACHED: &str = "Interfaces that the program is on (1), or should be and is not (0, mode none).";
 const XDP_FRAMES: &str =
     "Frames seen by XDP, by outcome: answered (reason: status of the answer), or passed on and why.";
+const COOKIES: &str = "Queries to the daemon with DNS cookies, by what the server cookie was worth.";
+const XDP_COOKIES: &str = "Answers of XDP with DNS cookies, by what the query's server cookie was worth.";
 const XDP_SEEN_FRAMES: &str = "Frames seen by XDP, counted on their own: the sum over all outcomes.";
 const XDP_DURATION: &str = "Time that XDP took to answer, of one in 64 frames.";
 const XDP_RETIRING: &str = "Slots of the kernel map that wait for running programs to end.";

@@ -9,8 +9,9 @@ use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, PerCpuArray};
 use aya_ebpf::macros::btf_map;
 use resolver_ebpf::abi::{
-    AnswerBlock, Bucket, CLIENT_NETWORKS_MAX, ClientRule, ClientV4, ClientV6, ClockSample, Counters, GENERATION_BITS,
-    LINE_LEN, LINKS_MAX, Latency, Link, LinkRule, Outcome, Place, SLOT_START_MAX, Settings,
+    AnswerBlock, Bucket, CLIENT_NETWORKS_MAX, ClientRule, ClientV4, ClientV6, ClockSample, CookieCounters,
+    CookieVerdict, Counters, GENERATION_BITS, LINE_LEN, LINKS_MAX, Latency, Link, LinkRule, Outcome, Place,
+    SLOT_START_MAX, Settings,
 };
 use resolver_ebpf::serve::{self, Store};
 
@@ -46,6 +47,10 @@ static LINKS: HashMap<Link, LinkRule, LINKS_MAX, { BPF_F_NO_PREALLOC as usize }>
 /// Frames by outcome: one element for each CPU, so that counting neither locks nor shares lines.
 #[btf_map]
 static COUNTERS: PerCpuArray<Counters, 1> = PerCpuArray::new();
+
+/// Answers with cookies, by what the query's was worth: one element for each CPU, for the same reason.
+#[btf_map]
+static COOKIES: PerCpuArray<CookieCounters, 1> = PerCpuArray::new();
 
 /// Frames and how long answers took: one element for each CPU, for the same reason.
 #[btf_map]
@@ -134,6 +139,16 @@ impl Store for Maps {
     fn link(&self, link: Link) -> Option<LinkRule> {
         // SAFETY: an element may be changed while it is read; its one word is then what it was or what it will be.
         unsafe { LINKS.get(&link) }.copied()
+    }
+
+    #[inline(always)]
+    fn count_cookies(&self, verdict: CookieVerdict) {
+        let Some(counters) = COOKIES.get_ptr_mut(0) else { return };
+        // SAFETY: as in `count`.
+        let counters = unsafe { &mut *counters };
+        if let Some(counter) = counters.as_array_mut().get_mut(verdict as usize) {
+            *counter = counter.wrapping_add(1);
+        }
     }
 
     #[inline(always)]

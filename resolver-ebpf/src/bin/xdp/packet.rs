@@ -46,17 +46,6 @@ impl Frame for Packet<'_> {
     }
 
     #[inline(always)]
-    fn forget(&self, number: usize) -> usize {
-        let (mut number, unknown) = (number, self.len());
-        // SAFETY: arithmetic on registers: the same number is added and taken away bit by bit.
-        unsafe {
-            asm!("{0} ^= {1}", "{0} ^= {1}", inout(reg) number, in(reg) unknown,
-                options(pure, nomem, nostack, preserves_flags));
-        }
-        number & FAR_MAX
-    }
-
-    #[inline(always)]
     fn view<T: Pod>(&self, at: usize) -> Option<&T> {
         // SAFETY: `address` compared with the packet's end, the alignment is 1, every pattern of bits is a `T`, and
         // nobody changes the packet while `self` is borrowed.
@@ -77,6 +66,21 @@ impl Frame for Packet<'_> {
     #[inline(always)]
     fn view_far_mut<T: Pod>(&mut self, at: usize) -> Option<&mut T> {
         self.view_mut(bounded(at)?)
+    }
+
+    #[inline(always)]
+    fn forget(&self, value: u64, noise: u64) -> u64 {
+        let mut value = value;
+        // SAFETY: a register gets a number added and taken away.
+        unsafe {
+            asm!("{0} += {1}", "{0} -= {1}", inout(reg) value, in(reg) noise, options(pure, nomem, nostack, preserves_flags));
+        }
+        value
+    }
+
+    #[inline(always)]
+    fn forget_len(&self, len: usize, noise: u64) -> usize {
+        self.forget(len as u64, noise) as usize
     }
 
     #[inline(always)]

@@ -7,7 +7,7 @@ use super::{COOKIE_SLOTS, CookieSecrets};
 /// Words of the hash key: one for each 8 bytes of the longest name, two spare.
 pub const HASH_KEY_WORDS: usize = 34;
 /// Listening endpoints of each address family that the kernel half knows; further ones are served by the daemon alone.
-pub const LISTEN_MAX: usize = 16;
+pub const LISTEN_MAX: usize = 64;
 
 /// How long the kernel half believes the daemon's last word about the time, in seconds. Choice: eight times the period in
 /// which it is given, so that a busy daemon does not make hits dearer; and no longer, since a machine may be suspended meanwhile.
@@ -103,6 +103,10 @@ pub struct Settings {
     pub cookies: u32,
     /// Process number of the daemon that wrote this, for people.
     pub daemon_pid: u32,
+    /// 1: `LINKS` may say that untagged frames of an interface are passed. 0: it says nothing about any.
+    pub untagged_ruled: u32,
+    /// Zero.
+    pub padding: u32,
     /// Random, new with each new pair of `BUCKETS` and `ANSWERS`.
     pub hash_key: [u64; HASH_KEY_WORDS],
     /// UDP endpoints that are ours.
@@ -115,7 +119,7 @@ pub struct Settings {
     /// What the next daemon has to know.
     pub legacy: Legacy,
     /// Zero.
-    pub padding_end: [u64; 7],
+    pub padding_end: [u64; 6],
 }
 
 /// What a daemon that finds pinned answers compares before it takes them over. The kernel half does not read it.

@@ -10,7 +10,8 @@ use super::listening::Bound;
 use crate::clock::SystemClock;
 use crate::config::{Config, XdpConfig, XdpMode};
 use crate::cookies::CookieJar;
-use crate::publish::{AttachMode, FastPath, FastPathConfig, FastPathError, PinDir};
+use crate::listener::{Listen, Machine};
+use crate::publish::{AttachMode, Demand, FastPath, FastPathConfig, FastPathError, PinDir, ProgramNames};
 use crate::resolve::ANSWER_TTL_S_MAX;
 use crate::trust::Trust;
 
@@ -27,10 +28,11 @@ pub(super) fn start_fast_path(
     bound: &Bound,
     trust: Option<&Trust>,
     jar: &CookieJar,
+    programs: ProgramNames,
 ) -> Result<Option<FastPath>, DaemonError> {
     let Some(pins) = pins else { return Ok(None) };
     let is_ours = pins.is_ok();
-    let started = start(config, pins, bound, trust, jar)?;
+    let started = start(config, pins, bound, trust, jar, programs)?;
     if started.is_none()
         && is_ours
         && let Err(error) = PinDir::sweep(&config.xdp.pin_dir)
@@ -46,6 +48,7 @@ fn start(
     bound: &Bound,
     trust: Option<&Trust>,
     jar: &CookieJar,
+    programs: ProgramNames,
 ) -> Result<Option<FastPath>, DaemonError> {
     let XdpConfig { mode, .. } = config.xdp;
     let demanded = matches!(mode, XdpMode::Native | XdpMode::Generic);
@@ -56,15 +59,12 @@ fn start(
         warn!("this build holds no XDP program: every query is answered by the daemon; build with `cargo xtask build`");
         return Ok(None);
     };
-    let interfaces = match &config.xdp.interfaces {
-        named if named.is_empty() => bound.listen.xdp_interfaces(&bound.machine),
-        named => named.clone(),
-    };
-    if interfaces.is_empty() {
+    let interfaces = xdp_interfaces(config, &bound.listen, &bound.machine);
+    if interfaces.is_empty() && !bound.listen.reaches_out() {
         if demanded {
             return Err(DaemonError::NoXdpInterface { mode });
         }
-        warn!("no interface but loopback carries a listening address: XDP is off; name one with xdp-interface");
+        warn!("only loopback is listened on: XDP is off; xdp-interface=lo lets it answer there");
         return Ok(None);
     }
     let basis = trust.map(Trust::basis);
@@ -76,6 +76,13 @@ fn start(
         },
         ttl_shown_s_max: config.cache.keeping.shown_s(ANSWER_TTL_S_MAX),
         interfaces,
+        demand: match (demanded, config.xdp.interfaces.is_empty()) {
+            (false, _) => Demand::Nothing,
+            (true, true) => Demand::Fit,
+            (true, false) => Demand::All,
+        },
+        force: config.xdp.force,
+        programs,
         cache_size: config.xdp.cache_size,
         rotation_s: config.cache.rotation_s(),
         listen: bound.endpoints(),
@@ -92,6 +99,14 @@ fn start(
             warn!(%error, "XDP is off: every query is answered by the daemon");
             Ok(None)
         }
+    }
+}
+
+/// The interfaces that XDP is to be on now: those that the configuration names, here or not, or those that clients come by.
+pub(super) fn xdp_interfaces(config: &Config, listen: &Listen, machine: &Machine) -> Vec<String> {
+    match &config.xdp.interfaces {
+        named if named.is_empty() => listen.xdp_interfaces(machine),
+        named => named.clone(),
     }
 }
 

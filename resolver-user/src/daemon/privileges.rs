@@ -16,7 +16,7 @@ use super::DaemonError;
 use crate::config::{Config, LogTarget, XdpMode};
 use crate::control::{ControlSocket, bind_control};
 use crate::process::{Identity, Inherited, LateChroot, forbid_system_calls, keep_capabilities};
-use crate::publish::{FastPathError, PinDir};
+use crate::publish::{FastPathError, PinDir, ProgramNames, program_names};
 use crate::trust::Timestamp;
 
 /// Stays for ports below 1024, on addresses that come while we run.
@@ -31,6 +31,8 @@ pub(super) struct Prepared {
     pub(super) inherited: Inherited,
     /// Where pins go, held open, which needs no rights on the directories above; none with `xdp=off`.
     pub(super) pins: Option<Result<PinDir, FastPathError>>,
+    /// Names of the programs in the kernel, for telling who is on an interface.
+    pub(super) programs: ProgramNames,
     chroot: Option<LateChroot>,
     _pid_file: PidFile,
 }
@@ -63,6 +65,7 @@ pub(super) fn prepare(config: &Config) -> Result<Prepared, DaemonError> {
     let chroot = process.chroot.as_deref().filter(|_| !process.no_daemon).map(new_root).transpose();
     let chroot = chroot.map_err(|source| chroot_error(config, source))?;
     let kept: Vec<Capability> = kept_capabilities(config);
+    let programs = if config.xdp.mode == XdpMode::Off { ProgramNames::new() } else { program_names() };
     match &identity {
         Some(identity) => identity.assume(&kept)?,
         None if nix::unistd::getuid().is_root() => {
@@ -70,7 +73,7 @@ pub(super) fn prepare(config: &Config) -> Result<Prepared, DaemonError> {
         }
         None => keep_capabilities(&kept)?,
     }
-    Ok(Prepared { control, inherited, pins, chroot, _pid_file: pid_file })
+    Ok(Prepared { control, inherited, pins, programs, chroot, _pid_file: pid_file })
 }
 
 impl Prepared {

@@ -5,7 +5,8 @@
 //! Refuses: answers with an extended error, without a whole second left, or that no slot can hold; those are served by
 //! the daemon. Never touches a slot that XDP may be reading (see [`resolver_ebpf::abi`]).
 //!
-//! * `program`: loading, attaching, taking off; `pins`: what outlives us, and whose it is; `links`: names of pinned links;
+//! * `program`: loading, attaching, taking off; `attach`: to which interfaces;
+//!   `pins`: what outlives us, and whose it is; `links`: names of pinned links;
 //!   `predecessor`: whether we go on with what a daemon before us has left, which `table` then takes over
 //! * `writer`: the thread; `table`: index and records; `pool`: slots; `schedule`: when to look at what is published; `grace`:
 //!   waiting for running programs
@@ -16,6 +17,7 @@
 //! [`table`] and [`memory`] are public for the tests and benchmarks that fill maps of their own; in the daemon nothing but
 //! the thread reaches them.
 
+mod attach;
 mod clients;
 mod clock;
 mod cookies;
@@ -44,10 +46,11 @@ use std::time::{Duration, Instant};
 
 use resolver_ebpf::abi::CookieSecrets;
 
+pub use attach::{ProgramNames, program_names};
 pub use counters::KernelCounters;
 pub use pins::PinDir;
 pub use predecessor::Basis;
-pub use program::{AttachMode, FastPathConfig, FastPathError};
+pub use program::{AttachMode, Demand, FastPathConfig, FastPathError};
 pub use status::{FastPathEntry, FastPathStatus, InterfaceStatus, MapStatus, PublisherStatus};
 use writer::Command;
 pub use writer::FastPath;
@@ -163,6 +166,11 @@ impl Publisher {
     /// Their sockets are bound before this, and those of endpoints that go are closed after it.
     pub fn set_endpoints(&self, endpoints: &[SocketAddr]) -> bool {
         self.order(|reply| Command::Endpoints(endpoints.to_vec(), reply))
+    }
+
+    /// Puts the program on the interfaces of these names, and waits until it is there. False if that should be tried again soon.
+    pub fn set_interfaces(&self, wanted: &[String]) -> bool {
+        self.order(|reply| Command::Interfaces(wanted.to_vec(), reply))
     }
 
     /// Makes this the list of who is answered, and waits until it is; false if the thread does not say so. After that nobody

@@ -141,8 +141,12 @@ impl PinDir {
     /// # Errors
     /// [`FastPathError::PinDir`].
     pub fn unpin(&self, folder: &str, name: &str) -> Result<(), FastPathError> {
-        match fs::remove_file(self.at(folder, name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.failed(folder, error)),
+        // Not by its path: the root may have changed.
+        let Some(opened) = open_folder(self.held.as_fd(), folder).map_err(|source| self.failed(folder, source))? else {
+            return Ok(());
+        };
+        match unlinkat(&opened, name, UnlinkatFlags::NoRemoveDir) {
+            Err(error) if error != Errno::ENOENT => Err(self.failed(folder, error.into())),
             _ => Ok(()),
         }
     }

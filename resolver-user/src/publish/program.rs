@@ -5,16 +5,16 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use aya::maps::{Array, LpmTrie, Map, MapData, PerCpuArray};
+use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, PerCpuArray};
 use aya::programs::links::{FdLink, LinkError, PinnedLink};
 use aya::programs::xdp::XdpLink;
 use aya::programs::{ProgramError, Xdp, XdpMode};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use nix::errno::Errno;
-use nix::net::if_::if_nametoindex;
 use resolver_ebpf::abi::{self, AnswerBlock, Bucket, CookieSecrets, Settings, map_name};
 use thiserror::Error;
 
+use super::attach::{LinkMap, ProgramNames};
 use super::clients::Trie;
 use super::counters::KernelCounters;
 use super::links::{self, LinkPin};
@@ -23,6 +23,7 @@ use super::pins::PinDir;
 use super::pod::Shared;
 use super::predecessor::{Basis, KEPT};
 use crate::access::AccessList;
+use crate::interfaces::ProgramMode;
 
 /// The XDP program's name in the object.
 const PROGRAM: &str = "resolver";
@@ -40,6 +41,17 @@ pub enum AttachMode {
     Auto,
 }
 
+/// Which interfaces the program has to be on, if they are there at the start and named in full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// None.
+    Nothing,
+    /// Those on which it could answer.
+    Fit,
+    /// All.
+    All,
+}
+
 /// What the fast path is built from.
 #[derive(Clone, Debug)]
 pub struct FastPathConfig {
@@ -47,8 +59,14 @@ pub struct FastPathConfig {
     pub ttl_shown_s_max: u32,
     /// How to attach.
     pub mode: AttachMode,
-    /// Interfaces, by name; at least one.
+    /// Interfaces, by name or with a final `*` by beginning. They may come later.
     pub interfaces: Vec<String>,
+    /// Which refusals stop the start.
+    pub demand: Demand,
+    /// Whether other XDP programs are replaced.
+    pub force: bool,
+    /// Names of the programs in the kernel, as far as they were known when we still were root.
+    pub programs: ProgramNames,
     /// Answers of ordinary size to make room for; at least 1.
     pub cache_size: u32,
     /// UDP endpoints to answer for, which the daemon listens on.
@@ -129,7 +147,7 @@ pub enum FastPathError {
         source: io::Error,
     },
     /// The program cannot be attached.
-    #[error("cannot attach to {interface} in {mode} mode: {source}{hint}")]
+    #[error("cannot attach to {interface} in {mode} mode: {}{hint}", reason(.source))]
     Attach {
         /// Name of the interface.
         interface: String,
@@ -139,6 +157,14 @@ pub enum FastPathError {
         source: Box<ProgramError>,
         /// What to do about it, or nothing.
         hint: &'static str,
+    },
+    /// The program cannot be on an interface that was named.
+    #[error("XDP cannot be on {interface}: {source}")]
+    Refused {
+        /// Name of the interface.
+        interface: String,
+        /// Why.
+        source: super::attach::NotAttached,
     },
     /// The kernel cannot wait for running programs.
     #[error(
@@ -153,6 +179,32 @@ pub enum FastPathError {
     Thread(#[source] io::Error),
 }
 
+/// The program on an interface. It leaves with the pin, and this.
+#[derive(Debug)]
+pub struct Held {
+    _link: FdLink,
+    /// Name of the pin, if there is one.
+    pin: Option<String>,
+}
+
+impl FastPathError {
+    /// Whether an attachment failed because somebody else's program is in the way.
+    pub fn is_occupied(&self) -> bool {
+        matches!(self, Self::Attach { source, .. } if matches!(errno(source), Some(Errno::EBUSY | Errno::EEXIST)))
+    }
+
+    /// Why an attachment failed, without saying that it did.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Attach { source, .. } if errno(source) == Some(Errno::EOPNOTSUPP) => {
+                "the driver has no native XDP".to_owned()
+            }
+            Self::Attach { source, hint, .. } => format!("{}{hint}", reason(source)),
+            other => other.to_string(),
+        }
+    }
+}
+
 /// Why the program of a link could not be exchanged.
 #[derive(Debug, Error)]
 enum ExchangeError {
@@ -164,17 +216,6 @@ enum ExchangeError {
     Program(#[from] ProgramError),
 }
 
-/// An interface with the program on it.
-#[derive(Debug)]
-pub struct Attachment {
-    /// Name of the interface.
-    pub interface: String,
-    /// `native` or `generic`.
-    pub mode: &'static str,
-    /// Ends with the pin, and this.
-    _link: FdLink,
-}
-
 /// The loaded object. Dropping it takes the program off all interfaces and removes the pins, unless it is to stay.
 #[derive(Debug)]
 pub struct Loaded {
@@ -184,8 +225,6 @@ pub struct Loaded {
     found: Vec<LinkPin>,
     /// All maps that are pinned, by name.
     maps: Vec<(&'static str, MapData)>,
-    /// Where the program is attached.
-    pub attachments: Vec<Attachment>,
     /// Pins of links that go again should the start fail; none once it has not.
     made: Option<Vec<String>>,
     stays: bool,
@@ -216,7 +255,7 @@ impl Loaded {
         let maps = maps.collect::<Result<_, FastPathError>>()?;
         let found = links::pinned(&pins)?;
         // Should anything fail from here on, what was there before stays as it is.
-        let mut loaded = Self { ebpf, pins, found, maps, attachments: Vec::new(), made: Some(Vec::new()), stays: true };
+        let mut loaded = Self { ebpf, pins, found, maps, made: Some(Vec::new()), stays: true };
         for name in [PROGRAM, CLOCK_PROGRAM] {
             let refused = |source| FastPathError::Program { name, source: Box::new(source) };
             loaded.program(name)?.load().map_err(refused)?;
@@ -224,45 +263,52 @@ impl Loaded {
         Ok(loaded)
     }
 
-    /// Attaches the program to an interface and pins the link. Where the program of a daemon before us is attached already,
-    /// ours takes its place at once, and no packet passes by.
+    /// Attaches the program to an interface in one mode, and pins the link if its folder can be reached: after a change of the
+    /// root it cannot. Where the program of a daemon before us is attached already, ours takes its place at once, and no packet
+    /// passes by.
     ///
     /// # Errors
     /// [`FastPathError::Attach`], [`FastPathError::PinDir`].
-    pub fn attach(&mut self, interface: &str, mode: AttachMode) -> Result<(), FastPathError> {
-        // One that does not exist is refused by the attachment.
-        let index = if_nametoindex(interface).unwrap_or_default();
-        let (mode, link) = match self.take_over(index, mode)? {
-            Some(taken) => taken,
-            None => {
-                let (mode, link) = self.attach_anew(interface, mode)?;
-                let pin = LinkPin::new(interface, index, mode);
-                let path = self.pins.at("links", &pin.name);
-                let failed = |error| FastPathError::PinDir { path: path.clone(), source: io::Error::other(error) };
-                let link = link.pin(&path).map_err(failed)?;
-                self.made.iter_mut().for_each(|made| made.push(pin.name.clone()));
-                (mode, link.into())
-            }
-        };
-        tracing::info!(interface, mode, "XDP answers here");
-        let interface = interface.to_owned();
-        self.attachments.push(Attachment { interface, mode, _link: link });
-        Ok(())
+    pub fn attach(&mut self, index: u32, interface: &str, mode: ProgramMode) -> Result<Held, FastPathError> {
+        if let Some(held) = self.take_over(index, mode)? {
+            return Ok(held);
+        }
+        let link = self.attach_as(index, interface, mode)?;
+        if !self.pins.at("links", "").is_dir() {
+            tracing::warn!(interface, "the link cannot be pinned: XDP ends here with this process");
+            return Ok(Held { _link: link, pin: None });
+        }
+        let pin = LinkPin::new(interface, index, mode.name());
+        let path = self.pins.at("links", &pin.name);
+        let link = link.pin(&path).map_err(|error| FastPathError::PinDir { path, source: io::Error::other(error) })?;
+        self.made.iter_mut().for_each(|made| made.push(pin.name.clone()));
+        Ok(Held { _link: link.into(), pin: Some(pin.name) })
+    }
+
+    /// In which mode the program of a daemon before us is attached to an interface, if it is and we have not taken it over.
+    pub fn found(&self, index: u32) -> Option<ProgramMode> {
+        let pin = self.found.iter().find(|pin| pin.index == index)?;
+        Some(if pin.mode == ProgramMode::Native.name() { ProgramMode::Native } else { ProgramMode::Generic })
+    }
+
+    /// Takes the program off an interface, if that still exists.
+    pub fn let_go(&self, held: Held) {
+        let Some(name) = &held.pin else { return };
+        if let Err(error) = self.pins.unpin("links", name) {
+            tracing::warn!(name, %error, "a pin cannot be removed");
+        }
+        // The kernel takes a program off at once when a descriptor was the last to hold it, but some time after an unlinking was.
+        drop(held);
     }
 
     /// Puts our program in the place of the one that a daemon before us has left on an interface; none if there is no such, or
     /// not in this mode. What cannot be taken over is taken off.
-    fn take_over(&mut self, index: u32, mode: AttachMode) -> Result<Option<(&'static str, FdLink)>, FastPathError> {
+    fn take_over(&mut self, index: u32, mode: ProgramMode) -> Result<Option<Held>, FastPathError> {
         let Some(at) = self.found.iter().position(|pin| pin.index == index) else { return Ok(None) };
         let pin = self.found.swap_remove(at);
-        let fits = match mode {
-            AttachMode::Native => pin.mode == "native",
-            AttachMode::Generic => pin.mode == "generic",
-            AttachMode::Auto => true,
-        };
-        if fits {
+        if pin.mode == mode.name() {
             match self.exchange(&pin) {
-                Ok(link) => return Ok(Some((pin.mode, link))),
+                Ok(link) => return Ok(Some(Held { _link: link, pin: Some(pin.name) })),
                 // Most likely the interface was removed, and another one has its number now.
                 Err(error) => {
                     tracing::info!(pin = pin.name, %error, "a link of an earlier daemon cannot be taken over")
@@ -280,20 +326,6 @@ impl Loaded {
         let program: &mut Xdp = self.ebpf.program_mut(PROGRAM).ok_or(LinkError::InvalidLink)?.try_into()?;
         let id = program.attach_to_link(link)?;
         Ok(program.take_link(id)?.try_into()?)
-    }
-
-    fn attach_anew(&mut self, interface: &str, mode: AttachMode) -> Result<(&'static str, FdLink), FastPathError> {
-        match mode {
-            AttachMode::Native => Ok(("native", self.attach_as(interface, "native", XdpMode::Driver)?)),
-            AttachMode::Generic => Ok(("generic", self.attach_as(interface, "generic", XdpMode::Skb)?)),
-            AttachMode::Auto => match self.attach_as(interface, "native", XdpMode::Driver) {
-                Ok(link) => Ok(("native", link)),
-                Err(error) => {
-                    tracing::warn!(interface, %error, "no native XDP; trying generic");
-                    Ok(("generic", self.attach_as(interface, "generic", XdpMode::Skb)?))
-                }
-            },
-        }
     }
 
     /// Pins everything in place of what a daemon before us has pinned, and takes its program off where it is not ours to be.
@@ -340,15 +372,16 @@ impl Loaded {
         self.handle(name)?.info().map(|info| info.id()).map_err(|error| map_error(name, error))
     }
 
-    fn attach_as(&mut self, interface: &str, name: &'static str, mode: XdpMode) -> Result<FdLink, FastPathError> {
+    fn attach_as(&mut self, index: u32, interface: &str, mode: ProgramMode) -> Result<FdLink, FastPathError> {
         let failed = |source: ProgramError| FastPathError::Attach {
             interface: interface.to_owned(),
-            mode: name,
+            mode: mode.name(),
             hint: hint(&source),
             source: Box::new(source),
         };
+        let flags = if mode == ProgramMode::Native { XdpMode::Driver } else { XdpMode::Skb };
         let program = self.program(PROGRAM)?;
-        let id = program.attach(interface, mode).map_err(failed)?;
+        let id = program.attach_to_if_index(index, flags).map_err(failed)?;
         let link = program.take_link(id).map_err(failed)?;
         // Only the old netlink way of attaching gives a link that cannot be pinned, on kernels before 5.9.
         link.try_into().map_err(|_| failed(ProgramError::UnexpectedProgramType))
@@ -439,6 +472,15 @@ impl Loaded {
         Ok((self.take_trie(map_name::CLIENTS_V4)?, self.take_trie(map_name::CLIENTS_V6)?))
     }
 
+    /// What may be answered by tags.
+    ///
+    /// # Errors
+    /// [`FastPathError::Map`], [`FastPathError::Missing`].
+    pub fn take_links(&mut self) -> Result<LinkMap, FastPathError> {
+        let map = self.ebpf.take_map(map_name::LINKS).ok_or(FastPathError::Missing { what: map_name::LINKS })?;
+        HashMap::try_from(map).map_err(|error| map_error(map_name::LINKS, error))
+    }
+
     fn take_trie<T: bytemuck::Pod>(&mut self, name: &'static str) -> Result<Trie<T>, FastPathError> {
         let map = self.ebpf.take_map(name).ok_or(FastPathError::Missing { what: name })?;
         LpmTrie::try_from(map).map_err(|error| map_error(name, error))
@@ -459,18 +501,17 @@ impl Drop for Loaded {
         }
         // Without links the rest is of no use to anybody.
         let stays = self.stays && self.pins.names("links").is_ok_and(|links| !links.is_empty());
-        // Without their pins, links end with their descriptors, and the program leaves the interfaces. In this order: the
-        // kernel takes a program off at once when a descriptor was the last to hold it, but some time after an unlinking was.
+        // Without their pins, links end with their descriptors, and the program leaves the interfaces. Those are closed after
+        // this: the kernel takes a program off at once when a descriptor was the last to hold it, but some time after an unlinking was.
         if !stays && let Err(error) = self.pins.remove() {
             tracing::warn!(%error, "cannot remove the pins: XDP may stay on the interfaces");
         }
-        self.attachments.clear();
     }
 }
 
 /// Another handle of a map of the object, which can be pinned when the first one is in use elsewhere.
 fn another_handle(ebpf: &Ebpf, name: &'static str) -> Result<MapData, FastPathError> {
-    let Some(Map::Array(map) | Map::PerCpuArray(map) | Map::LpmTrie(map)) = ebpf.map(name) else {
+    let Some(Map::Array(map) | Map::PerCpuArray(map) | Map::LpmTrie(map) | Map::HashMap(map)) = ebpf.map(name) else {
         return Err(FastPathError::Missing { what: name });
     };
     let handle = map.fd().as_fd().try_clone_to_owned().map_err(|source| FastPathError::Map { name, source })?;
@@ -481,10 +522,23 @@ fn map_error(name: &'static str, error: aya::maps::MapError) -> FastPathError {
     FastPathError::Map { name, source: io::Error::other(error) }
 }
 
+/// The system's word on an attachment that failed.
+fn errno(error: &ProgramError) -> Option<Errno> {
+    let ProgramError::SyscallError(error) = error else { return None };
+    error.io_error.raw_os_error().map(Errno::from_raw)
+}
+
+/// The same for people.
+fn reason(error: &ProgramError) -> String {
+    match error {
+        ProgramError::SyscallError(error) => error.io_error.to_string(),
+        other => other.to_string(),
+    }
+}
+
 /// What an operator can do about a refused attachment.
 fn hint(error: &ProgramError) -> &'static str {
-    let ProgramError::SyscallError(error) = error else { return "" };
-    match error.io_error.raw_os_error().map(Errno::from_raw) {
+    match errno(error) {
         Some(Errno::EBUSY | Errno::EEXIST) => {
             " (another XDP program is on the interface; see `ip link show` and `bpftool net`)"
         }

@@ -11,7 +11,7 @@
 
 mod defects;
 pub mod facts;
-mod pass_program;
+pub mod pass_program;
 pub mod peers;
 mod process;
 mod records;

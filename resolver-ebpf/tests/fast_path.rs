@@ -16,6 +16,7 @@ fn check(store: &mut OwnedStore, vector: &Vector, head_room: usize, tail_room: u
     store.settings.abi_version = vector.abi_version;
     store.settings.clients = vector.clients;
     store.settings.ttl_shown_s_max = vector.ttl_shown_s_max;
+    store.set_limits(vector.limits);
     let mut frame = PlainFrame::new(&vector.frame, head_room, tail_room).unwrap();
     let outcome = serve(&mut frame, &store.view());
     assert_eq!(outcome, vector.outcome, "{} (room {head_room}, {tail_room})", vector.name);
@@ -81,6 +82,7 @@ fn head_growth_by_any_number_of_bytes_moves_the_front_whole() {
                     mode: 1,
                     abi_version: resolver_ebpf::abi::ABI_VERSION,
                     clients: resolver_ebpf::abi::CLIENTS_ALL,
+                    limits: None,
                     ttl_shown_s_max: resolver_ebpf::abi::FAST_TTL_S_MAX,
                     frame: query.frame(),
                     outcome: if record.secure { Outcome::AnsweredSecure } else { Outcome::AnsweredInsecure },

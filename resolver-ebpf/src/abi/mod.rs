@@ -9,16 +9,18 @@ pub mod bench;
 mod clients;
 mod counters;
 mod latency;
+mod limits;
 mod settings;
 
 pub use answers::*;
 pub use clients::*;
 pub use counters::*;
 pub use latency::*;
+pub use limits::*;
 pub use settings::*;
 
 /// Number of this layout. Compared by the daemon with the `abi_version` it finds in a BPF object and in pinned settings.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// Name of each map, as declared by the XDP program, pinned in bpffs and shown by `bpftool map`. At most 15 bytes.
 pub mod map_name {
@@ -32,6 +34,10 @@ pub mod map_name {
     pub const CLIENTS_V4: &str = "CLIENTS_V4";
     /// LPM_TRIE from [`super::ClientV6`] to [`super::ClientRule`].
     pub const CLIENTS_V6: &str = "CLIENTS_V6";
+    /// ARRAY of one [`super::LimitTable`]; mmapable.
+    pub const LIMITS: &str = "LIMITS";
+    /// PERCPU_ARRAY of one [`super::LimitLog`].
+    pub const LIMIT_LOG: &str = "LIMIT_LOG";
     /// PERCPU_ARRAY of one [`super::Counters`].
     pub const COUNTERS: &str = "COUNTERS";
     /// PERCPU_ARRAY of one [`super::Latency`].
@@ -39,5 +45,6 @@ pub mod map_name {
     /// PERCPU_ARRAY of one [`super::ClockSample`], written by the `clock` program.
     pub const CLOCK: &str = "CLOCK";
     /// All of them.
-    pub const ALL: [&str; 8] = [BUCKETS, ANSWERS, SETTINGS, CLIENTS_V4, CLIENTS_V6, COUNTERS, LATENCY, CLOCK];
+    pub const ALL: [&str; 10] =
+        [BUCKETS, ANSWERS, SETTINGS, CLIENTS_V4, CLIENTS_V6, LIMITS, LIMIT_LOG, COUNTERS, LATENCY, CLOCK];
 }

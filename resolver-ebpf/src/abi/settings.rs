@@ -69,6 +69,10 @@ pub struct Settings {
     pub ttl_shown_s_max: u32,
     /// Generation of the list in `CLIENTS_V4` and `CLIENTS_V6` that says who is answered; [`super::CLIENTS_ALL`]: everybody is.
     pub clients: u32,
+    /// 1: XDP asks `LIMITS` about each query that it could answer or that nobody here knows. 0: nobody is limited.
+    pub limits: u32,
+    /// Zero.
+    pub padding: u32,
     /// Length of a jiffy, in nanoseconds.
     pub jiffy_ns: u64,
     /// CLOCK_BOOTTIME = jiffies64 · `jiffy_ns` + this, in nanoseconds, wrapping. Refreshed by the daemon, since jiffies stop in suspend.
@@ -79,6 +83,8 @@ pub struct Settings {
     pub listen_v4: [ListenV4; LISTEN_MAX],
     /// UDP endpoints that are ours.
     pub listen_v6: [ListenV6; LISTEN_MAX],
+    /// Zero: room for more, up to the end of the line.
+    pub spare: [u64; 7],
 }
 
 /// What the `clock` program saw, both taken within one run.

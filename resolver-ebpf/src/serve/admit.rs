@@ -4,7 +4,7 @@
 //! Refuses: everything but one plain question of class IN with at most an OPT of version 0 (RFC 6891 §6.1). Unknown EDNS
 //! options are legal to ignore (RFC 6891 §6.1.2).
 
-use super::family::Family;
+use super::family::{Admitted, Family};
 use super::{Frame, Store};
 use crate::abi::{HASH_KEY_WORDS, OPT_LEN, Outcome, Settings, UDP_PAYLOAD_LEN_MAX};
 use crate::wire::bytes::{Be16, low_len};
@@ -40,6 +40,8 @@ pub(super) struct Query {
     pub wants_ad: bool,
     /// [`LOW_CD`] if the client set it, else 0.
     pub checking_disabled: u8,
+    /// 1 if no rate limit holds for the client, else 0.
+    pub unlimited: u16,
 }
 
 /// Takes the query out of a frame.
@@ -49,7 +51,7 @@ pub(super) fn admit<I: Family, F: Frame, S: Store>(
     store: &S,
     settings: &Settings,
 ) -> Result<Query, Outcome> {
-    let dns_len = I::admit(frame, store, settings)?;
+    let Admitted { dns_len, unlimited } = I::admit(frame, store, settings)?;
     let header = frame.view::<DnsHeader>(I::DNS_AT).ok_or(Outcome::PassTruncated)?;
     if dns_len < MESSAGE_LEN_MIN {
         return Err(Outcome::PassTruncated);
@@ -92,6 +94,7 @@ pub(super) fn admit<I: Family, F: Frame, S: Store>(
         dnssec_ok: edns.dnssec_ok,
         wants_ad: edns.dnssec_ok || low & LOW_AD != 0,
         checking_disabled: low & LOW_CD,
+        unlimited,
     })
 }
 

@@ -1,7 +1,9 @@
 //! What differs between IPv4 and IPv6: where things stand, whom we answer, and the header of the answer.
 
 use super::{Frame, Store};
-use crate::abi::{CLIENTS_ALL, ClientRule, ClientV4, ClientV6, ListenV4, ListenV6, Outcome, Settings};
+use crate::abi::{
+    CLIENTS_ALL, ClientRule, ClientV4, ClientV6, ListenV4, ListenV6, Outcome, Settings, client_v4, client_v6,
+};
 use crate::wire::bytes::{Be16, low_u32};
 use crate::wire::checksum::add_word;
 use crate::wire::dns::DNS_HEADER_LEN;
@@ -18,12 +20,26 @@ pub(super) trait Family {
     /// Offset of the question's name in the frame, in bytes.
     const NAME_AT: usize = Self::DNS_AT + DNS_HEADER_LEN;
 
-    /// Checks everything in front of the DNS header. Out: length of the DNS message, in bytes.
-    fn admit<F: Frame, S: Store>(frame: &F, store: &S, settings: &Settings) -> Result<usize, Outcome>;
+    /// Whether this is IPv4.
+    const IS_V4: bool;
+
+    /// Checks everything in front of the DNS header.
+    fn admit<F: Frame, S: Store>(frame: &F, store: &S, settings: &Settings) -> Result<Admitted, Outcome>;
+
+    /// The client, as the limiter knows it.
+    fn client<F: Frame>(frame: &F) -> Option<u64>;
 
     /// Turns the IP header back to its sender, for a UDP packet of `udp_len` bytes.
     /// Out: the sum of both addresses for the UDP checksum. `None`, with nothing changed, when the frame has no such header.
     fn turn_back<F: Frame>(frame: &mut F, udp_len: usize) -> Option<u64>;
+}
+
+/// What is known before the DNS header is looked at.
+pub(super) struct Admitted {
+    /// Length of the DNS message, in bytes.
+    pub dns_len: usize,
+    /// 1 if no rate limit holds for the client, else 0.
+    pub unlimited: u16,
 }
 
 /// IPv4.
@@ -32,10 +48,11 @@ pub(super) struct V4;
 pub(super) struct V6;
 
 impl Family for V4 {
+    const IS_V4: bool = true;
     const UDP_AT: usize = ETHERNET_LEN + IPV4_LEN;
 
     #[inline(always)]
-    fn admit<F: Frame, S: Store>(frame: &F, store: &S, settings: &Settings) -> Result<usize, Outcome> {
+    fn admit<F: Frame, S: Store>(frame: &F, store: &S, settings: &Settings) -> Result<Admitted, Outcome> {
         let ip = frame.view::<Ipv4>(ETHERNET_LEN).ok_or(Outcome::PassTruncated)?;
         if ip.version_ihl != 0x45 {
             return Err(Outcome::PassIpHeader);
@@ -61,10 +78,17 @@ impl Family for V4 {
             return Err(Outcome::PassSource);
         }
         let generation = settings.clients;
-        if generation != CLIENTS_ALL && !is_allowed(store.client_v4(ClientV4 { generation, address: ip.source })) {
-            return Err(Outcome::PassClient);
+        let mut unlimited = 0;
+        if generation != CLIENTS_ALL {
+            let rule = store.client_v4(ClientV4 { generation, address: ip.source });
+            unlimited = answered(rule).ok_or(Outcome::PassClient)?;
         }
-        dns_len::<F>(frame, Self::DNS_AT, udp)
+        Ok(Admitted { dns_len: dns_len::<F>(frame, Self::DNS_AT, udp)?, unlimited })
+    }
+
+    #[inline(always)]
+    fn client<F: Frame>(frame: &F) -> Option<u64> {
+        Some(client_v4(frame.view::<Ipv4>(ETHERNET_LEN)?.source))
     }
 
     #[inline(always)]
@@ -77,10 +101,11 @@ impl Family for V4 {
 }
 
 impl Family for V6 {
+    const IS_V4: bool = false;
     const UDP_AT: usize = ETHERNET_LEN + IPV6_LEN;
 
     #[inline(always)]
-    fn admit<F: Frame, S: Store>(frame: &F, store: &S, settings: &Settings) -> Result<usize, Outcome> {
+    fn admit<F: Frame, S: Store>(frame: &F, store: &S, settings: &Settings) -> Result<Admitted, Outcome> {
         let ip = frame.view::<Ipv6>(ETHERNET_LEN).ok_or(Outcome::PassTruncated)?;
         if !ip.is_version_6() || ip.has_extension() {
             return Err(Outcome::PassIpHeader);
@@ -105,10 +130,17 @@ impl Family for V6 {
             return Err(Outcome::PassSource);
         }
         let generation = settings.clients;
-        if generation != CLIENTS_ALL && !is_allowed(store.client_v6(ClientV6 { generation, address: ip.source })) {
-            return Err(Outcome::PassClient);
+        let mut unlimited = 0;
+        if generation != CLIENTS_ALL {
+            let rule = store.client_v6(ClientV6 { generation, address: ip.source });
+            unlimited = answered(rule).ok_or(Outcome::PassClient)?;
         }
-        dns_len::<F>(frame, Self::DNS_AT, udp)
+        Ok(Admitted { dns_len: dns_len::<F>(frame, Self::DNS_AT, udp)?, unlimited })
+    }
+
+    #[inline(always)]
+    fn client<F: Frame>(frame: &F) -> Option<u64> {
+        Some(client_v6(frame.view::<Ipv6>(ETHERNET_LEN)?.source))
     }
 
     #[inline(always)]
@@ -135,10 +167,10 @@ fn dns_len<F: Frame>(frame: &F, dns_at: usize, udp: &Udp) -> Result<usize, Outco
     Ok(len)
 }
 
-/// Whether a rule lets XDP answer; without a rule it may not.
+/// What a rule that lets XDP answer says of limits; without a rule it may not.
 #[inline(always)]
-fn is_allowed(rule: Option<ClientRule>) -> bool {
-    rule.is_some_and(|rule| rule.allowed == 1)
+fn answered(rule: Option<ClientRule>) -> Option<u16> {
+    rule.filter(|rule| rule.allowed == 1).map(|rule| rule.unlimited)
 }
 
 /// Whether we listen on an IPv4 endpoint.

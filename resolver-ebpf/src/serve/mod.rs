@@ -4,7 +4,8 @@
 //! Whatever else comes out, the frame is byte for byte as it came: all that can fail is decided before the first change.
 //! The same code runs on the host over plain memory and in the kernel over packets and maps.
 //!
-//! Refuses: dropping, reading a clock, logging, and every guess; doubt means pass.
+//! Refuses: reading a clock, logging, and every guess; doubt means pass. Drops nothing but what an operator's rate limit
+//! says, and counts it by reason.
 
 #![deny(
     clippy::arithmetic_side_effects,
@@ -21,15 +22,20 @@ mod frame;
 mod lookup;
 mod reply;
 mod shared;
+mod slip;
 mod store;
 
 pub use frame::{FAR_MAX, Frame};
 pub use shared::SharedWord;
 pub use store::{Bucket, Slot, Store};
 
-use crate::abi::{ABI_VERSION, MODE_DRY_RUN, MODE_OFF, Outcome, Settings};
+use crate::abi::{ABI_VERSION, MODE_DRY_RUN, MODE_OFF, MODE_SERVE, Outcome, Settings};
+use crate::limit::{Use, Verdict};
 use crate::wire::link::{ETHER_IPV4, ETHER_IPV6, ETHER_VLAN, Ethernet};
+use admit::Query;
 use family::{Family, V4, V6};
+use lookup::Found;
+use reply::Plan;
 
 /// Answers the query in `frame`, if that can be done from `store`.
 #[inline(always)]
@@ -61,10 +67,55 @@ fn serve_family<I: Family, F: Frame, S: Store>(
     settings: &Settings,
 ) -> Result<Outcome, Outcome> {
     let query = admit::admit::<I, F, S>(frame, store, settings)?;
-    let found = lookup::look_up::<I, F, S>(frame, store, settings, &query)?;
-    let plan = reply::plan(settings, store.jiffies(), &query, &found)?;
+    let ready = ready::<I, F, S>(frame, store, settings, &query);
+    if settings.limits != 0 && query.unlimited == 0 && settings.mode == MODE_SERVE {
+        let purpose = if ready.is_ok() { Use::Answer } else { Use::Pass };
+        limit::<I, F, S>(frame, store, settings, &query, purpose)?;
+    }
+    let (found, plan) = ready?;
     if settings.mode == MODE_DRY_RUN {
         return Err(Outcome::PassDryRun);
     }
     reply::reply::<I, F>(frame, &query, &found, &plan)
+}
+
+/// The answer to a query, if it is here and can be given.
+#[inline(always)]
+fn ready<'s, I: Family, F: Frame, S: Store>(
+    frame: &F,
+    store: &'s S,
+    settings: &Settings,
+    query: &Query,
+) -> Result<(Found<'s>, Plan), Outcome> {
+    let found = lookup::look_up::<I, F, S>(frame, store, settings, query)?;
+    let plan = reply::plan(settings, store.jiffies(), query, &found)?;
+    Ok((found, plan))
+}
+
+/// Holds a query to its rate limits. What is to be passed may be over them, too: then the daemon is spared it. It is asked
+/// there again, and charged.
+///
+/// # Errors
+/// It is over a limit: it was dropped, or its empty answer is written.
+#[inline(always)]
+fn limit<I: Family, F: Frame, S: Store>(
+    frame: &mut F,
+    store: &S,
+    settings: &Settings,
+    query: &Query,
+    purpose: Use,
+) -> Result<(), Outcome> {
+    let Some(client) = I::client(frame) else { return Err(Outcome::PassTruncated) };
+    let slip = |frame: &mut F, outcome| if slip::slip::<I, F>(frame, query) { outcome } else { Outcome::PassNoRoom };
+    Err(match store.ask_limits(client, I::IS_V4, purpose, reply::now_boot_ns(settings, store.jiffies())) {
+        Verdict::Within => return Ok(()),
+        logged @ (Verdict::LoggedNarrow | Verdict::LoggedWide) => {
+            store.log_over_limit(usize::from(logged == Verdict::LoggedWide));
+            return Ok(());
+        }
+        Verdict::SlippedNarrow => slip(frame, Outcome::SlippedRate),
+        Verdict::SlippedWide => slip(frame, Outcome::SlippedRateWide),
+        Verdict::DroppedNarrow => Outcome::DroppedRate,
+        Verdict::DroppedWide => Outcome::DroppedRateWide,
+    })
 }

@@ -31,7 +31,7 @@ pub(super) struct Plan {
 /// Decides whether the found answer can be given: it must have a second left and fit what the client takes.
 #[inline(always)]
 pub(super) fn plan(settings: &Settings, jiffies: u64, query: &Query, found: &Found<'_>) -> Result<Plan, Outcome> {
-    let now_ns = jiffies.wrapping_mul(settings.jiffy_ns).wrapping_add(settings.boot_offset_ns);
+    let now_ns = now_boot_ns(settings, jiffies);
     let left_ns = found.expires_at_boot_ns().saturating_sub(now_ns).min(FAST_TTL_NS_MAX);
     let ttl_s = low_u32(whole_seconds(left_ns));
     if ttl_s == 0 {
@@ -44,6 +44,12 @@ pub(super) fn plan(settings: &Settings, jiffies: u64, query: &Query, found: &Fou
     // The cap is on what is shown only: how long the answer lives was decided when it was published.
     let ttl_shown_s = ttl_s.min(settings.ttl_shown_s_max);
     Ok(Plan { dns_len, ttl_raw: ttl_shown_s.to_be(), now_s: low_u32(whole_seconds(now_ns)) })
+}
+
+/// The time, in nanoseconds of CLOCK_BOOTTIME.
+#[inline(always)]
+pub(super) fn now_boot_ns(settings: &Settings, jiffies: u64) -> u64 {
+    jiffies.wrapping_mul(settings.jiffy_ns).wrapping_add(settings.boot_offset_ns)
 }
 
 /// Length of header and question, in bytes.
@@ -68,7 +74,7 @@ pub(super) fn reply<I: Family, F: Frame>(
     if !write_body(frame, body_at, query, found) || !write_ttls(frame, body_at, found, plan) {
         return Err(Outcome::PassNoRoom);
     }
-    write_headers::<I, F>(frame, query, found, plan).ok_or(Outcome::PassNoRoom)?;
+    write_headers::<I, F>(frame, query, &headers(query, found, plan)).ok_or(Outcome::PassNoRoom)?;
     found.mark_used(plan.now_s);
     Ok(if found.is_secure() { Outcome::AnsweredSecure } else { Outcome::AnsweredInsecure })
 }
@@ -160,9 +166,19 @@ fn write_ttls<F: Frame>(frame: &mut F, body_at: usize, found: &Found<'_>, plan: 
     true
 }
 
-/// Writes every header of the answer, from DNS up to Ethernet.
+/// What the headers say.
+pub(super) struct Headers {
+    /// That of DNS.
+    pub header: DnsHeader,
+    /// Length of the message, in bytes.
+    pub dns_len: usize,
+    /// Sum of what stands behind the question, where it stands.
+    pub body_sum: u64,
+}
+
+/// The headers of an answer.
 #[inline(always)]
-fn write_headers<I: Family, F: Frame>(frame: &mut F, query: &Query, found: &Found<'_>, plan: &Plan) -> Option<()> {
+fn headers(query: &Query, found: &Found<'_>, plan: &Plan) -> Headers {
     let kind = found.kind();
     let low_ad = if found.is_secure() && query.wants_ad { LOW_AD } else { 0 };
     let header = DnsHeader {
@@ -176,9 +192,16 @@ fn write_headers<I: Family, F: Frame>(frame: &mut F, query: &Query, found: &Foun
             Be16::new(u16::from(query.has_opt)),
         ],
     };
-    *frame.view_mut::<DnsHeader>(I::DNS_AT)? = header;
+    let body_sum = at_parity(body_sum(found, query.has_opt, plan.ttl_raw), query.behind_is_odd);
+    Headers { header, dns_len: plan.dns_len, body_sum }
+}
 
-    let udp_len = plan.dns_len.wrapping_add(UDP_LEN);
+/// Writes every header, from DNS up to Ethernet.
+#[inline(always)]
+pub(super) fn write_headers<I: Family, F: Frame>(frame: &mut F, query: &Query, headers: &Headers) -> Option<()> {
+    *frame.view_mut::<DnsHeader>(I::DNS_AT)? = headers.header;
+
+    let udp_len = headers.dns_len.wrapping_add(UDP_LEN);
     let addresses_sum = I::turn_back(frame, udp_len)?;
     let udp = frame.view_mut::<Udp>(I::UDP_AT)?;
     let len = Be16::new(low_len(udp_len));
@@ -190,9 +213,9 @@ fn write_headers<I: Family, F: Frame>(frame: &mut F, query: &Query, found: &Foun
         u64::from(len.raw()) << 1,
         u64::from(client_port.raw()),
         u64::from(server_port.raw()),
-        header.sum(),
+        headers.header.sum(),
         query.question_sum,
-        at_parity(body_sum(found, query.has_opt, plan.ttl_raw), query.behind_is_odd),
+        headers.body_sum,
     ]
     .into_iter()
     .fold(0u64, u64::wrapping_add);

@@ -7,12 +7,14 @@
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::btf_maps::{Array, LpmTrie, PerCpuArray};
+use aya_ebpf::helpers::generated::bpf_get_prandom_u32;
 use aya_ebpf::macros::btf_map;
 use resolver_ebpf::abi::{
     AnswerBlock, Bucket, CLIENT_NETWORKS_MAX, ClientRule, ClientV4, ClientV6, ClockSample, Counters, GENERATION_BITS,
-    LINE_LEN, Latency, Outcome, Place, SLOT_START_MAX, Settings,
+    LIMIT_WORDS, LINE_LEN, Latency, LimitLog, LimitTable, Outcome, Place, SLOT_START_MAX, Settings,
 };
-use resolver_ebpf::serve::{self, Store};
+use resolver_ebpf::limit::{Limits, Use, Verdict};
+use resolver_ebpf::serve::{self, SharedWord, Store};
 
 /// Flags of the maps that the daemon writes.
 const MMAPABLE: usize = BPF_F_MMAPABLE as usize;
@@ -37,6 +39,15 @@ static CLIENTS_V4: LpmTrie<ClientV4, ClientRule, { 2 * CLIENT_NETWORKS_MAX }> = 
 /// The same for IPv6.
 #[btf_map]
 static CLIENTS_V6: LpmTrie<ClientV6, ClientRule, { 2 * CLIENT_NETWORKS_MAX }> = LpmTrie::new();
+
+/// Who gets how many answers, and the budgets: one element of 2 MiB, mmapable, since the daemon draws from the same budgets.
+/// One element, because then one look-up leads to all of its cells.
+#[btf_map]
+static LIMITS: Array<LimitTable, 1, MMAPABLE> = Array::new();
+
+/// Answers over a limit that only logs: one element for each CPU.
+#[btf_map]
+static LIMIT_LOG: PerCpuArray<LimitLog, 1> = PerCpuArray::new();
 
 /// Frames by outcome: one element for each CPU, so that counting neither locks nor shares lines.
 #[btf_map]
@@ -126,10 +137,49 @@ impl Store for Maps {
     }
 
     #[inline(always)]
+    fn ask_limits(&self, client: u64, is_v4: bool, purpose: Use, now_boot_ns: u64) -> Verdict {
+        if is_v4 { ask_limits_v4(client, purpose, now_boot_ns) } else { ask_limits_v6(client, purpose, now_boot_ns) }
+    }
+
+    #[inline(always)]
+    fn log_over_limit(&self, level: usize) {
+        let Some(log) = LIMIT_LOG.get_ptr_mut(0) else { return };
+        // SAFETY: as in `count`.
+        if let Some(over) = unsafe { &mut *log }.over.get_mut(level) {
+            *over = over.wrapping_add(1);
+        }
+    }
+
+    #[inline(always)]
     fn jiffies(&self) -> u64 {
         // SAFETY: the helper takes no argument and touches no memory.
         unsafe { aya_ebpf::helpers::generated::bpf_jiffies64() }
     }
+}
+
+/// The limiter for IPv4.
+///
+/// VERIFIER: functions of their own, called only where there are limits, so that the fast path keeps its registers.
+#[inline(never)]
+fn ask_limits_v4(client: u64, purpose: Use, now_boot_ns: u64) -> Verdict {
+    ask_limits(client, true, purpose, now_boot_ns)
+}
+
+/// The limiter for IPv6.
+#[inline(never)]
+fn ask_limits_v6(client: u64, purpose: Use, now_boot_ns: u64) -> Verdict {
+    ask_limits(client, false, purpose, now_boot_ns)
+}
+
+/// Asks the limiter with the table in the map. Without a table nobody is limited.
+#[inline(always)]
+fn ask_limits(client: u64, is_v4: bool, purpose: Use, now_boot_ns: u64) -> Verdict {
+    let Some(table) = LIMITS.get_ptr(0) else { return Verdict::Within };
+    // SAFETY: the element lives as long as the program runs, has so many aligned words, and everybody accesses them by
+    // single 8-byte loads and stores.
+    let words = unsafe { &*table.cast::<[SharedWord; LIMIT_WORDS]>() };
+    // SAFETY: the helper takes no argument and touches no memory.
+    Limits(words).ask(client, is_v4, purpose, now_boot_ns, || unsafe { bpf_get_prandom_u32() })
 }
 
 /// The first word of a key: prefix length, then generation.

@@ -45,6 +45,34 @@ pub enum Verdict {
     DroppedWide,
 }
 
+impl Verdict {
+    /// The verdict of a number; an unknown one limits nobody.
+    #[inline(always)]
+    pub const fn of_number(number: u64) -> Self {
+        match number {
+            1 => Self::LoggedNarrow,
+            2 => Self::LoggedWide,
+            3 => Self::SlippedNarrow,
+            4 => Self::SlippedWide,
+            5 => Self::DroppedNarrow,
+            6 => Self::DroppedWide,
+            _ => Self::Within,
+        }
+    }
+}
+
+impl Verdict {
+    /// The level whose limit a query is over that is answered all the same.
+    #[inline(always)]
+    pub const fn logged_level(self) -> Option<usize> {
+        match self {
+            Self::LoggedNarrow => Some(NARROW),
+            Self::LoggedWide => Some(WIDE),
+            _ => None,
+        }
+    }
+}
+
 /// What a query within its limits does to its budgets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
@@ -63,8 +91,8 @@ pub struct Limits<'a>(pub &'a [SharedWord; LIMIT_WORDS]);
 struct Seen {
     prefix: u64,
     hash: u64,
-    /// Where its cells stand in the table, and what they show.
-    cells: [(usize, u64); LIMIT_ROWS],
+    /// Where its cells stand in the table.
+    cells: [usize; LIMIT_ROWS],
     /// When its budget is whole again, in nanoseconds of CLOCK_BOOTTIME: at least now.
     whole_at_ns: u64,
     interval_ns: u64,
@@ -149,12 +177,11 @@ impl<'a> Limits<'a> {
             |word: usize| self.rule(KEY_WORD.wrapping_add(LEVEL.wrapping_mul(2)).wrapping_add(word).wrapping_mul(8));
         let prefix = client & mask;
         let hash = hash(prefix, key(0), key(1));
-        let at = [
+        let cells = [
             cell_at::<LEVEL, 0>(hash >> (u64::BITS.wrapping_sub(LIMIT_CELL_BITS))),
             cell_at::<LEVEL, 1>(hash >> (u64::BITS.wrapping_sub(2 * LIMIT_CELL_BITS))),
         ];
-        let cells = at.map(|at| (at, self.0.get(at).map_or(0, SharedWord::load)));
-        let [(_, first), (_, second)] = cells;
+        let [first, second] = cells.map(|at| self.0.get(at).map_or(0, SharedWord::load));
         Seen {
             prefix,
             hash,
@@ -165,18 +192,12 @@ impl<'a> Limits<'a> {
         }
     }
 
-    /// Takes one answer from a budget.
+    /// Takes one answer from a budget: raises the lower cell by it, and the other one as far.
     #[inline(always)]
     fn charge(self, seen: &Seen) {
-        self.raise(seen, seen.whole_at_ns.wrapping_add(seen.interval_ns));
-    }
-
-    /// Raises cells to a time; those that are later stay.
-    #[inline(always)]
-    fn raise(self, seen: &Seen, to_ns: u64) {
-        for (at, shown) in seen.cells {
-            if let (true, Some(cell)) = (shown < to_ns, self.0.get(at)) {
-                cell.store(to_ns);
+        for at in seen.cells {
+            if let Some(cell) = self.0.get(at) {
+                cell.raise(seen.whole_at_ns.wrapping_add(seen.interval_ns));
             }
         }
     }
@@ -186,7 +207,7 @@ impl<'a> Limits<'a> {
     fn note<const LEVEL: usize>(self, seen: &Seen, now_ns: u64) {
         let full_ns = now_ns.wrapping_add(seen.slack_ns).wrapping_add(seen.interval_ns);
         if seen.whole_at_ns > full_ns.wrapping_add(AHEAD_NS_MAX) {
-            for (at, _) in seen.cells {
+            for at in seen.cells {
                 if let Some(cell) = self.0.get(at) {
                     cell.store(full_ns);
                 }

@@ -164,7 +164,7 @@ impl Kernel {
         let mut map: LpmTrie<_, B, u32> = map.try_into().expect("a trie");
         for network in networks {
             let key = Key::new(network.prefix_len, bytes(network.data));
-            map.insert(&key, bytemuck::cast(network.rule), 0).expect("room for the network");
+            map.insert(&key, bytemuck::cast::<_, u32>(network.rule), 0).expect("room for the network");
         }
     }
 

@@ -39,8 +39,8 @@ pub struct ClientV6 {
 pub struct ClientRule {
     /// 1: XDP may answer. 0: it passes, and the daemon does what is to be done.
     pub allowed: u16,
-    /// 1: no rate limit holds for them (`rate-limit-exempt`). 0: those hold that there are.
-    pub unlimited: u16,
+    /// 1: rate limits hold, if there are any. 0: they do not (`rate-limit-exempt`).
+    pub limited: u16,
 }
 
 const _: () = assert!(size_of::<ClientV4>() == 8 && size_of::<ClientV6>() == 20 && size_of::<ClientRule>() == 4);

@@ -141,14 +141,14 @@ const EXEMPT_LIST: u32 = 0x0002_0000;
 
 /// Adds every list to a store.
 pub fn add_lists(store: &mut OwnedStore) {
-    for (last, len, unlimited) in [([0; 4], 0, 0), ([198, 51, 100, 0], 24, 1), ([198, 51, 100, 9], 32, 0)] {
-        store.add_client_v4(EXEMPT_LIST, last, len, ClientRule { allowed: 1, unlimited });
+    for (last, len, limited) in [([0; 4], 0, 1), ([198, 51, 100, 0], 24, 0), ([198, 51, 100, 9], 32, 1)] {
+        store.add_client_v4(EXEMPT_LIST, last, len, ClientRule { allowed: 1, limited });
     }
-    for (groups, len, unlimited) in [([0; 3], 0, 0), ([0xdb8, 0xffee, 0], 48, 1), ([0xdb8, 0xffee, 2], 64, 0)] {
+    for (groups, len, limited) in [([0; 3], 0, 1), ([0xdb8, 0xffee, 0], 48, 0), ([0xdb8, 0xffee, 2], 64, 1)] {
         let [second, third, fourth] = groups;
         let first = if len == 0 { 0 } else { 0x2001 };
         let address = v6([first, second, third, fourth, 0, 0, 0, 0]).octets();
-        store.add_client_v6(EXEMPT_LIST, address, len, ClientRule { allowed: 1, unlimited });
+        store.add_client_v6(EXEMPT_LIST, address, len, ClientRule { allowed: 1, limited });
     }
     for list in CLIENT_LISTS {
         for (address, len, allowed) in list.networks_v4 {
@@ -162,7 +162,7 @@ pub fn add_lists(store: &mut OwnedStore) {
 
 /// The rule of a list that says nothing of limits.
 fn rule(allowed: bool) -> ClientRule {
-    ClientRule { allowed: allowed.into(), unlimited: 0 }
+    ClientRule { allowed: allowed.into(), limited: 1 }
 }
 
 const fn v4(a: u8, b: u8, c: u8, d: u8) -> Ipv4Addr {

@@ -85,14 +85,19 @@ impl Store for PlainStore<'_> {
         longest(self.clients_v6, &client)
     }
 
-    fn ask_limits(&self, client: u64, is_v4: bool, purpose: Use, now_boot_ns: u64) -> Verdict {
-        Limits(self.limits).ask(client, is_v4, purpose, now_boot_ns, || self.random)
+    fn ask_limits(&self, client: u64, is_v4: bool, now_boot_ns: u64) -> Verdict {
+        Limits(self.limits).ask(client, is_v4, Use::Pass, now_boot_ns, || self.random)
     }
 
-    fn log_over_limit(&self, level: usize) {
-        if let Some(count) = self.limit_log.get(level) {
+    fn charge_limits(&self, client: u64, is_v4: bool, now_boot_ns: u64) {
+        let verdict = Limits(self.limits).ask(client, is_v4, Use::Answer, now_boot_ns, || self.random);
+        if let Some(count) = verdict.logged_level().and_then(|level| self.limit_log.get(level)) {
             count.store(count.load() + 1);
         }
+    }
+
+    fn without_history(&self, len: usize) -> usize {
+        len
     }
 
     fn jiffies(&self) -> u64 {

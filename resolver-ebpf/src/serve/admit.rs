@@ -40,8 +40,8 @@ pub(super) struct Query {
     pub wants_ad: bool,
     /// [`LOW_CD`] if the client set it, else 0.
     pub checking_disabled: u8,
-    /// 1 if no rate limit holds for the client, else 0.
-    pub unlimited: u16,
+    /// Not 0 if rate limits hold for the client.
+    pub limits: u32,
 }
 
 /// Takes the query out of a frame.
@@ -51,7 +51,7 @@ pub(super) fn admit<I: Family, F: Frame, S: Store>(
     store: &S,
     settings: &Settings,
 ) -> Result<Query, Outcome> {
-    let Admitted { dns_len, unlimited } = I::admit(frame, store, settings)?;
+    let Admitted { dns_len, limits } = I::admit(frame, store, settings)?;
     let header = frame.view::<DnsHeader>(I::DNS_AT).ok_or(Outcome::PassTruncated)?;
     if dns_len < MESSAGE_LEN_MIN {
         return Err(Outcome::PassTruncated);
@@ -94,7 +94,7 @@ pub(super) fn admit<I: Family, F: Frame, S: Store>(
         dnssec_ok: edns.dnssec_ok,
         wants_ad: edns.dnssec_ok || low & LOW_AD != 0,
         checking_disabled: low & LOW_CD,
-        unlimited,
+        limits,
     })
 }
 

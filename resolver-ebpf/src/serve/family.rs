@@ -38,8 +38,8 @@ pub(super) trait Family {
 pub(super) struct Admitted {
     /// Length of the DNS message, in bytes.
     pub dns_len: usize,
-    /// 1 if no rate limit holds for the client, else 0.
-    pub unlimited: u16,
+    /// Not 0 if rate limits hold for the client.
+    pub limits: u32,
 }
 
 /// IPv4.
@@ -78,12 +78,12 @@ impl Family for V4 {
             return Err(Outcome::PassSource);
         }
         let generation = settings.clients;
-        let mut unlimited = 0;
+        let mut limits = settings.limits;
         if generation != CLIENTS_ALL {
             let rule = store.client_v4(ClientV4 { generation, address: ip.source });
-            unlimited = answered(rule).ok_or(Outcome::PassClient)?;
+            limits &= answered(rule).ok_or(Outcome::PassClient)?;
         }
-        Ok(Admitted { dns_len: dns_len::<F>(frame, Self::DNS_AT, udp)?, unlimited })
+        Ok(Admitted { dns_len: dns_len::<F>(frame, Self::DNS_AT, udp)?, limits })
     }
 
     #[inline(always)]
@@ -130,12 +130,12 @@ impl Family for V6 {
             return Err(Outcome::PassSource);
         }
         let generation = settings.clients;
-        let mut unlimited = 0;
+        let mut limits = settings.limits;
         if generation != CLIENTS_ALL {
             let rule = store.client_v6(ClientV6 { generation, address: ip.source });
-            unlimited = answered(rule).ok_or(Outcome::PassClient)?;
+            limits &= answered(rule).ok_or(Outcome::PassClient)?;
         }
-        Ok(Admitted { dns_len: dns_len::<F>(frame, Self::DNS_AT, udp)?, unlimited })
+        Ok(Admitted { dns_len: dns_len::<F>(frame, Self::DNS_AT, udp)?, limits })
     }
 
     #[inline(always)]
@@ -169,8 +169,8 @@ fn dns_len<F: Frame>(frame: &F, dns_at: usize, udp: &Udp) -> Result<usize, Outco
 
 /// What a rule that lets XDP answer says of limits; without a rule it may not.
 #[inline(always)]
-fn answered(rule: Option<ClientRule>) -> Option<u16> {
-    rule.filter(|rule| rule.allowed == 1).map(|rule| rule.unlimited)
+fn answered(rule: Option<ClientRule>) -> Option<u32> {
+    rule.filter(|rule| rule.allowed == 1).map(|rule| rule.limited.into())
 }
 
 /// Whether we listen on an IPv4 endpoint.

@@ -30,7 +30,7 @@ pub use shared::SharedWord;
 pub use store::{Bucket, Slot, Store};
 
 use crate::abi::{ABI_VERSION, MODE_DRY_RUN, MODE_OFF, MODE_SERVE, Outcome, Settings};
-use crate::limit::{Use, Verdict};
+use crate::limit::Verdict;
 use crate::wire::link::{ETHER_IPV4, ETHER_IPV6, ETHER_VLAN, Ethernet};
 use admit::Query;
 use family::{Family, V4, V6};
@@ -67,14 +67,16 @@ fn serve_family<I: Family, F: Frame, S: Store>(
     settings: &Settings,
 ) -> Result<Outcome, Outcome> {
     let query = admit::admit::<I, F, S>(frame, store, settings)?;
-    let ready = ready::<I, F, S>(frame, store, settings, &query);
-    if settings.limits != 0 && query.unlimited == 0 && settings.mode == MODE_SERVE {
-        let purpose = if ready.is_ok() { Use::Answer } else { Use::Pass };
-        limit::<I, F, S>(frame, store, settings, &query, purpose)?;
+    let is_limited = query.limits != 0 && settings.mode == MODE_SERVE;
+    if is_limited {
+        limit::<I, F, S>(frame, store, settings, &query)?;
     }
-    let (found, plan) = ready?;
+    let (found, plan) = ready::<I, F, S>(frame, store, settings, &query)?;
     if settings.mode == MODE_DRY_RUN {
         return Err(Outcome::PassDryRun);
+    }
+    if is_limited {
+        charge::<I, F, S>(frame, store, settings)?;
     }
     reply::reply::<I, F>(frame, &query, &found, &plan)
 }
@@ -92,8 +94,8 @@ fn ready<'s, I: Family, F: Frame, S: Store>(
     Ok((found, plan))
 }
 
-/// Holds a query to its rate limits. What is to be passed may be over them, too: then the daemon is spared it. It is asked
-/// there again, and charged.
+/// Holds a query to its rate limits, whatever it asks for: what nobody here can answer is over them, too, and the daemon is
+/// spared it. Nothing is charged yet. What is passed is asked for again there, and charged.
 ///
 /// # Errors
 /// It is over a limit: it was dropped, or its empty answer is written.
@@ -103,19 +105,26 @@ fn limit<I: Family, F: Frame, S: Store>(
     store: &S,
     settings: &Settings,
     query: &Query,
-    purpose: Use,
 ) -> Result<(), Outcome> {
-    let Some(client) = I::client(frame) else { return Err(Outcome::PassTruncated) };
-    let slip = |frame: &mut F, outcome| if slip::slip::<I, F>(frame, query) { outcome } else { Outcome::PassNoRoom };
-    Err(match store.ask_limits(client, I::IS_V4, purpose, reply::now_boot_ns(settings, store.jiffies())) {
-        Verdict::Within => return Ok(()),
-        logged @ (Verdict::LoggedNarrow | Verdict::LoggedWide) => {
-            store.log_over_limit(usize::from(logged == Verdict::LoggedWide));
-            return Ok(());
-        }
-        Verdict::SlippedNarrow => slip(frame, Outcome::SlippedRate),
-        Verdict::SlippedWide => slip(frame, Outcome::SlippedRateWide),
+    let client = I::client(frame).ok_or(Outcome::PassTruncated)?;
+    let now_boot_ns = reply::now_boot_ns(settings, store.jiffies());
+    let over = match store.ask_limits(client, I::IS_V4, now_boot_ns) {
+        Verdict::Within | Verdict::LoggedNarrow | Verdict::LoggedWide => return Ok(()),
+        Verdict::SlippedNarrow => Outcome::SlippedRate,
+        Verdict::SlippedWide => Outcome::SlippedRateWide,
         Verdict::DroppedNarrow => Outcome::DroppedRate,
         Verdict::DroppedWide => Outcome::DroppedRateWide,
-    })
+    };
+    if over.is_sent() && !slip::slip::<I, F>(frame, query, store.without_history(query.name_len)) {
+        return Err(Outcome::PassNoRoom);
+    }
+    Err(over)
+}
+
+/// Charges a client for the answer that it is about to get.
+#[inline(always)]
+fn charge<I: Family, F: Frame, S: Store>(frame: &F, store: &S, settings: &Settings) -> Result<(), Outcome> {
+    let client = I::client(frame).ok_or(Outcome::PassTruncated)?;
+    store.charge_limits(client, I::IS_V4, reply::now_boot_ns(settings, store.jiffies()));
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::SharedWord;
 use crate::abi::{BUCKET_ENTRIES, ClientRule, ClientV4, ClientV6, Place, SLOT_REACH_WORDS, Settings};
-use crate::limit::{Use, Verdict};
+use crate::limit::Verdict;
 
 /// A line of the index, as shared memory; each word is an [`crate::abi::BucketEntry`].
 pub type Bucket = [SharedWord; BUCKET_ENTRIES];
@@ -27,11 +27,17 @@ pub trait Store {
     /// The rule of the longest network in `CLIENTS_V6` that holds a client.
     fn client_v6(&self, client: ClientV6) -> Option<ClientRule>;
 
-    /// Asks the limiter about a query of a client, with `LIMITS` as its table and random numbers of its own.
-    fn ask_limits(&self, client: u64, is_v4: bool, purpose: Use, now_boot_ns: u64) -> Verdict;
+    /// Asks the limiter about a query of a client, and charges nothing. `LIMITS` is its table, random numbers are its own.
+    fn ask_limits(&self, client: u64, is_v4: bool, now_boot_ns: u64) -> Verdict;
 
-    /// Counts an answer that is over the limit of a level, and given all the same.
-    fn log_over_limit(&self, level: usize);
+    /// Charges a client for an answer; one over a limit that only logs is counted instead.
+    fn charge_limits(&self, client: u64, is_v4: bool, now_boot_ns: u64);
+
+    /// The same length.
+    ///
+    /// VERIFIER: but of unknown value. That of a length which a loop has found is known after each turn of the loop, and the
+    /// rest of the program would be taken up anew for each.
+    fn without_history(&self, len: usize) -> usize;
 
     /// The kernel's 64-bit jiffies.
     fn jiffies(&self) -> u64;

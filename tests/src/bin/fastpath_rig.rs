@@ -195,7 +195,7 @@ fn add_list(store: &mut OwnedStore) {
 
 /// The rule of a network; limits hold in all.
 fn rule(allowed: u16) -> ClientRule {
-    ClientRule { allowed, unlimited: 0 }
+    ClientRule { allowed, limited: 1 }
 }
 
 /// Limits that are never reached, so that every answer is charged to both of its prefixes.

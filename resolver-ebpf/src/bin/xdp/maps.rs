@@ -4,6 +4,8 @@
 //! move or vanish, and the kernel turns a look-up into a bounds check and an addition. The sizes here are the smallest that
 //! load; the daemon sets `max_entries` before it loads the object.
 
+use core::arch::asm;
+
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::btf_maps::{Array, LpmTrie, PerCpuArray};
@@ -137,17 +139,18 @@ impl Store for Maps {
     }
 
     #[inline(always)]
-    fn ask_limits(&self, client: u64, is_v4: bool, purpose: Use, now_boot_ns: u64) -> Verdict {
-        if is_v4 { ask_limits_v4(client, purpose, now_boot_ns) } else { ask_limits_v6(client, purpose, now_boot_ns) }
+    fn ask_limits(&self, client: u64, is_v4: bool, now_boot_ns: u64) -> Verdict {
+        Verdict::of_number(ask_limits(client, is_v4.into(), 0, now_boot_ns))
     }
 
     #[inline(always)]
-    fn log_over_limit(&self, level: usize) {
-        let Some(log) = LIMIT_LOG.get_ptr_mut(0) else { return };
-        // SAFETY: as in `count`.
-        if let Some(over) = unsafe { &mut *log }.over.get_mut(level) {
-            *over = over.wrapping_add(1);
-        }
+    fn charge_limits(&self, client: u64, is_v4: bool, now_boot_ns: u64) {
+        ask_limits(client, is_v4.into(), 1, now_boot_ns);
+    }
+
+    #[inline(always)]
+    fn without_history(&self, len: usize) -> usize {
+        without_history(len as u64) as usize
     }
 
     #[inline(always)]
@@ -157,29 +160,37 @@ impl Store for Maps {
     }
 }
 
-/// The limiter for IPv4.
+/// Asks the limiter with the table in the map; a [`Verdict`] comes back as its number, and one that only logs is counted. Without a table nobody is limited.
 ///
-/// VERIFIER: functions of their own, called only where there are limits, so that the fast path keeps its registers.
+/// VERIFIER: a global function is verified once, on its own, and its result may be anything. It is called only where there
+/// are limits, so the fast path keeps its registers.
 #[inline(never)]
-fn ask_limits_v4(client: u64, purpose: Use, now_boot_ns: u64) -> Verdict {
-    ask_limits(client, true, purpose, now_boot_ns)
-}
-
-/// The limiter for IPv6.
-#[inline(never)]
-fn ask_limits_v6(client: u64, purpose: Use, now_boot_ns: u64) -> Verdict {
-    ask_limits(client, false, purpose, now_boot_ns)
-}
-
-/// Asks the limiter with the table in the map. Without a table nobody is limited.
-#[inline(always)]
-fn ask_limits(client: u64, is_v4: bool, purpose: Use, now_boot_ns: u64) -> Verdict {
-    let Some(table) = LIMITS.get_ptr(0) else { return Verdict::Within };
+#[unsafe(no_mangle)]
+extern "C" fn ask_limits(client: u64, is_v4: u64, is_answer: u64, now_boot_ns: u64) -> u64 {
+    let Some(table) = LIMITS.get_ptr(0) else { return Verdict::Within as u64 };
     // SAFETY: the element lives as long as the program runs, has so many aligned words, and everybody accesses them by
     // single 8-byte loads and stores.
     let words = unsafe { &*table.cast::<[SharedWord; LIMIT_WORDS]>() };
+    let purpose = if is_answer == 0 { Use::Pass } else { Use::Answer };
     // SAFETY: the helper takes no argument and touches no memory.
-    Limits(words).ask(client, is_v4, purpose, now_boot_ns, || unsafe { bpf_get_prandom_u32() })
+    let verdict = Limits(words).ask(client, is_v4 != 0, purpose, now_boot_ns, || unsafe { bpf_get_prandom_u32() });
+    if let Some((level, log)) = verdict.logged_level().zip(LIMIT_LOG.get_ptr_mut(0)) {
+        // SAFETY: as in `count`.
+        if let Some(over) = unsafe { &mut *log }.over.get_mut(level) {
+            *over = over.wrapping_add(1);
+        }
+    }
+    verdict as u64
+}
+
+/// The same number, of which the verifier forgets what it was.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn without_history(number: u64) -> u64 {
+    let mut number = number;
+    // SAFETY: a register is copied to itself; the compiler must not know that it comes back as it went.
+    unsafe { asm!("{0} = {0}", inout(reg) number, options(pure, nomem, nostack, preserves_flags)) };
+    number
 }
 
 /// The first word of a key: prefix length, then generation.

@@ -20,7 +20,7 @@ pub use asked::{Asked, AskedEdns, Form, Transport};
 pub use chaos::{ChaosName, ChaosQuestion, write_chaos};
 pub use failure::{ExtendedError, Failure, Notice};
 pub use local::write_local;
-pub use message::{Answer, Sent, write_answer, write_failure, write_stale};
+pub use message::{Answer, Sent, write_answer, write_failure, write_slip, write_stale};
 pub use rendered::{RenderedAnswer, UncheckedAnswer};
 
 /// UDP payload size that our OPT announces and that no UDP answer of ours exceeds, in bytes (DNS flag day 2020).

@@ -51,6 +51,7 @@ pub(super) fn start_fast_path(config: &Config, pin_dir: &Path, bound: &Bound) ->
         cache_size: config.xdp.cache_size,
         listen: bound.endpoints(),
         access: bound.access.clone(),
+        is_limited: config.rate_limit.narrow.is_some(),
         pin_dir: pin_dir.to_owned(),
         log: config.xdp.log,
     };

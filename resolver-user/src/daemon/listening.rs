@@ -404,7 +404,9 @@ mod tests {
     use tokio_util::task::TaskTracker;
 
     use super::*;
+    use crate::clock::SystemClock;
     use crate::metrics::Metrics;
+    use crate::rate_limit::RateLimiter;
 
     /// A configuration that listens on these addresses, one thread each.
     fn config(port: u16, addresses: &[[u8; 4]]) -> Config {
@@ -421,7 +423,9 @@ mod tests {
         let resolver = super::super::resolver(config, &[], None, None, Arc::clone(&metrics), tracker.clone()).unwrap();
         let resolver = Arc::new(resolver);
         let bound = Bound::new(config, &Inherited::default()).unwrap();
-        let shared = Arc::new(Shared::new(resolver, metrics, bound.access.clone(), tracker, stop));
+        let limiter = Arc::new(RateLimiter::new(None, Arc::new(SystemClock)));
+        limiter.configure(config);
+        let shared = Arc::new(Shared::new(resolver, metrics, bound.access.clone(), limiter, tracker, stop));
         Arc::new(Listening::start(bound, config.clone(), shared, None))
     }
 

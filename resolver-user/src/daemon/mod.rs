@@ -33,7 +33,8 @@ use crate::listener::{ListenError, Shared};
 use crate::logging::Log;
 use crate::metrics::Metrics;
 use crate::process::{IdentityError, ServiceManager, watchdog_period};
-use crate::publish::{FastPathError, Publisher};
+use crate::publish::{FastPath, FastPathError, Publisher};
+use crate::rate_limit::RateLimiter;
 use crate::resolve::{Ident, Resolver, Rules};
 use crate::slow_lane::SlowLane;
 use crate::trust::{Configured, Followed, StateError, Timestamp, TimestampError, Timing, Trust, TrustChange};
@@ -52,6 +53,8 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 const OPEN_FILES_MIN: u64 = 8192;
 /// How often files with servers are looked at, and what else of the servers may have changed.
 const SERVERS_PERIOD: Duration = Duration::from_secs(1);
+/// How often is looked who is over a rate limit.
+const LIMITS_PERIOD: Duration = Duration::from_secs(1);
 /// How often the clock is looked at for what ends or begins with time.
 const TRUST_PERIOD: Duration = Duration::from_secs(1);
 
@@ -140,6 +143,7 @@ struct Daemon {
     configuring: Mutex<()>,
     listening: Arc<Listening>,
     resolver: Arc<Resolver>,
+    limiter: Arc<RateLimiter>,
     started: Instant,
     /// When it started, in seconds since 1970.
     started_unix_s: u64,
@@ -178,7 +182,11 @@ async fn serve(
     let bound = Bound::new(&config, &prepared.inherited)?;
     let scraped = config.observing.metrics_address.map(bind_metrics).transpose()?;
     let trust = trust(&config, timing)?;
-    let fast_path = start_fast_path(&config, &prepared.pin_dir, &bound)?;
+    let mut fast_path = start_fast_path(&config, &prepared.pin_dir, &bound)?;
+    let limiter =
+        RateLimiter::new(fast_path.as_mut().and_then(FastPath::take_limits), Arc::new(SystemClock) as Arc<dyn Clock>);
+    limiter.configure(&config);
+    let limiter = Arc::new(limiter);
     let publisher = fast_path.as_ref().map(|fast_path| Arc::new(fast_path.publisher()));
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
     let metrics = Arc::new(Metrics::default());
@@ -188,11 +196,19 @@ async fn serve(
     // The names of servers, before the first question needs them.
     resolver.rules.load_full().upstream.refresh_names().await;
     let access = bound.access.clone();
-    let shared = Arc::new(Shared::new(Arc::clone(&resolver), metrics, access, tracker.clone(), stop.clone()));
+    let shared = Arc::new(Shared::new(
+        Arc::clone(&resolver),
+        metrics,
+        access,
+        Arc::clone(&limiter),
+        tracker.clone(),
+        stop.clone(),
+    ));
     let listening = Arc::new(Listening::start(bound, config.clone(), shared, publisher));
     prepared.confine(&config)?;
     tracker.spawn(Arc::clone(&listening).follow());
     tracker.spawn(keep_servers(Arc::clone(&resolver), Arc::clone(&listening), stop.clone()));
+    tracker.spawn(tell_limited(Arc::clone(&limiter), stop.clone()));
     tracker.spawn(keep_trust(Arc::clone(&resolver), stop.clone()));
     tracker.spawn(follow_anchors(Arc::clone(&resolver), stop.clone()));
     let Prepared { control, .. } = &prepared;
@@ -200,7 +216,7 @@ async fn serve(
     log_anchors(&config.dnssec);
     let (config, configuring) = (ArcSwap::from_pointee(config), Mutex::new(()));
     let (started, started_unix_s) = (Instant::now(), SystemClock.now().unix_s);
-    let daemon = Daemon { arguments, config, configuring, listening, resolver, started, started_unix_s, log };
+    let daemon = Daemon { arguments, config, configuring, listening, resolver, limiter, started, started_unix_s, log };
     let daemon = Arc::new(daemon);
     if let Some(socket) = scraped {
         let (observed, metrics) = (Arc::clone(&daemon), Arc::clone(&daemon.resolver.metrics));
@@ -318,6 +334,21 @@ async fn keep_trust(resolver: Arc<Resolver>, stop: CancellationToken) {
         }
         if !changes.is_empty() {
             tokio::task::block_in_place(|| resolver.forget_conclusions());
+        }
+    }
+}
+
+/// Logs who is over a rate limit: one line for each prefix and minute at most, and so at most 256 a minute.
+async fn tell_limited(limiter: Arc<RateLimiter>, stop: CancellationToken) {
+    let mut period = tokio::time::interval(LIMITS_PERIOD);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = period.tick() => {}
+        }
+        for limited in limiter.to_tell() {
+            let option = if limited.is_wide { "rate-limit-wide" } else { "rate-limit" };
+            warn!(prefix = %limited, queries = limited.queries, "over {option}");
         }
     }
 }

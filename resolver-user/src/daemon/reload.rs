@@ -25,7 +25,7 @@ impl Daemon {
         let status = match block_in_place(|| self.read_again()) {
             Ok(()) => {
                 let new = self.config.load_full();
-                if old.listening != new.listening || old.access != new.access {
+                if old.listening != new.listening || old.access != new.access || old.rate_limit != new.rate_limit {
                     self.listening.reload(Config::clone(&new)).await;
                 }
                 self.resolver.metrics.reloads.add_one();
@@ -91,11 +91,17 @@ impl Daemon {
             if trust_differs {
                 log_anchors(&self.config.load().dnssec);
             }
+            self.limiter.configure(&self.config.load());
             let shown_s_max = self.resolver.rules().keeping.shown_s(ANSWER_TTL_S_MAX);
             if let Some(publisher) = &self.resolver.publisher
                 && !publisher.show_at_most(shown_s_max)
             {
                 error!("XDP does not keep to the new max-ttl");
+            }
+            if let Some(publisher) = &self.resolver.publisher
+                && !publisher.set_limited(self.limiter.is_on())
+            {
+                error!("XDP does not keep to the new rate limits");
             }
         }
         self.resolver.rules().upstream.reread();

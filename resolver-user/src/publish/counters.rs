@@ -3,7 +3,7 @@
 use std::{fmt, io};
 
 use aya::maps::{MapData, MapError, PerCpuArray};
-use resolver_ebpf::abi::{Counters, LATENCY_BUCKETS, Latency, OUTCOMES, Outcome, map_name};
+use resolver_ebpf::abi::{Counters, LATENCY_BUCKETS, LIMIT_LEVELS, Latency, LimitLog, OUTCOMES, Outcome, map_name};
 
 use super::pod::Shared;
 use super::program::FastPathError;
@@ -13,6 +13,7 @@ use crate::metrics::Durations;
 pub struct KernelCounters {
     pub(super) counters: PerCpuArray<MapData, Shared<Counters>>,
     pub(super) latency: PerCpuArray<MapData, Shared<Latency>>,
+    pub(super) limit_log: PerCpuArray<MapData, Shared<LimitLog>>,
 }
 
 impl KernelCounters {
@@ -46,6 +47,15 @@ impl KernelCounters {
             }
         }
         Ok((frames, Durations { buckets, sum_ns }))
+    }
+
+    /// Answers over a limit that only logs, by level.
+    ///
+    /// # Errors
+    /// [`FastPathError::Map`].
+    pub fn over_limit(&self) -> Result<[u64; LIMIT_LEVELS], FastPathError> {
+        let values = self.limit_log.get(&0, 0).map_err(|error| failed(map_name::LIMIT_LOG, error))?;
+        Ok(std::array::from_fn(|level| values.iter().filter_map(|Shared(cpu)| cpu.over.get(level)).sum()))
     }
 
     /// Queries answered by XDP; none if the map cannot be read.

@@ -17,7 +17,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use nix::unistd::{UnlinkatFlags, unlinkat};
-use resolver_ebpf::abi::{self, AnswerBlock, Bucket, Settings, map_name};
+use resolver_ebpf::abi::{self, AnswerBlock, Bucket, LimitTable, Settings, map_name};
 use thiserror::Error;
 
 use super::clients::Trie;
@@ -57,6 +57,8 @@ pub struct FastPathConfig {
     pub listen: Vec<SocketAddr>,
     /// Who may be answered.
     pub access: AccessList,
+    /// Whether there are rate limits.
+    pub is_limited: bool,
     /// Directory in a BPF file system for pins; made if missing.
     pub pin_dir: PathBuf,
     /// Whether the kernel half says why it passes queries.
@@ -271,6 +273,14 @@ impl Loaded {
         self.map_array::<Settings>(map_name::SETTINGS)
     }
 
+    /// Maps the memory of `LIMITS`.
+    ///
+    /// # Errors
+    /// [`FastPathError::Map`].
+    pub fn map_limits(&mut self) -> Result<MappedArray, FastPathError> {
+        self.map_array::<LimitTable>(map_name::LIMITS)
+    }
+
     fn map_array<T: bytemuck::Pod>(&mut self, name: &'static str) -> Result<MappedArray, FastPathError> {
         let map = self.ebpf.map(name).ok_or(FastPathError::Missing { what: name })?;
         let array = Array::<_, Shared<T>>::try_from(map).map_err(|error| map_error(name, error))?;
@@ -294,6 +304,7 @@ impl Loaded {
         Ok(KernelCounters {
             counters: self.take_per_cpu(map_name::COUNTERS)?,
             latency: self.take_per_cpu(map_name::LATENCY)?,
+            limit_log: self.take_per_cpu(map_name::LIMIT_LOG)?,
         })
     }
 

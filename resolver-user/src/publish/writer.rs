@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use bytemuck::Zeroable as _;
 use resolver_ebpf::abi::{
-    self, ABI_VERSION, AnswerBlock, BUCKET_ENTRIES, Bucket, CLIENT_NETWORKS_MAX, LINE_LEN, MODE_OFF, MODE_SERVE,
-    OUTCOMES, Outcome, Place, SLOT_START_MAX, Settings, map_name,
+    self, ABI_VERSION, AnswerBlock, BUCKET_ENTRIES, Bucket, CLIENT_NETWORKS_MAX, LINE_LEN, LimitTable, MODE_OFF,
+    MODE_SERVE, OUTCOMES, Outcome, Place, SLOT_START_MAX, Settings, map_name,
 };
 
 use super::clients::Clients;
@@ -61,6 +61,8 @@ pub enum Command {
     Endpoints(Vec<SocketAddr>, SyncSender<bool>),
     /// Answer whom this list allows; true once that is so.
     Access(AccessList, SyncSender<bool>),
+    /// Ask the limiter, or do not; true once that is so.
+    Limited(bool, SyncSender<bool>),
     /// Take the program off and end.
     Stop,
 }
@@ -70,6 +72,7 @@ pub enum Command {
 pub struct FastPath {
     commands: SyncSender<Command>,
     kernel_counters: Arc<KernelCounters>,
+    limits: Option<MappedArray>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -82,15 +85,23 @@ impl FastPath {
         grace::check().map_err(FastPathError::NoGracePeriod)?;
         let (commands, inbox) = sync_channel(QUEUE_LEN);
         let retired = start_reclaimer(commands.clone())?;
-        let writer = Writer::new(object, config, clock, retired)?;
+        let mut writer = Writer::new(object, config, clock, retired)?;
+        let limits = Some(writer.loaded.map_limits()?);
         let kernel_counters = Arc::clone(&writer.counters);
         let thread = Builder::new().name("publish".into()).spawn(move || writer.run(&inbox));
-        Ok(Self { commands, kernel_counters, thread: Some(thread.map_err(FastPathError::Thread)?) })
+        Ok(Self { commands, kernel_counters, limits, thread: Some(thread.map_err(FastPathError::Thread)?) })
     }
 
     /// A handle to publish with.
     pub fn publisher(&self) -> Publisher {
         Publisher { commands: self.commands.clone(), kernel_counters: Arc::clone(&self.kernel_counters) }
+    }
+}
+
+impl FastPath {
+    /// The table of the rate limits. To be taken once; it may outlive us.
+    pub fn take_limits(&mut self) -> Option<MappedArray> {
+        self.limits.take()
     }
 }
 
@@ -250,6 +261,10 @@ impl Writer {
                 store_u32(&self.settings, offset_of!(Settings, ttl_shown_s_max), shown_s_max);
                 _ = reply.send(true);
             }
+            Command::Limited(is_limited, reply) => {
+                store_u32(&self.settings, offset_of!(Settings, limits), is_limited.into());
+                _ = reply.send(true);
+            }
             Command::Stop => {}
         }
     }
@@ -330,6 +345,10 @@ impl Writer {
         FastPathStatus {
             frames,
             durations,
+            logged_rate: self.counters.over_limit().unwrap_or_else(|error| {
+                tracing::error!(%error, "the kernel half's answers over limits cannot be read");
+                Default::default()
+            }),
             interfaces: self.loaded.attachments.iter().map(interface).collect(),
             maps: self.map_status(),
             published: self.table.published() as u64,
@@ -367,6 +386,7 @@ impl Writer {
             map(map_name::SETTINGS, 1, 1, 1, size_of::<Settings>()),
             networks(map_name::CLIENTS_V4, true),
             networks(map_name::CLIENTS_V6, false),
+            map(map_name::LIMITS, 1, 1, 1, size_of::<LimitTable>()),
         ]
     }
 
@@ -406,6 +426,7 @@ fn initial_settings(
         bucket_shift: table.bucket_shift(),
         ttl_shown_s_max: config.ttl_shown_s_max.clamp(1, abi::FAST_TTL_S_MAX),
         log_one_in: if config.log { LOG_ONE_IN } else { 0 },
+        limits: config.is_limited.into(),
         jiffy_ns: kernel_clock.jiffy_ns,
         boot_offset_ns,
         hash_key: rand::random(),

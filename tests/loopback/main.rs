@@ -8,6 +8,7 @@ mod answers;
 mod chain;
 mod forwarding;
 mod hostile;
+mod limits;
 mod local;
 mod observing;
 mod operation;

@@ -6,6 +6,7 @@ mod clients;
 mod equality;
 mod frames;
 mod life;
+mod limits;
 mod listening;
 mod metrics;
 mod rights;

@@ -22,6 +22,7 @@
 //! * [`cli`]: the command line
 //! * [`access`]: who may ask; for the listeners and the kernel half
 //! * [`rate_limit`]: how many answers a client gets; the same budgets for the listeners and the kernel half
+//! * [`cookies`]: the secrets of clients' DNS cookies; for the listeners and the kernel half
 //! * [`metrics`], [`clock`], [`wire`]: counters, time, and the vocabulary of every room
 //! * [`replace`]: a file, replaced as a whole or not at all
 
@@ -33,6 +34,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod cookies;
 pub mod daemon;
 pub mod export;
 pub mod filter;

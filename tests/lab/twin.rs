@@ -29,10 +29,7 @@ fn the_kernel_answers_every_vector_as_the_host_does() {
     let mut kernel = Kernel::with_store(&store);
     let mut expected = kernel.counters();
     for vector in vectors::vectors() {
-        store.settings.mode = vector.mode;
-        store.settings.abi_version = vector.abi_version;
-        store.settings.clients = vector.clients;
-        store.settings.ttl_shown_s_max = vector.ttl_shown_s_max;
+        vector.apply(&mut store.settings);
         store.set_limits(vector.limits);
         if vector.limits.is_some() {
             kernel.set_limits(&store);
@@ -58,9 +55,11 @@ fn the_kernel_answers_every_vector_as_the_host_does() {
             let differs = kernel.limits.words().iter().zip(store.limits()).position(|(a, b)| a.load() != b.load());
             assert_eq!(differs, None, "{}: both draw from the same budgets", vector.name);
         }
+        assert_eq!(kernel.cookies(), store.cookies.each_ref().map(SharedWord::load), "{}", vector.name);
     }
     assert!(expected.answered() > 1000, "{expected:?}");
     assert!(store.limit_log[0].load() > 0 && expected.slipped_rate_wide > 0, "{expected:?}");
+    assert!(kernel.cookies().iter().all(|count| *count > 0), "{:?}", kernel.cookies());
 }
 
 /// A made-up access list: networks in networks, around some hubs, so that many nest.
@@ -151,7 +150,8 @@ fn daemon_host_and_kernel_agree_on_every_client_at_the_edges_of_every_network() 
 
 #[test]
 fn damaged_frames_come_out_of_the_kernel_as_out_of_the_host() {
-    let store = records::store();
+    let mut store = records::store();
+    store.settings.cookies = 1;
     let mut kernel = Kernel::with_store(&store);
     let seeds: Vec<Vec<u8>> = vectors::vectors().into_iter().map(|vector| vector.frame).collect();
     let mut random = 0x0123_4567_89ab_cdefu64;
@@ -269,6 +269,7 @@ fn map_dumps_name_the_fields() {
         ("LIMITS", "slip_one_in"),
         ("LIMIT_LOG", "over"),
         ("COUNTERS", "answered_secure"),
+        ("COOKIES", "renewed"),
         ("LATENCY", "started_mono_ns"),
         ("CLOCK", "jiffies"),
     ] {

@@ -6,6 +6,7 @@ mod access;
 mod anchors;
 mod answers;
 mod chain;
+mod cookies;
 mod forwarding;
 mod hostile;
 mod limits;

@@ -73,6 +73,8 @@ outcomes! {
     PassTooLarge => pass_too_large,
     /// Passed: the driver has no room for the answer in this frame.
     PassNoRoom => pass_no_room,
+    /// Passed: over a rate limit, with a cookie that proves nothing; the daemon tells the client to use TCP.
+    PassRate => pass_rate,
     /// Dropped: the client's narrow prefix is over its rate limit.
     DroppedRate => dropped_rate,
     /// Dropped: the client's wide prefix is over its rate limit.
@@ -115,6 +117,7 @@ impl Outcome {
                 | Self::PassExpired
                 | Self::PassTooLarge
                 | Self::PassNoRoom
+                | Self::PassRate
         )
     }
 }

@@ -7,6 +7,7 @@
 mod answers;
 pub mod bench;
 mod clients;
+mod cookies;
 mod counters;
 mod latency;
 mod limits;
@@ -14,6 +15,7 @@ mod settings;
 
 pub use answers::*;
 pub use clients::*;
+pub use cookies::*;
 pub use counters::*;
 pub use latency::*;
 pub use limits::*;
@@ -40,11 +42,13 @@ pub mod map_name {
     pub const LIMIT_LOG: &str = "LIMIT_LOG";
     /// PERCPU_ARRAY of one [`super::Counters`].
     pub const COUNTERS: &str = "COUNTERS";
+    /// PERCPU_ARRAY of one [`super::CookieCounters`].
+    pub const COOKIES: &str = "COOKIES";
     /// PERCPU_ARRAY of one [`super::Latency`].
     pub const LATENCY: &str = "LATENCY";
     /// PERCPU_ARRAY of one [`super::ClockSample`], written by the `clock` program.
     pub const CLOCK: &str = "CLOCK";
     /// All of them.
-    pub const ALL: [&str; 10] =
-        [BUCKETS, ANSWERS, SETTINGS, CLIENTS_V4, CLIENTS_V6, LIMITS, LIMIT_LOG, COUNTERS, LATENCY, CLOCK];
+    pub const ALL: [&str; 11] =
+        [BUCKETS, ANSWERS, SETTINGS, CLIENTS_V4, CLIENTS_V6, LIMITS, LIMIT_LOG, COUNTERS, COOKIES, LATENCY, CLOCK];
 }

@@ -3,9 +3,9 @@
 use std::vec::Vec;
 
 use crate::abi::{
-    ABI_VERSION, BLOCK_LINES, BUCKET_ENTRIES, BucketEntry, ClientRule, ClientV4, ClientV6, FAST_TTL_S_MAX,
-    GENERATION_BITS, LIMIT_LEVELS, LIMIT_WORDS, LINE_LEN, MODE_SERVE, Place, SLOT_REACH_WORDS, SLOT_START_MAX,
-    SLOT_WORDS_MAX, Settings,
+    ABI_VERSION, BLOCK_LINES, BUCKET_ENTRIES, BucketEntry, COOKIE_VERDICTS, ClientRule, ClientV4, ClientV6,
+    CookieVerdict, FAST_TTL_S_MAX, GENERATION_BITS, LIMIT_LEVELS, LIMIT_WORDS, LINE_LEN, MODE_SERVE, Place,
+    SLOT_REACH_WORDS, SLOT_START_MAX, SLOT_WORDS_MAX, Settings,
 };
 use crate::limit::{Limits, Use, Verdict};
 use crate::serve::{Bucket, SharedWord, Slot, Store};
@@ -31,6 +31,8 @@ pub struct PlainStore<'a> {
     pub limit_log: &'a [SharedWord; LIMIT_LEVELS],
     /// What the limiter takes for random.
     pub random: u32,
+    /// `COOKIES`: answers by verdict.
+    pub cookies: &'a [SharedWord; COOKIE_VERDICTS],
     /// What the kernel's jiffies stand at.
     pub jiffies: u64,
 }
@@ -89,15 +91,18 @@ impl Store for PlainStore<'_> {
         Limits(self.limits).ask(client, is_v4, Use::Pass, now_boot_ns, || self.random)
     }
 
-    fn charge_limits(&self, client: u64, is_v4: bool, now_boot_ns: u64) {
+    fn charge_limits(&self, client: u64, is_v4: bool, now_boot_ns: u64) -> Verdict {
         let verdict = Limits(self.limits).ask(client, is_v4, Use::Answer, now_boot_ns, || self.random);
         if let Some(count) = verdict.logged_level().and_then(|level| self.limit_log.get(level)) {
             count.store(count.load() + 1);
         }
+        verdict
     }
 
-    fn without_history(&self, len: usize) -> usize {
-        len
+    fn count_cookies(&self, verdict: CookieVerdict) {
+        if let Some(counter) = self.cookies.get(verdict as usize) {
+            counter.store(counter.load() + 1);
+        }
     }
 
     fn jiffies(&self) -> u64 {
@@ -132,6 +137,8 @@ pub struct OwnedStore {
     /// What the limiter takes for random.
     pub random: u32,
     limits: Vec<SharedWord>,
+    /// `COOKIES`: answers by verdict.
+    pub cookies: [SharedWord; COOKIE_VERDICTS],
     buckets: Vec<Bucket>,
     answers: Vec<SharedWord>,
     /// First free line.
@@ -162,6 +169,7 @@ impl OwnedStore {
             limit_log: Default::default(),
             random: 0,
             limits: words(LIMIT_WORDS).collect(),
+            cookies: [const { SharedWord::new(0) }; COOKIE_VERDICTS],
             buckets: (0..1usize << bucket_bits).map(|_| [const { SharedWord::new(0) }; BUCKET_ENTRIES]).collect(),
             answers: words(blocks * BLOCK_LINES * LINE_LEN / 8).collect(),
             free_line: 0,
@@ -179,6 +187,7 @@ impl OwnedStore {
             limits: self.limits(),
             limit_log: &self.limit_log,
             random: self.random,
+            cookies: &self.cookies,
             jiffies: self.jiffies,
         }
     }

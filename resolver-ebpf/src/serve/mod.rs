@@ -17,6 +17,7 @@
 )]
 
 mod admit;
+mod cookies;
 mod family;
 mod frame;
 mod lookup;
@@ -29,7 +30,7 @@ pub use frame::{FAR_MAX, Frame};
 pub use shared::SharedWord;
 pub use store::{Bucket, Slot, Store};
 
-use crate::abi::{ABI_VERSION, MODE_DRY_RUN, MODE_OFF, MODE_SERVE, Outcome, Settings};
+use crate::abi::{ABI_VERSION, CookieVerdict, MODE_DRY_RUN, MODE_OFF, MODE_SERVE, Outcome, Settings};
 use crate::limit::Verdict;
 use crate::wire::link::{ETHER_IPV4, ETHER_IPV6, ETHER_VLAN, Ethernet};
 use admit::Query;
@@ -68,17 +69,23 @@ fn serve_family<I: Family, F: Frame, S: Store>(
 ) -> Result<Outcome, Outcome> {
     let query = admit::admit::<I, F, S>(frame, store, settings)?;
     let is_limited = query.limits != 0 && settings.mode == MODE_SERVE;
-    if is_limited {
+    // What a cookie is worth is found out below, or by the daemon.
+    if is_limited && query.cookie.forgotten(frame, query.key_hash).is_none() {
         limit::<I, F, S>(frame, store, settings, &query)?;
     }
     let (found, plan) = ready::<I, F, S>(frame, store, settings, &query)?;
     if settings.mode == MODE_DRY_RUN {
         return Err(Outcome::PassDryRun);
     }
+    let cookies = cookies::judge::<I, F, S>(frame, store, settings, &query)?;
     if is_limited {
-        charge::<I, F, S>(frame, store, settings)?;
+        charge::<I, F, S>(frame, store, settings, cookies.verdict(frame, &query))?;
     }
-    reply::reply::<I, F>(frame, &query, &found, &plan)
+    let outcome = reply::reply::<I, F>(frame, &query, &found, &plan, &cookies)?;
+    if let Some(verdict) = cookies.verdict(frame, &query) {
+        store.count_cookies(verdict);
+    }
+    Ok(outcome)
 }
 
 /// The answer to a query, if it is here and can be given.
@@ -115,16 +122,33 @@ fn limit<I: Family, F: Frame, S: Store>(
         Verdict::DroppedNarrow => Outcome::DroppedRate,
         Verdict::DroppedWide => Outcome::DroppedRateWide,
     };
-    if over.is_sent() && !slip::slip::<I, F>(frame, query, store.without_history(query.name_len)) {
+    if over.is_sent() && !slip::slip::<I, F>(frame, query) {
         return Err(Outcome::PassNoRoom);
     }
     Err(over)
 }
 
-/// Charges a client for the answer that it is about to get.
+/// Charges a client for the answer that it is about to get. One that has proven by a cookie that it receives what is sent to
+/// its address is not limited.
+///
+/// # Errors
+/// It has sent a cookie that proves nothing, and is over a limit. An empty answer, with a new cookie, is the daemon's.
 #[inline(always)]
-fn charge<I: Family, F: Frame, S: Store>(frame: &F, store: &S, settings: &Settings) -> Result<(), Outcome> {
+fn charge<I: Family, F: Frame, S: Store>(
+    frame: &F,
+    store: &S,
+    settings: &Settings,
+    cookies: Option<CookieVerdict>,
+) -> Result<(), Outcome> {
+    if cookies.is_some_and(CookieVerdict::is_valid) {
+        return Ok(());
+    }
     let client = I::client(frame).ok_or(Outcome::PassTruncated)?;
-    store.charge_limits(client, I::IS_V4, reply::now_boot_ns(settings, store.jiffies()));
-    Ok(())
+    let now_boot_ns = reply::now_boot_ns(settings, store.jiffies());
+    match store.charge_limits(client, I::IS_V4, now_boot_ns) {
+        Verdict::Within | Verdict::LoggedNarrow | Verdict::LoggedWide => Ok(()),
+        Verdict::SlippedNarrow | Verdict::SlippedWide => Err(Outcome::PassRate),
+        Verdict::DroppedNarrow => Err(Outcome::DroppedRate),
+        Verdict::DroppedWide => Err(Outcome::DroppedRateWide),
+    }
 }

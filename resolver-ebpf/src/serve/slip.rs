@@ -12,10 +12,10 @@ use crate::wire::bytes::{Be16, low_len};
 use crate::wire::checksum::{add_word, at_parity};
 use crate::wire::dns::{DNS_HEADER_LEN, DnsHeader, HIGH_QR, HIGH_RD, HIGH_TC, LOW_RA, Opt, QUESTION_END_LEN};
 
-/// Writes the empty answer; `name_len` is that of the query, see [`super::Store::without_history`]. False, with the frame as it came, when the driver does not shorten it.
+/// Writes the empty answer to a query without cookies. False, with the frame as it came, when the driver does not shorten it.
 #[inline(always)]
-pub(super) fn slip<I: Family, F: Frame>(frame: &mut F, query: &Query, name_len: usize) -> bool {
-    let behind_question = (DNS_HEADER_LEN + QUESTION_END_LEN).wrapping_add(name_len);
+pub(super) fn slip<I: Family, F: Frame>(frame: &mut F, query: &Query) -> bool {
+    let behind_question = (DNS_HEADER_LEN + QUESTION_END_LEN).wrapping_add(query.name_len);
     let dns_len = behind_question.wrapping_add(if query.has_opt { OPT_LEN } else { 0 });
     let by = i32::from(low_len(I::DNS_AT.wrapping_add(dns_len))).wrapping_sub(i32::from(low_len(frame.len())));
     if by > 0 || (by < 0 && !frame.resize_tail(by)) {

@@ -1,7 +1,7 @@
 //! What the fast path asks of the maps.
 
 use super::SharedWord;
-use crate::abi::{BUCKET_ENTRIES, ClientRule, ClientV4, ClientV6, Place, SLOT_REACH_WORDS, Settings};
+use crate::abi::{BUCKET_ENTRIES, ClientRule, ClientV4, ClientV6, CookieVerdict, Place, SLOT_REACH_WORDS, Settings};
 use crate::limit::Verdict;
 
 /// A line of the index, as shared memory; each word is an [`crate::abi::BucketEntry`].
@@ -30,14 +30,11 @@ pub trait Store {
     /// Asks the limiter about a query of a client, and charges nothing. `LIMITS` is its table, random numbers are its own.
     fn ask_limits(&self, client: u64, is_v4: bool, now_boot_ns: u64) -> Verdict;
 
-    /// Charges a client for an answer; one over a limit that only logs is counted instead.
-    fn charge_limits(&self, client: u64, is_v4: bool, now_boot_ns: u64);
+    /// Asks it about an answer, and charges the client; one over a limit that only logs is counted.
+    fn charge_limits(&self, client: u64, is_v4: bool, now_boot_ns: u64) -> Verdict;
 
-    /// The same length.
-    ///
-    /// VERIFIER: but of unknown value. That of a length which a loop has found is known after each turn of the loop, and the
-    /// rest of the program would be taken up anew for each.
-    fn without_history(&self, len: usize) -> usize;
+    /// Counts an answer with cookies, in `COOKIES`.
+    fn count_cookies(&self, verdict: CookieVerdict);
 
     /// The kernel's 64-bit jiffies.
     fn jiffies(&self) -> u64;

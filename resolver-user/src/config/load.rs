@@ -10,7 +10,7 @@ use super::files::IN_SERVERS_FILE;
 use super::option::{Effect, FileKind, OptionSpec, find, not_supported, path};
 use super::repeated::stands_once;
 use super::syntax::{self, LineError, RawOption, reveal};
-use super::{Config, ConfigError, Origin, Problem, XdpMode, anchors, arguments, sources};
+use super::{Config, ConfigError, Origin, Problem, XdpMode, anchors, arguments, cookies, sources};
 
 /// The file that the daemon reads first, unless the command line has a `conf-file`. It need not be there.
 pub const CONF_FILE: &str = "/etc/resolver/resolver.conf";
@@ -136,6 +136,15 @@ impl Loader {
         }
     }
 
+    fn read_cookie_secrets(&mut self, origin: &Origin, path: &Path) {
+        let Some(text) = self.readable(origin, cookies::SECRET_FILE, path, sources::read(path)) else { return };
+        if sources::is_readable_by_others(path) {
+            let told = format!("{origin}: {} {} can be read by others", cookies::SECRET_FILE, path.display());
+            self.config.warnings.push(told);
+        }
+        self.config.cookies.read_secrets(origin, path, &String::from_utf8_lossy(&text), &mut self.errors);
+    }
+
     /// What was read, or nothing and an error told.
     fn readable<T>(&mut self, origin: &Origin, option: &str, path: &Path, read: io::Result<T>) -> Option<T> {
         let failed = |error: io::Error| Problem::Unreadable { reason: error.to_string() };
@@ -179,6 +188,7 @@ impl Loader {
             }
             (Effect::File(kind), Some(value)) => path(value).map(|path| match kind {
                 FileKind::Anchors => self.read_anchors_file(&origin, &path),
+                FileKind::CookieSecrets => self.read_cookie_secrets(&origin, &path),
                 FileKind::Options | FileKind::Directory | FileKind::Servers => {
                     self.read_options_file(&origin, &path, kind);
                 }

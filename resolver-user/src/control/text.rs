@@ -119,9 +119,11 @@ fn fast_path_status(status: &FastPathStatus) -> String {
     let [narrow, wide] = status.logged_rate;
     let logged = [("logged_rate", narrow), ("logged_rate_wide", wide)];
     let publisher: Vec<_> = logged.into_iter().chain(publisher).map(|(name, count)| (name.to_owned(), count)).collect();
+    let cookies: Vec<_> = status.cookies.iter().map(|(name, count)| (format!("cookies_{name}"), *count)).collect();
     let frames: u64 = status.counters.iter().map(|(_, count)| count).sum();
     rows.push(vec!["frames".into(), frames.to_string()]);
-    format!("\nXDP\n{}{}{}", indent(&table(&rows)), counters(&status.counters), counters(&publisher))
+    let counted = [counters(&status.counters), counters(&cookies), counters(&publisher)].concat();
+    format!("\nXDP\n{}{counted}", indent(&table(&rows)))
 }
 
 /// Counters that are not zero.

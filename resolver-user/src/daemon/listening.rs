@@ -405,6 +405,7 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
+    use crate::cookies::CookieDoor;
     use crate::metrics::Metrics;
     use crate::rate_limit::RateLimiter;
 
@@ -425,7 +426,8 @@ mod tests {
         let bound = Bound::new(config, &Inherited::default()).unwrap();
         let limiter = Arc::new(RateLimiter::new(None, Arc::new(SystemClock)));
         limiter.configure(config);
-        let shared = Arc::new(Shared::new(resolver, metrics, bound.access.clone(), limiter, tracker, stop));
+        let door = CookieDoor::new(None, Arc::new(SystemClock));
+        let shared = Arc::new(Shared::new(resolver, metrics, bound.access.clone(), limiter, door, tracker, stop));
         Arc::new(Listening::start(bound, config.clone(), shared, None))
     }
 

@@ -1,6 +1,7 @@
 //! Builds the rooms, joins them, and stops them in order. Decides nothing about queries.
 
 mod anchors;
+mod cookies;
 mod fast_path;
 mod listening;
 mod observe;
@@ -40,6 +41,7 @@ use crate::slow_lane::SlowLane;
 use crate::trust::{Configured, Followed, StateError, Timestamp, TimestampError, Timing, Trust, TrustChange};
 use crate::upstream::Forwarder;
 use anchors::{follow_anchors, log_anchors};
+use cookies::Cookies;
 use fast_path::start_fast_path;
 use listening::{Bound, Listening};
 use privileges::Prepared;
@@ -144,6 +146,7 @@ struct Daemon {
     listening: Arc<Listening>,
     resolver: Arc<Resolver>,
     limiter: Arc<RateLimiter>,
+    cookies: Arc<Cookies>,
     started: Instant,
     /// When it started, in seconds since 1970.
     started_unix_s: u64,
@@ -182,7 +185,8 @@ async fn serve(
     let bound = Bound::new(&config, &prepared.inherited)?;
     let scraped = config.observing.metrics_address.map(bind_metrics).transpose()?;
     let trust = trust(&config, timing)?;
-    let mut fast_path = start_fast_path(&config, &prepared.pin_dir, &bound)?;
+    let jar = cookies::jar(&config);
+    let mut fast_path = start_fast_path(&config, &prepared.pin_dir, &bound, &jar)?;
     let limiter =
         RateLimiter::new(fast_path.as_mut().and_then(FastPath::take_limits), Arc::new(SystemClock) as Arc<dyn Clock>);
     limiter.configure(&config);
@@ -195,28 +199,25 @@ async fn serve(
     let resolver = Arc::new(resolver);
     // The names of servers, before the first question needs them.
     resolver.rules.load_full().upstream.refresh_names().await;
-    let access = bound.access.clone();
-    let shared = Arc::new(Shared::new(
-        Arc::clone(&resolver),
-        metrics,
-        access,
-        Arc::clone(&limiter),
-        tracker.clone(),
-        stop.clone(),
-    ));
+    let (access, door, limited) = (bound.access.clone(), cookies::door(&jar), Arc::clone(&limiter));
+    let shared = Shared::new(Arc::clone(&resolver), metrics, access, limited, door, tracker.clone(), stop.clone());
+    let shared = Arc::new(shared);
+    let cookies = Arc::new(Cookies::new(jar, Arc::clone(&shared)));
     let listening = Arc::new(Listening::start(bound, config.clone(), shared, publisher));
     prepared.confine(&config)?;
     tracker.spawn(Arc::clone(&listening).follow());
     tracker.spawn(keep_servers(Arc::clone(&resolver), Arc::clone(&listening), stop.clone()));
     tracker.spawn(tell_limited(Arc::clone(&limiter), stop.clone()));
     tracker.spawn(keep_trust(Arc::clone(&resolver), stop.clone()));
+    tracker.spawn(Arc::clone(&cookies).keep(stop.clone()));
     tracker.spawn(follow_anchors(Arc::clone(&resolver), stop.clone()));
     let Prepared { control, .. } = &prepared;
     log_start(&config, &listening.addresses());
     log_anchors(&config.dnssec);
     let (config, configuring) = (ArcSwap::from_pointee(config), Mutex::new(()));
     let (started, started_unix_s) = (Instant::now(), SystemClock.now().unix_s);
-    let daemon = Daemon { arguments, config, configuring, listening, resolver, limiter, started, started_unix_s, log };
+    let daemon =
+        Daemon { arguments, config, configuring, listening, resolver, limiter, cookies, started, started_unix_s, log };
     let daemon = Arc::new(daemon);
     if let Some(socket) = scraped {
         let (observed, metrics) = (Arc::clone(&daemon), Arc::clone(&daemon.resolver.metrics));

@@ -92,6 +92,7 @@ impl Daemon {
                 log_anchors(&self.config.load().dnssec);
             }
             self.limiter.configure(&self.config.load());
+            self.cookies.configure(&self.config.load());
             let shown_s_max = self.resolver.rules().keeping.shown_s(ANSWER_TTL_S_MAX);
             if let Some(publisher) = &self.resolver.publisher
                 && !publisher.show_at_most(shown_s_max)

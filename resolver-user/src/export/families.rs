@@ -64,6 +64,7 @@ const GROUPS: &[(&str, &str, &str, &str, &[&str])] = &[
     ("slipped_", "resolver_slipped", "reason", "Queries answered with TC and nothing else, by reason.", &[]),
     ("logged_", "resolver_logged", "reason", "Queries over a limit that only logs, by reason.", &[]),
     ("refused_", "resolver_refused", "reason", "Queries refused, by reason.", &[]),
+    ("cookies_", "resolver_cookies", "verdict", COOKIES, &[]),
     ("outcomes_", "resolver_outcomes", "status", "Outcomes of searches, by status of validation.", &[]),
     (
         "answers_",
@@ -182,6 +183,11 @@ fn fast_path(status: &FastPathStatus) -> Vec<Family> {
             family
                 .with(&[("reason", reason)], Value::Whole(status.logged_rate.get(*level).copied().unwrap_or_default()))
         });
+    let cookies = Family::new(Kind::Counter, "resolver_xdp_cookies", XDP_COOKIES);
+    let cookies = status
+        .cookies
+        .iter()
+        .fold(cookies, |family, (verdict, count)| family.with(&[("verdict", verdict)], Value::Whole(*count)));
     let mut attached = Family::new(Kind::Gauge, "resolver_xdp_attached", "Interfaces with the program on them.");
     for interface in &status.interfaces {
         attached = attached.with(&[("interface", &interface.name), ("mode", &interface.mode)], Value::Whole(1));
@@ -211,6 +217,7 @@ fn fast_path(status: &FastPathStatus) -> Vec<Family> {
     let mut all = vec![
         frames,
         logged,
+        cookies,
         one(Kind::Counter, "resolver_xdp_seen_frames", XDP_SEEN_FRAMES, status.frames),
         durations("resolver_xdp_answer_duration_seconds", XDP_DURATION, XDP_LOG2, status.durations),
         one(Kind::Gauge, "resolver_xdp_published_answers", "Answers that XDP can give.", status.published),
@@ -267,7 +274,10 @@ const SERVER_FAILURES: &str = "Queries that got no usable reply, by server.";
 const SERVER_SRTT: &str = "Smoothed round-trip time, by server.";
 const SERVER_RTT: &str = "Time until a server's reply, TCP included where the reply by UDP was truncated.";
 const ROOT_KEYS_AGE: &str = "Time since the root's keys were last found to be signed by an anchor.";
-const XDP_FRAMES: &str = "Frames seen by XDP, by outcome: answered (reason: status of the answer), passed on, dropped or answered with TC alone, and why.";
+const XDP_FRAMES: &str = "Frames seen by XDP, by outcome: answered (reason: status of the answer), passed on, dropped or \
+                          answered with TC alone, and why.";
+const COOKIES: &str = "Queries to the daemon with DNS cookies, by what the server cookie was worth.";
+const XDP_COOKIES: &str = "Answers of XDP with DNS cookies, by what the query's server cookie was worth.";
 const XDP_SEEN_FRAMES: &str = "Frames seen by XDP, counted on their own: the sum over all outcomes.";
 const XDP_LOGGED: &str = "Answers of XDP over a limit that only logs (`rate-limit-log-only`).";
 const XDP_DURATION: &str = "Time that XDP took to answer, of one in 64 frames.";

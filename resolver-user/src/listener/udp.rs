@@ -174,7 +174,7 @@ impl Batch {
             let (Some(packet), Some(client)) = (query.get(..length), client) else { continue };
             let Some(answer) = self.answers.get_mut(self.answer_count) else { continue };
             let standing = access_list.standing(client.ip());
-            let read = ClientQuery::read(packet, client, Transport::Udp);
+            let read = ClientQuery::read(packet, client, Transport::Udp, |data| shared.judge(client, data));
             let over_limit = shared.over_limit(standing, client, &read, answer);
             let answered = match read {
                 _ if over_limit.is_some() => over_limit == Some(true),

@@ -7,6 +7,8 @@ mod histogram;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use resolver_ebpf::abi::CookieVerdict;
+
 use crate::validator::WorkSpent;
 pub use histogram::{Durations, Histogram};
 
@@ -153,6 +155,19 @@ macro_rules! metrics {
     };
 }
 
+impl Metrics {
+    /// Counts a query with cookies by what its server cookie is worth.
+    pub fn count_cookies(&self, verdict: CookieVerdict) {
+        let counter = match verdict {
+            CookieVerdict::New => &self.cookies_new,
+            CookieVerdict::Valid => &self.cookies_valid,
+            CookieVerdict::Renewed => &self.cookies_renewed,
+            CookieVerdict::Bad => &self.cookies_bad,
+        };
+        counter.add_one();
+    }
+}
+
 metrics! {
     /// Queries received over UDP, whatever became of them.
     queries_udp,
@@ -196,6 +211,16 @@ metrics! {
     refused_share,
     /// Refused: as many questions as `dns-forward-max` allows are with the servers.
     refused_forward_max,
+    /// A client cookie alone: the client got a server cookie.
+    cookies_new,
+    /// A valid server cookie.
+    cookies_valid,
+    /// A valid server cookie that was replaced by a fresh one.
+    cookies_renewed,
+    /// A server cookie that is not valid: the client got a fresh one.
+    cookies_bad,
+    /// Queries for cookies alone, without a question (RFC 7873 §5.4).
+    cookie_queries,
     /// TCP connections accepted.
     tcp_connections,
     /// TCP connections closed because they were idle, slow or broken.

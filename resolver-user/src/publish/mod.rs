@@ -8,7 +8,7 @@
 //! * `program`: loading, attaching, pinning, taking off
 //! * `writer`: the thread; `table`: index and records; `pool`: slots; `grace`: waiting for running programs
 //! * `clock`: tells the kernel half the time; `counters`: what it has counted; `endpoints`, `clients`: tell it who is
-//!   answered, and where
+//!   answered, and where; `cookies`: gives it the secrets of cookies
 //! * `memory`, `pod`: the maps' memory
 //!
 //! [`table`] and [`memory`] are public for the tests and benchmarks that fill maps of their own; in the daemon nothing but
@@ -16,6 +16,7 @@
 
 mod clients;
 mod clock;
+mod cookies;
 mod counters;
 mod endpoints;
 mod grace;
@@ -34,6 +35,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
+
+use resolver_ebpf::abi::CookieSecrets;
 
 pub use counters::KernelCounters;
 pub use program::{AttachMode, FastPathConfig, FastPathError, make_pin_dir};
@@ -112,6 +115,11 @@ impl Publisher {
     /// is answered whom the list does not allow.
     pub fn set_access(&self, list: &AccessList) -> bool {
         self.order(|reply| Command::Access(list.clone(), reply))
+    }
+
+    /// Makes these the secrets of cookies, or switches cookies off, and waits until that is so; false if the thread does not say so.
+    pub fn set_cookies(&self, secrets: Option<CookieSecrets>) -> bool {
+        self.order(|reply| Command::Cookies(secrets, reply))
     }
 
     /// Gives an order that must not be forgotten because there is much to publish.

@@ -17,6 +17,9 @@ pub struct FastPathStatus {
     pub publisher: PublisherStatus,
     /// The kernel half's counters, summed over all CPUs: every frame is in exactly one.
     pub counters: Vec<(String, u64)>,
+    /// Answers of the kernel half with cookies, by what the query's server cookie was worth.
+    #[serde(default)]
+    pub cookies: Vec<(String, u64)>,
     /// Frames seen, counted apart from their outcomes.
     #[serde(default)]
     pub frames: u64,

@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 
 use bytemuck::Zeroable as _;
 use resolver_ebpf::abi::{
-    self, ABI_VERSION, AnswerBlock, BUCKET_ENTRIES, Bucket, CLIENT_NETWORKS_MAX, LINE_LEN, LimitTable, MODE_OFF,
-    MODE_SERVE, OUTCOMES, Outcome, Place, SLOT_START_MAX, Settings, map_name,
+    self, ABI_VERSION, AnswerBlock, BUCKET_ENTRIES, Bucket, CLIENT_NETWORKS_MAX, CookieSecrets, CookieVerdict,
+    LINE_LEN, LimitTable, MODE_OFF, MODE_SERVE, OUTCOMES, Outcome, Place, SLOT_START_MAX, Settings, map_name,
 };
 
 use super::clients::Clients;
 use super::clock::KernelClock;
+use super::cookies::CookieSlots;
 use super::counters::KernelCounters;
 use super::endpoints::{self, Endpoints, store_u32};
 use super::memory::MappedArray;
@@ -25,7 +26,7 @@ use super::status::{FastPathEntry, FastPathStatus, InterfaceStatus, MapStatus, P
 use super::table::{AnswerTable, Refusal};
 use super::{Publication, Publisher, grace};
 use crate::access::AccessList;
-use crate::clock::Clock;
+use crate::clock::{Clock, NS_PER_S};
 
 /// Commands that may wait for the thread. Choice: as many answers as a busy daemon gives in a tenth of a second.
 const QUEUE_LEN: usize = 4096;
@@ -63,6 +64,8 @@ pub enum Command {
     Access(AccessList, SyncSender<bool>),
     /// Ask the limiter, or do not; true once that is so.
     Limited(bool, SyncSender<bool>),
+    /// Judge cookies by these secrets, or ignore them; true once that is so.
+    Cookies(Option<CookieSecrets>, SyncSender<bool>),
     /// Take the program off and end.
     Stop,
 }
@@ -159,6 +162,7 @@ struct Writer {
     settings: MappedArray,
     endpoints: Endpoints,
     clients: Clients,
+    cookies: CookieSlots,
     hash_key: [u64; abi::HASH_KEY_WORDS],
     counters: Arc<KernelCounters>,
     kernel_clock: KernelClock,
@@ -206,6 +210,7 @@ impl Writer {
             settings,
             endpoints: Endpoints::default(),
             clients,
+            cookies: CookieSlots::default(),
             kernel_clock,
             clock,
             log,
@@ -219,6 +224,8 @@ impl Writer {
         };
         writer.set_endpoints(&config.listen);
         writer.set_access(&config.access);
+        writer.set_cookies(config.cookies);
+        writer.tell_wall_time();
         for interface in &config.interfaces {
             writer.loaded.attach(interface, config.mode)?;
         }
@@ -256,6 +263,7 @@ impl Writer {
             }
             Command::Endpoints(endpoints, reply) => _ = reply.send(self.set_endpoints(&endpoints)),
             Command::Access(list, reply) => _ = reply.send(self.set_access(&list)),
+            Command::Cookies(secrets, reply) => _ = reply.send(self.set_cookies(secrets)),
             Command::ShowAtMost(ttl_s, reply) => {
                 let shown_s_max = ttl_s.clamp(1, abi::FAST_TTL_S_MAX);
                 store_u32(&self.settings, offset_of!(Settings, ttl_shown_s_max), shown_s_max);
@@ -298,6 +306,20 @@ impl Writer {
         changed.inspect_err(|error| tracing::error!(%error, "the access list of XDP")).is_ok()
     }
 
+    fn set_cookies(&mut self, secrets: Option<CookieSecrets>) -> bool {
+        let changed = self.cookies.change(&self.settings, secrets, grace::wait);
+        changed.inspect_err(|error| tracing::error!(%error, "the secrets of XDP's cookies")).is_ok()
+    }
+
+    /// Tells the kernel half what wall time is ahead of boot time.
+    fn tell_wall_time(&self) {
+        let ahead_ns = self.clock.wall_offset_ns();
+        // The low 32 bits: cookies compare times as serial numbers.
+        let seconds = (ahead_ns / NS_PER_S & u64::from(u32::MAX)) as u32;
+        let word = bytemuck::must_cast([seconds, (ahead_ns % NS_PER_S) as u32]);
+        self.store_setting(offset_of!(Settings, wall_offset_s), word);
+    }
+
     /// Refreshes the kernel half's clock, retires what has expired, passes on the kernel half's messages.
     fn look_at_the_clock(&mut self) {
         let now_boot_ns = self.clock.now().boot_ns;
@@ -310,6 +332,7 @@ impl Writer {
             Ok(offset) => self.store_setting(offset_of!(Settings, boot_offset_ns), offset),
             Err(error) => tracing::error!(%error, "the kernel half's clock was not refreshed"),
         }
+        self.tell_wall_time();
         if let Some(log) = &mut self.log {
             log.flush();
         }
@@ -360,6 +383,7 @@ impl Writer {
                 ..self.counts
             },
             counters: self.counters(),
+            cookies: self.cookies(),
         }
     }
 
@@ -396,6 +420,15 @@ impl Writer {
             [0; OUTCOMES]
         });
         Outcome::ALL.iter().zip(sums).map(|((_, name), sum)| ((*name).to_owned(), sum)).collect()
+    }
+
+    /// Answers with cookies, by verdict.
+    fn cookies(&self) -> Vec<(String, u64)> {
+        let sums = self.counters.cookies().unwrap_or_else(|error| {
+            tracing::error!(%error, "the kernel half's counters of cookies cannot be read");
+            Default::default()
+        });
+        CookieVerdict::ALL.iter().zip(sums).map(|((_, name), sum)| ((*name).to_owned(), sum)).collect()
     }
 
     /// Stores one aligned word of the settings.
@@ -450,6 +483,7 @@ fn first_word(mode: u32) -> u64 {
     bytemuck::must_cast([ABI_VERSION, mode])
 }
 
+const _: () = assert!(offset_of!(Settings, wall_offset_ns) == offset_of!(Settings, wall_offset_s) + 4);
 const _: () = assert!(offset_of!(Settings, abi_version) == 0 && offset_of!(Settings, mode) == 4);
 
 #[cfg(test)]

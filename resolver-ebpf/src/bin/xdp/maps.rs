@@ -4,16 +4,15 @@
 //! move or vanish, and the kernel turns a look-up into a bounds check and an addition. The sizes here are the smallest that
 //! load; the daemon sets `max_entries` before it loads the object.
 
-use core::arch::asm;
-
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::btf_maps::{Array, LpmTrie, PerCpuArray};
 use aya_ebpf::helpers::generated::bpf_get_prandom_u32;
 use aya_ebpf::macros::btf_map;
 use resolver_ebpf::abi::{
-    AnswerBlock, Bucket, CLIENT_NETWORKS_MAX, ClientRule, ClientV4, ClientV6, ClockSample, Counters, GENERATION_BITS,
-    LIMIT_WORDS, LINE_LEN, Latency, LimitLog, LimitTable, Outcome, Place, SLOT_START_MAX, Settings,
+    AnswerBlock, Bucket, CLIENT_NETWORKS_MAX, ClientRule, ClientV4, ClientV6, ClockSample, CookieCounters,
+    CookieVerdict, Counters, GENERATION_BITS, LIMIT_WORDS, LINE_LEN, Latency, LimitLog, LimitTable, Outcome, Place,
+    SLOT_START_MAX, Settings,
 };
 use resolver_ebpf::limit::{Limits, Use, Verdict};
 use resolver_ebpf::serve::{self, SharedWord, Store};
@@ -54,6 +53,10 @@ static LIMIT_LOG: PerCpuArray<LimitLog, 1> = PerCpuArray::new();
 /// Frames by outcome: one element for each CPU, so that counting neither locks nor shares lines.
 #[btf_map]
 static COUNTERS: PerCpuArray<Counters, 1> = PerCpuArray::new();
+
+/// Answers with cookies, by what the query's was worth: one element for each CPU, for the same reason.
+#[btf_map]
+static COOKIES: PerCpuArray<CookieCounters, 1> = PerCpuArray::new();
 
 /// Frames and how long answers took: one element for each CPU, for the same reason.
 #[btf_map]
@@ -144,13 +147,18 @@ impl Store for Maps {
     }
 
     #[inline(always)]
-    fn charge_limits(&self, client: u64, is_v4: bool, now_boot_ns: u64) {
-        ask_limits(client, is_v4.into(), 1, now_boot_ns);
+    fn charge_limits(&self, client: u64, is_v4: bool, now_boot_ns: u64) -> Verdict {
+        Verdict::of_number(ask_limits(client, is_v4.into(), 1, now_boot_ns))
     }
 
     #[inline(always)]
-    fn without_history(&self, len: usize) -> usize {
-        without_history(len as u64) as usize
+    fn count_cookies(&self, verdict: CookieVerdict) {
+        let Some(counters) = COOKIES.get_ptr_mut(0) else { return };
+        // SAFETY: as in `count`.
+        let counters = unsafe { &mut *counters };
+        if let Some(counter) = counters.as_array_mut().get_mut(verdict as usize) {
+            *counter = counter.wrapping_add(1);
+        }
     }
 
     #[inline(always)]
@@ -181,16 +189,6 @@ extern "C" fn ask_limits(client: u64, is_v4: u64, is_answer: u64, now_boot_ns: u
         }
     }
     verdict as u64
-}
-
-/// The same number, of which the verifier forgets what it was.
-#[inline(never)]
-#[unsafe(no_mangle)]
-extern "C" fn without_history(number: u64) -> u64 {
-    let mut number = number;
-    // SAFETY: a register is copied to itself; the compiler must not know that it comes back as it went.
-    unsafe { asm!("{0} = {0}", inout(reg) number, options(pure, nomem, nostack, preserves_flags)) };
-    number
 }
 
 /// The first word of a key: prefix length, then generation.

@@ -117,9 +117,9 @@ fn daemon_host_and_kernel_agree_on_every_client_at_the_edges_of_every_network() 
         let list = access_list(&mut random, generation % 3 != 0);
         let mut store = records::store();
         (store.clients_v4, store.clients_v6, store.settings.clients) = (Vec::new(), Vec::new(), generation);
-        for (network, access) in list.networks() {
+        for (network, standing) in list.networks() {
             let len = network.prefix_len().into();
-            let rule = ClientRule { allowed: u16::from(access == Access::Answer), limited: 1 };
+            let rule = ClientRule { allowed: u16::from(standing.access == Access::Answer), limited: 1 };
             match network.address() {
                 IpAddr::V4(v4) => store.add_client_v4(generation, v4.octets(), len, rule),
                 IpAddr::V6(v6) => store.add_client_v6(generation, v6.octets(), len, rule),

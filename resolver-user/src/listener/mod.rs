@@ -252,7 +252,9 @@ impl<S: QueryService> Shared<S> {
         let is_silent = standing.access == Access::Ignore || matches!(read, Err(Rejection::Silence));
         // Who has a cookie of ours receives what is sent to its address.
         let is_proven = match read {
-            Ok(ClientQuery { asked, .. }) | Err(Rejection::Refused(asked, _)) => asked.has_valid_cookie(),
+            Ok(ClientQuery { asked, .. }) | Err(Rejection::Refused(asked, _) | Rejection::CookiesAlone(asked)) => {
+                asked.has_valid_cookie()
+            }
             Err(Rejection::Silence) => false,
         };
         if !self.limiter.is_on() || !standing.is_limited || is_silent || is_proven {

@@ -4,6 +4,7 @@ mod access;
 mod attacks;
 mod clients;
 mod equality;
+mod floods;
 mod frames;
 mod life;
 mod limits;

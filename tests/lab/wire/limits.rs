@@ -40,14 +40,14 @@ fn answers_of_xdp_and_of_the_daemon_are_charged_to_one_budget() {
     let facts = lab::facts();
     let query = lab::query(address(&facts), false);
     let (daemon, clients) = start(&facts, "rate-limit-slip=0", &query);
-    for client in &clients {
+    for (client, family) in clients.iter().zip(["four", "six"]) {
         let (started, answered_by_xdp) = (Instant::now(), daemon.counter("answered_"));
         let mut answered = 0;
         // In turns: what is published, what the daemon has to find out, and what it refuses.
         for turn in 0..40 {
             let asked = match turn % 4 {
                 0 => TestQuery { recursion_desired: false, ..query.clone() },
-                1 => TestQuery::new(&format!("x{turn}.alg13.test."), RecordType::A),
+                1 => TestQuery::new(&format!("x{turn}.{family}.alg13.test."), RecordType::A),
                 _ => query.clone(),
             };
             answered += u64::from(client.ask(&asked, PATIENCE).is_some());
@@ -56,7 +56,7 @@ fn answers_of_xdp_and_of_the_daemon_are_charged_to_one_budget() {
         let (dropped, dropped_by_daemon) = (daemon.counter("dropped_rate"), daemon.user_counter("dropped_rate"));
         let passed = daemon.counter("pass_miss");
         for turn in 0..30 {
-            let miss = TestQuery::new(&format!("y{turn}.alg13.test."), RecordType::A);
+            let miss = TestQuery::new(&format!("y{turn}.{family}.alg13.test."), RecordType::A);
             let no_recursion = TestQuery { recursion_desired: false, ..query.clone() };
             for asked in [&query, &miss, &no_recursion] {
                 answered += u64::from(client.ask(asked, SILENCE).is_some());

@@ -108,12 +108,12 @@ impl RateLimiter {
             IpAddr::V4(v4) => (client_v4(v4.octets()), true),
             IpAddr::V6(v6) => (client_v6(v6.octets()), false),
         };
-        self.limits().ask(client, is_v4, Use::Answer, self.clock.now().boot_ns, rand::random)
+        self.limits().ask(client, is_v4, Use::Answer, self.clock.boot_ns(), rand::random)
     }
 
     /// Who was over a limit lately: at most 128 of each kind, the last one first.
     pub fn limited(&self) -> Vec<Limited> {
-        let now_boot_ns = self.clock.now().boot_ns;
+        let now_boot_ns = self.clock.boot_ns();
         let mut all: Vec<Limited> = self.offenders(now_boot_ns).map(|(_, limited)| limited).collect();
         all.sort_by_key(|limited| (limited.seen_s_ago, u32::MAX - limited.queries));
         all
@@ -124,7 +124,7 @@ impl RateLimiter {
         if !self.is_on() {
             return Vec::new();
         }
-        let now_boot_ns = self.clock.now().boot_ns;
+        let now_boot_ns = self.clock.boot_ns();
         let now_ticks = ticks(now_boot_ns);
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let mut news = Vec::new();

@@ -211,7 +211,7 @@ const OPTION_HEAD: [u8; 4] = [0, 10, 0, 24];
 const _: () = assert!(OPTION_COOKIE == 10 && COOKIES_LEN == 24);
 
 #[cfg(test)]
-#[expect(clippy::indexing_slicing, reason = "tests")]
+#[expect(clippy::arithmetic_side_effects, reason = "tests")]
 mod tests {
     use core::hash::Hasher;
 

@@ -315,7 +315,7 @@ impl Writer {
     fn tell_wall_time(&self) {
         let ahead_ns = self.clock.wall_offset_ns();
         // The low 32 bits: cookies compare times as serial numbers.
-        let seconds = (ahead_ns / NS_PER_S & u64::from(u32::MAX)) as u32;
+        let seconds = ((ahead_ns / NS_PER_S) & u64::from(u32::MAX)) as u32;
         let word = bytemuck::must_cast([seconds, (ahead_ns % NS_PER_S) as u32]);
         self.store_setting(offset_of!(Settings, wall_offset_s), word);
     }

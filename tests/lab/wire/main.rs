@@ -3,6 +3,7 @@
 mod access;
 mod attacks;
 mod clients;
+mod cookies;
 mod equality;
 mod floods;
 mod frames;

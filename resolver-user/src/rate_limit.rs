@@ -20,18 +20,20 @@ use resolver_ebpf::serve::SharedWord;
 
 use crate::clock::Clock;
 use crate::config::{Config, PrefixLengths};
-use crate::publish::memory::MappedArray;
 
 pub use resolver_ebpf::limit::Verdict;
 
 /// A prefix is told of at most once in so many ticks of the table: a minute.
 const TOLD_EVERY_TICKS: u32 = 56;
 
+/// The words of a table that the kernel half has, too.
+pub type SharedTable = Box<dyn AsRef<[SharedWord]> + Send + Sync>;
+
 /// The limiter.
 pub struct RateLimiter {
     clock: Arc<dyn Clock>,
     /// The kernel half's table, if there is one.
-    shared: Option<MappedArray>,
+    shared: Option<SharedTable>,
     /// Ours, once it is needed.
     own: OnceLock<Box<[SharedWord]>>,
     is_on: AtomicBool,
@@ -69,7 +71,7 @@ impl fmt::Display for Limited {
 
 impl RateLimiter {
     /// A limiter that limits nobody yet, with the kernel half's table if there is one.
-    pub fn new(shared: Option<MappedArray>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(shared: Option<SharedTable>, clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
             shared,
@@ -166,7 +168,7 @@ impl RateLimiter {
 
     fn limits(&self) -> Limits<'_> {
         let words = match &self.shared {
-            Some(shared) => shared.shared_words(),
+            Some(shared) => (**shared).as_ref(),
             None => self.own.get_or_init(|| (0..LIMIT_WORDS).map(|_| SharedWord::new(0)).collect()),
         };
         // Both were made in this length.

@@ -35,7 +35,7 @@ use crate::logging::Log;
 use crate::metrics::Metrics;
 use crate::process::{IdentityError, ServiceManager, watchdog_period};
 use crate::publish::{FastPath, FastPathError, Publisher};
-use crate::rate_limit::RateLimiter;
+use crate::rate_limit::{RateLimiter, SharedTable};
 use crate::resolve::{Ident, Resolver, Rules};
 use crate::slow_lane::SlowLane;
 use crate::trust::{Configured, Followed, StateError, Timestamp, TimestampError, Timing, Trust, TrustChange};
@@ -187,8 +187,8 @@ async fn serve(
     let trust = trust(&config, timing)?;
     let jar = cookies::jar(&config);
     let mut fast_path = start_fast_path(&config, &prepared.pin_dir, &bound, &jar)?;
-    let limiter =
-        RateLimiter::new(fast_path.as_mut().and_then(FastPath::take_limits), Arc::new(SystemClock) as Arc<dyn Clock>);
+    let table = fast_path.as_mut().and_then(FastPath::take_limits).map(|table| Box::new(table) as SharedTable);
+    let limiter = RateLimiter::new(table, Arc::new(SystemClock));
     limiter.configure(&config);
     let limiter = Arc::new(limiter);
     let publisher = fast_path.as_ref().map(|fast_path| Arc::new(fast_path.publisher()));

@@ -41,10 +41,10 @@ impl MappedArray {
     }
 }
 
-impl MappedArray {
+impl AsRef<[SharedWord]> for MappedArray {
     /// The same words, as the code of both halves takes them.
     #[expect(unsafe_code, reason = "BPF map memory is reachable only through mmap")]
-    pub fn shared_words(&self) -> &[SharedWord] {
+    fn as_ref(&self) -> &[SharedWord] {
         // SAFETY: as in `words`; a `SharedWord` is an `AtomicU64` and nothing else.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr().cast(), self.words) }
     }

@@ -100,7 +100,8 @@ fn slips_of_xdp_are_those_of_the_daemon() {
             let mut user = slipped(&TestQuery { recursion_desired: false, ..form.clone() });
             assert!(daemon.counter("slipped_rate") > by_xdp && daemon.user_counter("slipped_rate") > by_daemon);
             assert_eq!((xdp[2], user[2]), (0x83, 0x82), "{form:?}");
-            (xdp[..3].fill(0), user[..3].fill(0));
+            xdp[..3].fill(0);
+            user[..3].fill(0);
             assert_eq!(xdp, user, "{form:?}");
         }
     }

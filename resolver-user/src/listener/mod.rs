@@ -46,7 +46,7 @@ pub use udp::{UdpSocket, adopt_udp, bind_udp, serve_udp};
 /// Choice: dnsmasq allows 150. A miss costs about 10 kB, so this is 40 MB at most.
 pub const QUERIES_IN_PROGRESS_MAX: usize = 4096;
 
-/// Most of them for one client; see [`share`]. Choice: a sixteenth. With answers that take 50 ms it is five thousand misses a
+/// Most of them for one client. Choice: a sixteenth. With answers that take 50 ms it is five thousand misses a
 /// second, which no client needs, and which leave others their places.
 pub const QUERIES_OF_CLIENT_MAX: usize = QUERIES_IN_PROGRESS_MAX / 16;
 

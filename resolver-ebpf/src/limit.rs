@@ -1,6 +1,6 @@
 //! The one limiter of both halves: whether a prefix of clients may have another answer, and who could not.
 //!
-//! In: the words of a [`LimitTable`](crate::abi::LimitTable), a client, the time. Out: a [`Verdict`].
+//! In: the words of a [`LimitTable`], a client, the time. Out: a [`Verdict`].
 //! GCRA over two rows of cells with a keyed hash (see [`crate::abi`]); a query within its limits raises the lower of its two
 //! cells, and the other one only as far (a count-min sketch with conservative update). What is refused costs nothing, so a
 //! flood never costs a prefix more than its rate.

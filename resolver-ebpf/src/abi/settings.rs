@@ -92,6 +92,10 @@ pub struct Settings {
     pub cookies: u32,
     /// 1: `LINKS` may say that untagged frames of an interface are passed. 0: it says nothing about any.
     pub untagged_ruled: u32,
+    /// 1: XDP asks `LIMITS` about each query that it could answer or that nobody here knows. 0: nobody is limited.
+    pub limits: u32,
+    /// Zero.
+    pub padding: u32,
     /// Random, new at each start.
     pub hash_key: [u64; HASH_KEY_WORDS],
     /// UDP endpoints that are ours.
@@ -102,7 +106,7 @@ pub struct Settings {
     /// before is written again only once no program runs any more that saw it chosen.
     pub cookie_secrets: [CookieSecrets; COOKIE_SLOTS],
     /// Zero.
-    pub padding_end: [u64; 6],
+    pub padding_end: [u64; 5],
 }
 
 /// What the `clock` program saw, both taken within one run.

@@ -63,6 +63,7 @@ pub(super) fn start_fast_path(
         rotation_s: config.cache.rotation_s(),
         listen: bound.endpoints(),
         access: bound.access.clone(),
+        is_limited: config.rate_limit.narrow.is_some(),
         cookies: jar.secrets(),
         pin_dir: prepared.pin_dir.clone(),
         log: config.xdp.log,

@@ -416,6 +416,7 @@ mod tests {
     use crate::clock::SystemClock;
     use crate::cookies::CookieDoor;
     use crate::metrics::Metrics;
+    use crate::rate_limit::RateLimiter;
 
     /// A configuration that listens on these addresses, one thread each.
     fn config(port: u16, addresses: &[[u8; 4]]) -> Config {
@@ -432,8 +433,10 @@ mod tests {
         let resolver = super::super::resolver(config, &[], None, None, Arc::clone(&metrics), tracker.clone()).unwrap();
         let resolver = Arc::new(resolver);
         let bound = Bound::new(config, &Inherited::default()).unwrap();
+        let limiter = Arc::new(RateLimiter::new(None, Arc::new(SystemClock)));
+        limiter.configure(config);
         let door = CookieDoor::new(None, Arc::new(SystemClock));
-        let shared = Arc::new(Shared::new(resolver, metrics, bound.access.clone(), door, tracker, stop));
+        let shared = Arc::new(Shared::new(resolver, metrics, bound.access.clone(), limiter, door, tracker, stop));
         Arc::new(Listening::start(bound, config.clone(), shared, None))
     }
 

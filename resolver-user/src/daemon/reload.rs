@@ -25,7 +25,8 @@ impl Daemon {
         let status = match block_in_place(|| self.read_again()) {
             Ok(()) => {
                 let new = self.config.load_full();
-                if old.listening != new.listening || old.access != new.access || old.xdp != new.xdp {
+                let listens = old.listening != new.listening || old.access != new.access;
+                if listens || old.xdp != new.xdp || old.rate_limit != new.rate_limit {
                     self.listening.reload(Config::clone(&new)).await;
                 }
                 self.resolver.metrics.reloads.add_one();
@@ -93,6 +94,7 @@ impl Daemon {
                 log_anchors(dnssec);
                 self.resolver.trust.iter().for_each(|trust| log_remembered(dnssec, Some(&old.dnssec), trust));
             }
+            self.limiter.configure(&self.config.load());
             self.cookies.configure(&self.config.load());
             let shown_s_max = self.resolver.rules().keeping.shown_s(ANSWER_TTL_S_MAX);
             let rotation_s = self.config.load().cache.rotation_s();
@@ -100,6 +102,11 @@ impl Daemon {
                 && !(publisher.show_at_most(shown_s_max) && publisher.rotate(rotation_s))
             {
                 error!("XDP does not keep to the new max-ttl or round-robin");
+            }
+            if let Some(publisher) = &self.resolver.publisher
+                && !publisher.set_limited(self.limiter.is_on())
+            {
+                error!("XDP does not keep to the new rate limits");
             }
         }
         self.resolver.rules().upstream.reread();

@@ -50,6 +50,7 @@ pub fn every_family() -> Vec<Family> {
         counters: outcomes.map(|(_, name)| ((*name).to_owned(), 0)).collect(),
         cookies: verdicts.map(|(_, name)| ((*name).to_owned(), 0)).collect(),
         frames: 0,
+        logged_rate: [0; 2],
         durations: Durations::default(),
     };
     let address = ([192, 0, 2, 53], 53).into();

@@ -176,6 +176,11 @@ impl Publisher {
         self.order(|reply| Command::ShowAtMost(ttl_s, reply))
     }
 
+    /// Has XDP ask the limiter from now on, or no more, and waits until it does; false if the thread does not say so.
+    pub fn set_limited(&self, is_limited: bool) -> bool {
+        self.order(|reply| Command::Limited(is_limited, reply))
+    }
+
     fn ask<T>(&self, command: impl FnOnce(SyncSender<T>) -> Command) -> Option<T> {
         let (reply, replied) = sync_channel(1);
         self.commands.try_send(command(reply)).ok()?;

@@ -17,7 +17,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use nix::unistd::{UnlinkatFlags, unlinkat};
-use resolver_ebpf::abi::{self, AnswerBlock, Bucket, CookieSecrets, Settings, map_name};
+use resolver_ebpf::abi::{self, AnswerBlock, Bucket, CookieSecrets, LimitTable, Settings, map_name};
 use thiserror::Error;
 
 use super::attach::{LinkMap, ProgramNames};
@@ -76,6 +76,8 @@ pub struct FastPathConfig {
     pub listen: Vec<SocketAddr>,
     /// Who may be answered.
     pub access: AccessList,
+    /// Whether there are rate limits.
+    pub is_limited: bool,
     /// Secrets of cookies; none: cookies are ignored.
     pub cookies: Option<CookieSecrets>,
     /// How often addresses of answers change places, in seconds; 0: never.
@@ -320,6 +322,14 @@ impl Loaded {
         self.map_array::<Settings>(map_name::SETTINGS)
     }
 
+    /// Maps the memory of `LIMITS`.
+    ///
+    /// # Errors
+    /// [`FastPathError::Map`].
+    pub fn map_limits(&mut self) -> Result<MappedArray, FastPathError> {
+        self.map_array::<LimitTable>(map_name::LIMITS)
+    }
+
     fn map_array<T: bytemuck::Pod>(&mut self, name: &'static str) -> Result<MappedArray, FastPathError> {
         let map = self.ebpf.map(name).ok_or(FastPathError::Missing { what: name })?;
         let array = Array::<_, Shared<T>>::try_from(map).map_err(|error| map_error(name, error))?;
@@ -344,6 +354,7 @@ impl Loaded {
             counters: self.take_per_cpu(map_name::COUNTERS)?,
             cookies: self.take_per_cpu(map_name::COOKIES)?,
             latency: self.take_per_cpu(map_name::LATENCY)?,
+            limit_log: self.take_per_cpu(map_name::LIMIT_LOG)?,
         })
     }
 

@@ -23,6 +23,9 @@ pub struct FastPathStatus {
     /// Frames seen, counted apart from their outcomes.
     #[serde(default)]
     pub frames: u64,
+    /// Answers over a rate limit that only logs: because of the narrow prefix, because of the wide one.
+    #[serde(default)]
+    pub logged_rate: [u64; 2],
     /// How long the kernel half took to answer, of one in [`LATENCY_ONE_IN`](resolver_ebpf::abi::LATENCY_ONE_IN) frames.
     #[serde(default)]
     pub durations: Durations,

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use bytemuck::Zeroable as _;
 use resolver_ebpf::abi::{
     self, ABI_VERSION, AnswerBlock, BUCKET_ENTRIES, Bucket, CLIENT_NETWORKS_MAX, CookieSecrets, CookieVerdict,
-    LINE_LEN, LINKS_MAX, MODE_OFF, MODE_SERVE, OUTCOMES, Outcome, Place, SLOT_START_MAX, Settings, map_name,
+    LINE_LEN, LINKS_MAX, LimitTable, MODE_OFF, MODE_SERVE, OUTCOMES, Outcome, Place, SLOT_START_MAX, Settings,
+    map_name,
 };
 
 use super::attach::{Attachments, NotAttached};
@@ -73,6 +74,8 @@ pub enum Command {
     Interfaces(Vec<String>, SyncSender<bool>),
     /// Answer whom this list allows; true once that is so.
     Access(AccessList, SyncSender<bool>),
+    /// Ask the limiter, or do not; true once that is so.
+    Limited(bool, SyncSender<bool>),
     /// Judge cookies by these secrets, or ignore them; true once that is so.
     Cookies(Option<CookieSecrets>, SyncSender<bool>),
     /// Take the program off and end.
@@ -85,6 +88,7 @@ pub struct FastPath {
     commands: SyncSender<Command>,
     kernel_counters: Arc<KernelCounters>,
     crowded: Arc<AtomicBool>,
+    limits: Option<MappedArray>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -97,10 +101,11 @@ impl FastPath {
         grace::check().map_err(FastPathError::NoGracePeriod)?;
         let (commands, inbox) = sync_channel(QUEUE_LEN);
         let retired = start_reclaimer(commands.clone())?;
-        let writer = Writer::new(object, config, clock, retired)?;
+        let mut writer = Writer::new(object, config, clock, retired)?;
+        let limits = Some(writer.loaded.map_limits()?);
         let (kernel_counters, crowded) = (Arc::clone(&writer.counters), Arc::clone(&writer.crowded));
         let thread = Builder::new().name("publish".into()).spawn(move || writer.run(&inbox));
-        Ok(Self { commands, kernel_counters, crowded, thread: Some(thread.map_err(FastPathError::Thread)?) })
+        Ok(Self { commands, kernel_counters, crowded, limits, thread: Some(thread.map_err(FastPathError::Thread)?) })
     }
 
     /// A handle to publish with.
@@ -110,6 +115,13 @@ impl FastPath {
             kernel_counters: Arc::clone(&self.kernel_counters),
             crowded: Arc::clone(&self.crowded),
         }
+    }
+}
+
+impl FastPath {
+    /// The table of the rate limits. To be taken once; it may outlive us.
+    pub fn take_limits(&mut self) -> Option<MappedArray> {
+        self.limits.take()
     }
 }
 
@@ -295,6 +307,10 @@ impl Writer {
                 store_u32(&self.settings, offset_of!(Settings, ttl_shown_s_max), shown_s_max);
                 _ = reply.send(true);
             }
+            Command::Limited(is_limited, reply) => {
+                store_u32(&self.settings, offset_of!(Settings, limits), is_limited.into());
+                _ = reply.send(true);
+            }
             Command::Stop => {}
         }
     }
@@ -404,6 +420,10 @@ impl Writer {
             frames,
             durations,
             interfaces: self.attachments.status(),
+            logged_rate: self.counters.over_limit().unwrap_or_else(|error| {
+                tracing::error!(%error, "the kernel half's answers over limits cannot be read");
+                Default::default()
+            }),
             maps: self.map_status(),
             published: self.table.published() as u64,
             publisher: PublisherStatus {
@@ -448,6 +468,7 @@ impl Writer {
                 memory_bytes: (self.attachments.rules() * RULE_LEN) as u64,
                 ..map(map_name::LINKS, self.attachments.rules(), LINKS_MAX as u32, 1, 0)
             },
+            map(map_name::LIMITS, 1, 1, 1, size_of::<LimitTable>()),
         ]
     }
 
@@ -496,6 +517,7 @@ fn initial_settings(
         bucket_shift: table.bucket_shift(),
         ttl_shown_s_max: config.ttl_shown_s_max.clamp(1, abi::FAST_TTL_S_MAX),
         log_one_in: if config.log { LOG_ONE_IN } else { 0 },
+        limits: config.is_limited.into(),
         jiffy_ns: kernel_clock.jiffy_ns,
         boot_offset_ns,
         hash_key: rand::random(),

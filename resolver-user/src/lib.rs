@@ -20,7 +20,8 @@
 //! * [`process`]: what makes the process a good service: identity, capabilities, the service manager, inherited sockets
 //! * [`logging`]: where log lines go
 //! * [`cli`]: the command line
-//! * [`access`]: who may ask; for the listeners and the kernel half
+//! * [`access`]: who may ask; for the listeners and the kernel half. [`serving`]: whether XDP answers
+//! * [`witness`]: what clients get from either half: read, counted, captured
 //! * [`metrics`], [`clock`], [`wire`]: counters, time, and the vocabulary of every room
 //! * [`replace`]: a file, replaced as a whole or not at all
 
@@ -44,8 +45,10 @@ pub mod process;
 pub mod publish;
 pub mod replace;
 pub mod resolve;
+pub mod serving;
 pub mod slow_lane;
 pub mod trust;
 pub mod upstream;
 pub mod validator;
 pub mod wire;
+pub mod witness;

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
-use crate::answer::{Asked, ChaosQuestion, Failure, Sent, write_answer, write_chaos, write_failure};
+use crate::answer::{Asked, ChaosQuestion, Failure, Sent, Transport, write_answer, write_chaos, write_failure};
 use crate::cache::{
     AnswerCache, CachedAnswer, InFlight, Joined, Keeping, Leader, Outcome, QuestionKey, QuestionRef, RenderedForm,
     ResponseCache, result,
@@ -34,6 +34,7 @@ use crate::validator::{
     BudgetItem, FetchFailure, IndeterminateReason, Pace, Step, Validated, Validation, Verdict, WorkBudget,
 };
 use crate::wire::{Name, Question, RCode, RecordType, Response, Soa};
+use crate::witness::Counting;
 
 /// Longest time an answer is kept, in seconds; no TTL shown to a client exceeds it.
 /// Choice: the same day as in the kernel map (`FAST_TTL_S_MAX`), so that both show the same TTL; RFC 2181 §8 allows more.
@@ -71,6 +72,8 @@ pub struct Resolver {
     pub metrics: Arc<Metrics>,
     /// Owns the task of every search.
     pub tracker: TaskTracker,
+    /// Who asks, and what is asked for, if anybody wants to know.
+    pub counting: Counting,
     /// Answers logged with a number.
     pub queries_logged: AtomicU64,
 }
@@ -132,6 +135,7 @@ enum Source {
     Local,
     Stale,
     Cache,
+    Xdp,
     Upstream,
     Merged,
 }
@@ -151,7 +155,11 @@ impl QueryService for Resolver {
             self.metrics.cache_hits.add_one();
             let sent = self.write(query, &answer, now_boot_ns, out);
             self.log(query, &answer.outcome, sent, Source::Cache, Duration::ZERO);
-            return Answered::Now(self.publication(query, &answer, now_boot_ns).map(Afterwork::Publish));
+            let publication = self.publication(query, &answer, now_boot_ns);
+            if publication.is_none() && query.asked.transport == Transport::Udp {
+                self.compare(query, &answer, now_boot_ns, out);
+            }
+            return Answered::Now(publication.map(Afterwork::Publish));
         }
         if let Some(question) = self.answer_stale(query, now_boot_ns, out) {
             // Nobody is asked on behalf of a client that does not want recursion.
@@ -225,6 +233,12 @@ impl Resolver {
             self.metrics.publications_refused.add_one();
             published.store(false, Ordering::Relaxed);
         }
+    }
+
+    /// The answer that the cache would give to a question now.
+    pub fn cached(&self, question: QuestionRef<'_>) -> Option<Arc<CachedAnswer>> {
+        let answer = self.cache.answer(question, self.clock.now().boot_ns)?;
+        (answer.generation == self.generation()).then_some(answer)
     }
 
     /// The rules that hold now.

@@ -14,6 +14,7 @@ mod operation;
 mod policy;
 mod reload;
 mod rolls;
+mod seeing;
 mod servers;
 mod service;
 mod split;

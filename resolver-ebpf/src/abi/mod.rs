@@ -10,15 +10,17 @@ mod clients;
 mod counters;
 mod latency;
 mod settings;
+mod watch;
 
 pub use answers::*;
 pub use clients::*;
 pub use counters::*;
 pub use latency::*;
 pub use settings::*;
+pub use watch::*;
 
 /// Number of this layout. Compared by the daemon with the `abi_version` it finds in a BPF object and in pinned settings.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// Name of each map, as declared by the XDP program, pinned in bpffs and shown by `bpftool map`. At most 15 bytes.
 pub mod map_name {
@@ -38,6 +40,11 @@ pub mod map_name {
     pub const LATENCY: &str = "LATENCY";
     /// PERCPU_ARRAY of one [`super::ClockSample`], written by the `clock` program.
     pub const CLOCK: &str = "CLOCK";
+    /// PERCPU_ARRAY of one [`super::Watch`].
+    pub const WATCH: &str = "WATCH";
+    /// RINGBUF of records that begin with a [`super::SeenHead`].
+    pub const SEEN: &str = "SEEN";
     /// All of them.
-    pub const ALL: [&str; 8] = [BUCKETS, ANSWERS, SETTINGS, CLIENTS_V4, CLIENTS_V6, COUNTERS, LATENCY, CLOCK];
+    pub const ALL: [&str; 10] =
+        [BUCKETS, ANSWERS, SETTINGS, CLIENTS_V4, CLIENTS_V6, COUNTERS, LATENCY, CLOCK, WATCH, SEEN];
 }

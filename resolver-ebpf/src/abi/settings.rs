@@ -73,12 +73,23 @@ pub struct Settings {
     pub jiffy_ns: u64,
     /// CLOCK_BOOTTIME = jiffies64 · `jiffy_ns` + this, in nanoseconds, wrapping. Refreshed by the daemon, since jiffies stop in suspend.
     pub boot_offset_ns: u64,
+    /// Which answers are told in `SEEN`: some of [`super::WATCH_LOG`], [`super::WATCH_COUNT`], [`super::WATCH_CAPTURE`].
+    /// 0: none, and nothing of it costs anything.
+    pub watch: u32,
+    /// With [`super::WATCH_LOG`]: one of so many answers. 0: none.
+    pub seen_log_one_in: u32,
+    /// With [`super::WATCH_COUNT`]: one of so many answers. 0: none.
+    pub seen_count_one_in: u32,
+    /// Zero.
+    pub padding: u32,
     /// Random, new at each start.
     pub hash_key: [u64; HASH_KEY_WORDS],
     /// UDP endpoints that are ours.
     pub listen_v4: [ListenV4; LISTEN_MAX],
     /// UDP endpoints that are ours.
     pub listen_v6: [ListenV6; LISTEN_MAX],
+    /// Zero, up to the end of a cache line.
+    pub line_end: [u64; 6],
 }
 
 /// What the `clock` program saw, both taken within one run.

@@ -12,5 +12,5 @@ pub mod records;
 mod store;
 pub mod vectors;
 
-pub use frame::{FrameTooLong, PlainFrame};
+pub use frame::{FrameTooLong, PlainFrame, udp_frame};
 pub use store::{Network, OwnedStore, PlainStore, StoreFull};

@@ -16,6 +16,7 @@
 )]
 
 mod admit;
+mod copy;
 mod family;
 mod frame;
 mod lookup;
@@ -23,6 +24,7 @@ mod reply;
 mod shared;
 mod store;
 
+pub use copy::copy_words;
 pub use frame::{FAR_MAX, Frame};
 pub use shared::SharedWord;
 pub use store::{Bucket, Slot, Store};

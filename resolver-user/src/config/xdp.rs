@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::option::{INTERFACES, OptionSpec, flag, interfaces, number, path, value};
+use crate::serving::Serving;
 
 /// Answers kept in the kernel map unless told otherwise.
 pub const XDP_CACHE_SIZE: u32 = 100_000;
@@ -41,6 +42,8 @@ impl fmt::Display for XdpMode {
 pub struct XdpConfig {
     /// `xdp`.
     pub mode: XdpMode,
+    /// `xdp-mode`: what it does at the start.
+    pub serving: Serving,
     /// `xdp-interface`; empty: those of `interface`, else those that carry the listening addresses.
     pub interfaces: Vec<String>,
     /// `xdp-cache-size`, in answers: 0..=16 000 000.
@@ -55,6 +58,7 @@ impl Default for XdpConfig {
     fn default() -> Self {
         Self {
             mode: XdpMode::Auto,
+            serving: Serving::On,
             interfaces: Vec::new(),
             cache_size: XDP_CACHE_SIZE,
             log: false,
@@ -75,6 +79,15 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         };
         Ok(())
     }),
+    value(
+        "xdp-mode",
+        "on, off, dry-run",
+        "whether XDP answers, or only counts what it would answer (on)",
+        |config, value| {
+            config.xdp.serving = value.parse().map_err(|_| "no such mode".to_owned())?;
+            Ok(())
+        },
+    ),
     value("xdp-interface", INTERFACES, "let XDP answer on these interfaces", |config, value| {
         interfaces(value, &mut config.xdp.interfaces)
     }),

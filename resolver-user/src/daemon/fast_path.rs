@@ -46,6 +46,7 @@ pub(super) fn start_fast_path(config: &Config, pin_dir: &Path, bound: &Bound) ->
             XdpMode::Generic => AttachMode::Generic,
             XdpMode::Auto | XdpMode::Off => AttachMode::Auto,
         },
+        serving: config.xdp.serving,
         ttl_shown_s_max: config.cache.keeping.shown_s(ANSWER_TTL_S_MAX),
         interfaces,
         cache_size: config.xdp.cache_size,

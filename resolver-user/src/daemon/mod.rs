@@ -8,6 +8,8 @@ mod privileges;
 mod reload;
 mod service;
 mod signals;
+mod verify;
+mod watching;
 
 use std::io;
 use std::net::SocketAddr;
@@ -38,11 +40,13 @@ use crate::resolve::{Ident, Resolver, Rules};
 use crate::slow_lane::SlowLane;
 use crate::trust::{Configured, Followed, StateError, Timestamp, TimestampError, Timing, Trust, TrustChange};
 use crate::upstream::Forwarder;
+use crate::witness::Counting;
 use anchors::{follow_anchors, log_anchors};
 use fast_path::start_fast_path;
 use listening::{Bound, Listening};
 use privileges::Prepared;
 use signals::{Asked, Signals};
+use watching::Watching;
 
 pub use fast_path::BPF_OBJECT;
 
@@ -140,6 +144,7 @@ struct Daemon {
     configuring: Mutex<()>,
     listening: Arc<Listening>,
     resolver: Arc<Resolver>,
+    watching: Arc<Watching>,
     started: Instant,
     /// When it started, in seconds since 1970.
     started_unix_s: u64,
@@ -178,7 +183,7 @@ async fn serve(
     let bound = Bound::new(&config, &prepared.inherited)?;
     let scraped = config.observing.metrics_address.map(bind_metrics).transpose()?;
     let trust = trust(&config, timing)?;
-    let fast_path = start_fast_path(&config, &prepared.pin_dir, &bound)?;
+    let mut fast_path = start_fast_path(&config, &prepared.pin_dir, &bound)?;
     let publisher = fast_path.as_ref().map(|fast_path| Arc::new(fast_path.publisher()));
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
     let metrics = Arc::new(Metrics::default());
@@ -187,6 +192,11 @@ async fn serve(
     let resolver = Arc::new(resolver);
     // The names of servers, before the first question needs them.
     resolver.rules.load_full().upstream.refresh_names().await;
+    let watching = Arc::new(Watching::new(Arc::clone(&resolver), &config));
+    if let Some(fast_path) = &mut fast_path {
+        fast_path.tell(Arc::clone(&watching) as _)?;
+    }
+    tracker.spawn(Arc::clone(&watching).keep(stop.clone()));
     let access = bound.access.clone();
     let shared = Arc::new(Shared::new(Arc::clone(&resolver), metrics, access, tracker.clone(), stop.clone()));
     let listening = Arc::new(Listening::start(bound, config.clone(), shared, publisher));
@@ -200,7 +210,7 @@ async fn serve(
     log_anchors(&config.dnssec);
     let (config, configuring) = (ArcSwap::from_pointee(config), Mutex::new(()));
     let (started, started_unix_s) = (Instant::now(), SystemClock.now().unix_s);
-    let daemon = Daemon { arguments, config, configuring, listening, resolver, started, started_unix_s, log };
+    let daemon = Daemon { arguments, config, configuring, listening, resolver, watching, started, started_unix_s, log };
     let daemon = Arc::new(daemon);
     if let Some(socket) = scraped {
         let (observed, metrics) = (Arc::clone(&daemon), Arc::clone(&daemon.resolver.metrics));
@@ -362,6 +372,7 @@ fn resolver(
         clock,
         metrics,
         tracker,
+        counting: Counting::default(),
         queries_logged: AtomicU64::new(0),
     })
 }

@@ -80,6 +80,13 @@ impl Daemon {
             Handle::current().block_on(after.upstream.refresh_names());
             after.generation = before.generation.saturating_add(u64::from(answers_differ));
             self.resolver.rules.store(Arc::new(after));
+            // What was set over the control socket stays until the option itself changes.
+            if old.xdp.serving != new.xdp.serving
+                && let Some(publisher) = &self.resolver.publisher
+                && !publisher.serve(new.xdp.serving)
+            {
+                error!("XDP does not keep to the new xdp-mode");
+            }
             self.config.store(Arc::new(new));
             // The rules first: what is found from here on by the old ones carries the old generation.
             if answers_differ {
@@ -88,6 +95,7 @@ impl Daemon {
                 }
                 self.resolver.forget_conclusions();
             }
+            self.watching.configure(&self.config.load());
             if trust_differs {
                 log_anchors(&self.config.load().dnssec);
             }
@@ -132,9 +140,12 @@ fn keep_until_restart(old: &Config, new: &mut Config) -> Vec<&'static str> {
     if keep("trust-anchor-state", old.dnssec.anchor_state != new.dnssec.anchor_state) {
         new.dnssec.anchor_state.clone_from(&old.dnssec.anchor_state);
     }
+    let serving = new.xdp.serving;
+    new.xdp.serving = old.xdp.serving;
     if keep("an xdp option", old.xdp != new.xdp) {
         new.xdp = old.xdp.clone();
     }
+    new.xdp.serving = serving;
     if keep("log-facility", old.logging.target != new.logging.target) {
         new.logging.target = old.logging.target.clone();
     }

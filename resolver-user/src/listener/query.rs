@@ -22,6 +22,8 @@ pub struct ClientQuery<'a> {
     pub qtype: RecordType,
     /// Who asks.
     pub client: SocketAddr,
+    /// The whole message.
+    pub packet: &'a [u8],
 }
 
 /// Why a packet gets no data.
@@ -85,7 +87,7 @@ impl<'a> ClientQuery<'a> {
             asked.edns = read_additional(rest, additionals).flatten().map(|(edns, _)| edns);
             return Err(Rejection::Refused(asked, Failure::MetaType));
         }
-        Ok(Self { asked, qname_wire, qtype, client })
+        Ok(Self { asked, qname_wire, qtype, client, packet })
     }
 }
 

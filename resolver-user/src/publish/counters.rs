@@ -3,7 +3,7 @@
 use std::{fmt, io};
 
 use aya::maps::{MapData, MapError, PerCpuArray};
-use resolver_ebpf::abi::{Counters, LATENCY_BUCKETS, Latency, OUTCOMES, Outcome, map_name};
+use resolver_ebpf::abi::{Counters, LATENCY_BUCKETS, Latency, OUTCOMES, Outcome, Watch, map_name};
 
 use super::pod::Shared;
 use super::program::FastPathError;
@@ -13,6 +13,7 @@ use crate::metrics::Durations;
 pub struct KernelCounters {
     pub(super) counters: PerCpuArray<MapData, Shared<Counters>>,
     pub(super) latency: PerCpuArray<MapData, Shared<Latency>>,
+    pub(super) watch: PerCpuArray<MapData, Shared<Watch>>,
 }
 
 impl KernelCounters {
@@ -46,6 +47,15 @@ impl KernelCounters {
             }
         }
         Ok((frames, Durations { buckets, sum_ns }))
+    }
+
+    /// Answers told of one by one, and those for which there was no room.
+    ///
+    /// # Errors
+    /// [`FastPathError::Map`].
+    pub fn told(&self) -> Result<(u64, u64), FastPathError> {
+        let values = self.watch.get(&0, 0).map_err(|error| failed(map_name::WATCH, error))?;
+        Ok(values.iter().fold((0, 0), |(told, lost), Shared(cpu)| (told + cpu.told, lost + cpu.lost)))
     }
 
     /// Queries answered by XDP; none if the map cannot be read.

@@ -1,6 +1,6 @@
 //! From an offered answer to the bytes of its slot, and from a slot back to something readable.
 
-use resolver_ebpf::abi::{FLAG_DO, FLAG_SECURE, HASH_KEY_WORDS, OPT_LEN};
+use resolver_ebpf::abi::{AnswerHead, FLAG_DO, FLAG_SECURE, HASH_KEY_WORDS, OPT_LEN};
 use resolver_ebpf::slot::{self, Answer, SlotError, SlotView, answer_key_hash};
 use thiserror::Error;
 
@@ -103,6 +103,11 @@ pub fn same_key(a: &SlotWords, b: &SlotWords) -> bool {
         (Some(a), Some(b)) => a.name == b.name && key(a) == key(b),
         _ => false,
     }
+}
+
+/// Whether a slot is the form for DO=1.
+pub fn is_for_do(head: &AnswerHead) -> bool {
+    head.flags & FLAG_DO != 0
 }
 
 /// Second of CLOCK_BOOTTIME in which XDP last answered with a slot; 0 = never.

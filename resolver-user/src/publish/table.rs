@@ -14,6 +14,7 @@ use resolver_ebpf::abi::{BLOCK_LINES, BUCKET_ENTRIES, BucketEntry, LINE_LEN, Pla
 use super::memory::MappedArray;
 use super::pool::SlotPool;
 use super::slot;
+use super::verify::digest;
 use crate::clock::NS_PER_S;
 
 const WORDS_PER_LINE: usize = LINE_LEN / 8;
@@ -66,6 +67,8 @@ struct Record {
     entry_at: usize,
     expires_at_boot_ns: u64,
     published_at_s: u32,
+    /// Of the slot as it was written.
+    digest: u64,
     published: Arc<AtomicBool>,
 }
 
@@ -125,7 +128,8 @@ impl AnswerTable {
         self.remember_expiry(entry.expires_at_boot_ns, place);
         let published_at_s = (now_boot_ns / NS_PER_S) as u32;
         let published = Arc::clone(&entry.published);
-        let record = Record { entry_at, expires_at_boot_ns: entry.expires_at_boot_ns, published_at_s, published };
+        let (expires_at_boot_ns, digest) = (entry.expires_at_boot_ns, digest(entry.slot));
+        let record = Record { entry_at, expires_at_boot_ns, published_at_s, digest, published };
         self.records.insert(place, record);
         if !self.pool.has_room(entry.lines) {
             self.make_room(entry.lines, now_boot_ns);
@@ -169,6 +173,36 @@ impl AnswerTable {
     /// Every published slot.
     pub fn slots(&self) -> impl Iterator<Item = SlotWords> + '_ {
         self.records.keys().map(|&place| self.read_slot(place))
+    }
+
+    /// The maps' memory: `BUCKETS` and `ANSWERS`.
+    pub fn memory(&self) -> [&MappedArray; 2] {
+        [&self.buckets, &self.answers]
+    }
+
+    /// Buckets of the index.
+    pub fn bucket_count(&self) -> usize {
+        self.buckets.words().len() / BUCKET_ENTRIES
+    }
+
+    /// A published slot as it is, and the digest of what was written, if the entry at `entry_at` is the one that should lead
+    /// there.
+    pub fn written(&self, place: Place, entry_at: usize) -> Option<(SlotWords, u64)> {
+        let record = self.records.get(&place).filter(|record| record.entry_at == entry_at)?;
+        Some((self.read_slot(place), record.digest))
+    }
+
+    /// Published answers to which their entry does not lead.
+    pub fn unreachable(&self) -> usize {
+        self.records.iter().filter(|(place, record)| self.entry(record.entry_at).place != **place).count()
+    }
+
+    /// When the answer published for a key ends, in nanoseconds of CLOCK_BOOTTIME; none if there is none.
+    pub fn expires_at_boot_ns(&self, key_hash: u64) -> Option<u64> {
+        let bucket = (key_hash >> self.bucket_shift) as usize * BUCKET_ENTRIES;
+        let entries = (bucket..bucket + BUCKET_ENTRIES).map(|at| self.entry(at));
+        let mut tagged = entries.filter(|entry| !entry.place.is_none() && entry.tag == key_hash as u32);
+        Some(self.records.get(&tagged.next()?.place)?.expires_at_boot_ns)
     }
 
     /// Finds the entry to replace: the one of the same key, or a free one; none if the bucket is full.
@@ -238,7 +272,8 @@ impl AnswerTable {
         self.expiries.push(Reverse((expires_at_boot_ns, place)));
     }
 
-    fn entry(&self, at: usize) -> BucketEntry {
+    /// An entry, by its position among all words of the buckets.
+    pub fn entry(&self, at: usize) -> BucketEntry {
         bytemuck::cast(self.buckets.words()[at].load(Ordering::Relaxed))
     }
 
@@ -260,9 +295,13 @@ impl AnswerTable {
 
     /// The words from a slot's start to the end of the map.
     fn slot_words(&self, place: Place) -> &[AtomicU64] {
-        let line = place.block() as usize * BLOCK_LINES + place.line() as usize;
-        &self.answers.words()[line * WORDS_PER_LINE..]
+        &self.answers.words()[first_word(place)..]
     }
+}
+
+/// Where a slot starts, among all words of `ANSWERS`.
+pub fn first_word(place: Place) -> usize {
+    (place.block() as usize * BLOCK_LINES + place.line() as usize) * WORDS_PER_LINE
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The thread that owns the fast path: it publishes, retires, tells the time, and answers questions about itself.
 
+use std::fmt;
 use std::mem::offset_of;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,24 +9,31 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, s
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+use aya::maps::{MapData, RingBuf};
 use bytemuck::Zeroable as _;
 use resolver_ebpf::abi::{
-    self, ABI_VERSION, AnswerBlock, BUCKET_ENTRIES, Bucket, CLIENT_NETWORKS_MAX, LINE_LEN, MODE_OFF, MODE_SERVE,
-    OUTCOMES, Outcome, Place, SLOT_START_MAX, Settings, map_name,
+    self, ABI_VERSION, AnswerBlock, BUCKET_ENTRIES, Bucket, CLIENT_NETWORKS_MAX, LINE_LEN, MODE_OFF, OUTCOMES, Outcome,
+    Place, SEEN_RING_LEN, SLOT_START_MAX, Settings, WATCH_CAPTURE, WATCH_COUNT, WATCH_LOG, map_name,
 };
+use resolver_ebpf::slot::answer_key_hash;
 
 use super::clients::Clients;
 use super::clock::KernelClock;
+use super::compare::{Comparing, Comparison, MapsView, Waiting};
 use super::counters::KernelCounters;
 use super::endpoints::{self, Endpoints, store_u32};
 use super::memory::MappedArray;
 use super::program::{FastPathConfig, FastPathError, Loaded};
+use super::seen::{SeenReader, Witness};
 use super::slot::{self, NotPublishable};
-use super::status::{FastPathEntry, FastPathStatus, InterfaceStatus, MapStatus, PublisherStatus};
+use super::status::{FastPathEntry, FastPathStatus, InterfaceStatus, MapStatus, PublisherStatus, SeenStatus};
 use super::table::{AnswerTable, Refusal};
-use super::{Publication, Publisher, grace};
+use super::verify::HeldSlots;
+use super::{Publication, Publisher, Watched, grace};
 use crate::access::AccessList;
+use crate::answer::Form;
 use crate::clock::Clock;
+use crate::serving::Serving;
 
 /// Commands that may wait for the thread. Choice: as many answers as a busy daemon gives in a tenth of a second.
 const QUEUE_LEN: usize = 4096;
@@ -55,6 +63,14 @@ pub enum Command {
     Dump(SyncSender<Vec<FastPathEntry>>),
     /// Show clients no longer TTL than this, in seconds.
     ShowAtMost(u32, SyncSender<bool>),
+    /// Answer or do not; true once that is so.
+    Serve(Serving, SyncSender<bool>),
+    /// Tell of these answers; true once that is so.
+    Watch(Watched, SyncSender<bool>),
+    /// Compare an answer of the daemon's with what XDP would have sent.
+    Compare(Comparison),
+    /// Copy some of the published answers, from this bucket on.
+    Held(usize, SyncSender<HeldSlots>),
     /// Withdraw everything.
     Flush(SyncSender<usize>),
     /// Answer for these endpoints; true once that is so.
@@ -70,7 +86,20 @@ pub enum Command {
 pub struct FastPath {
     commands: SyncSender<Command>,
     kernel_counters: Arc<KernelCounters>,
+    waiting: Arc<Waiting>,
+    /// Until somebody reads it.
+    seen: Option<Unread>,
+    reader: Option<SeenReader>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// The ring, before it has a reader.
+struct Unread(RingBuf<MapData>);
+
+impl fmt::Debug for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unread").finish_non_exhaustive()
+    }
 }
 
 impl FastPath {
@@ -82,15 +111,32 @@ impl FastPath {
         grace::check().map_err(FastPathError::NoGracePeriod)?;
         let (commands, inbox) = sync_channel(QUEUE_LEN);
         let retired = start_reclaimer(commands.clone())?;
-        let writer = Writer::new(object, config, clock, retired)?;
-        let kernel_counters = Arc::clone(&writer.counters);
+        let mut writer = Writer::new(object, config, clock, retired)?;
+        let seen = Some(Unread(writer.loaded.take_seen()?));
+        let (kernel_counters, waiting) = (Arc::clone(&writer.counters), Arc::clone(&writer.waiting));
         let thread = Builder::new().name("publish".into()).spawn(move || writer.run(&inbox));
-        Ok(Self { commands, kernel_counters, thread: Some(thread.map_err(FastPathError::Thread)?) })
+        let thread = Some(thread.map_err(FastPathError::Thread)?);
+        Ok(Self { commands, kernel_counters, waiting, seen, reader: None, thread })
+    }
+
+    /// Tells somebody of single answers, as far as [`Publisher::watch`] says. To be called once.
+    ///
+    /// # Errors
+    /// [`FastPathError::Thread`].
+    pub fn tell(&mut self, witness: Arc<dyn Witness>) -> Result<(), FastPathError> {
+        if let Some(Unread(seen)) = self.seen.take() {
+            self.reader = Some(SeenReader::start(seen, witness)?);
+        }
+        Ok(())
     }
 
     /// A handle to publish with.
     pub fn publisher(&self) -> Publisher {
-        Publisher { commands: self.commands.clone(), kernel_counters: Arc::clone(&self.kernel_counters) }
+        Publisher {
+            commands: self.commands.clone(),
+            kernel_counters: Arc::clone(&self.kernel_counters),
+            waiting: Arc::clone(&self.waiting),
+        }
     }
 }
 
@@ -158,6 +204,10 @@ struct Writer {
     retiring: usize,
     counts: PublisherStatus,
     delay: Delay,
+    serving: Serving,
+    watched: Watched,
+    comparing: Comparing,
+    waiting: Arc<Waiting>,
     buckets: u32,
     blocks: u32,
     /// When to look at the clock next, in nanoseconds of CLOCK_BOOTTIME.
@@ -202,10 +252,15 @@ impl Writer {
             retiring: 0,
             counts: PublisherStatus::default(),
             delay: Delay::default(),
+            serving: config.serving,
+            watched: Watched::default(),
+            comparing: Comparing::default(),
+            waiting: Arc::default(),
             buckets,
             blocks,
             next_tick_boot_ns: 0,
         };
+        writer.serve(config.serving);
         writer.set_endpoints(&config.listen);
         writer.set_access(&config.access);
         for interface in &config.interfaces {
@@ -238,6 +293,16 @@ impl Writer {
             // The asker may have gone; then nobody misses the reply.
             Command::Status(reply) => _ = reply.send(self.status()),
             Command::Dump(reply) => _ = reply.send(self.dump()),
+            Command::Serve(serving, reply) => {
+                self.serve(serving);
+                _ = reply.send(true);
+            }
+            Command::Watch(watched, reply) => {
+                self.watch(watched);
+                _ = reply.send(true);
+            }
+            Command::Compare(comparison) => self.compare(&comparison),
+            Command::Held(first, reply) => _ = reply.send(self.table.held(first, &self.hash_key)),
             Command::Flush(reply) => {
                 let count = self.table.published();
                 self.table.flush();
@@ -270,6 +335,41 @@ impl Writer {
             Ok(Err(Refusal::TagTaken)) => self.counts.refused_tag_taken += 1,
         }
         publication.published.store(false, Ordering::Relaxed);
+    }
+
+    fn serve(&mut self, serving: Serving) {
+        store_u32(&self.settings, offset_of!(Settings, mode), serving.kernel_mode());
+        self.waiting.want(serving == Serving::DryRun);
+        if self.serving != serving {
+            tracing::info!(%serving, "XDP");
+        }
+        self.serving = serving;
+    }
+
+    /// What is told of is set before that it is told.
+    fn watch(&mut self, watched: Watched) {
+        let Watched { log_one_in, count_one_in, capture } = watched;
+        let bit = |is_wanted: bool, bit: u32| if is_wanted { bit } else { 0 };
+        let bits = bit(log_one_in > 0, WATCH_LOG) | bit(count_one_in > 0, WATCH_COUNT) | bit(capture, WATCH_CAPTURE);
+        store_u32(&self.settings, offset_of!(Settings, seen_log_one_in), log_one_in);
+        store_u32(&self.settings, offset_of!(Settings, seen_count_one_in), count_one_in);
+        store_u32(&self.settings, offset_of!(Settings, watch), bits);
+        self.watched = watched;
+    }
+
+    /// Compares, unless the maps hold another answer by now than the one that the daemon gave.
+    fn compare(&mut self, comparison: &Comparison) {
+        self.waiting.leave();
+        let now_boot_ns = self.clock.now().boot_ns;
+        let Some(endpoint) = self.endpoints.any_for(comparison.client) else { return };
+        let Comparison { question, form, .. } = comparison;
+        let is_for_do = *form == Form::Dnssec;
+        let key_hash = answer_key_hash(question.qname.wire(), question.qtype.0, is_for_do, &self.hash_key);
+        if self.table.expires_at_boot_ns(key_hash).is_some_and(|expiry| expiry != comparison.expires_at_boot_ns) {
+            return self.comparing.pass_over();
+        }
+        let maps = MapsView::new(&self.settings, self.table.memory(), &self.clients, now_boot_ns);
+        self.comparing.compare(comparison, endpoint, &maps);
     }
 
     fn set_endpoints(&mut self, endpoints: &[SocketAddr]) -> bool {
@@ -330,6 +430,9 @@ impl Writer {
         FastPathStatus {
             frames,
             durations,
+            serving: self.serving,
+            seen: self.seen_status(),
+            compared: self.comparing.status(&self.waiting),
             interfaces: self.loaded.attachments.iter().map(interface).collect(),
             maps: self.map_status(),
             published: self.table.published() as u64,
@@ -342,6 +445,15 @@ impl Writer {
             },
             counters: self.counters(),
         }
+    }
+
+    fn seen_status(&self) -> SeenStatus {
+        let (told, lost) = self.counters.told().unwrap_or_else(|error| {
+            tracing::error!(%error, "what the kernel half has told cannot be read");
+            (0, 0)
+        });
+        let Watched { log_one_in, count_one_in, capture } = self.watched;
+        SeenStatus { told, lost, log_one_in, count_one_in, capture }
     }
 
     fn map_status(&self) -> Vec<MapStatus> {
@@ -367,6 +479,7 @@ impl Writer {
             map(map_name::SETTINGS, 1, 1, 1, size_of::<Settings>()),
             networks(map_name::CLIENTS_V4, true),
             networks(map_name::CLIENTS_V6, false),
+            map(map_name::SEEN, 0, SEEN_RING_LEN as u32, 1, 1),
         ]
     }
 
@@ -402,7 +515,7 @@ fn initial_settings(
 ) -> Settings {
     let mut settings = Settings {
         abi_version: ABI_VERSION,
-        mode: MODE_SERVE,
+        mode: config.serving.kernel_mode(),
         bucket_shift: table.bucket_shift(),
         ttl_shown_s_max: config.ttl_shown_s_max.clamp(1, abi::FAST_TTL_S_MAX),
         log_one_in: if config.log { LOG_ONE_IN } else { 0 },

@@ -9,5 +9,7 @@ mod life;
 mod listening;
 mod metrics;
 mod rights;
+mod seeing;
 mod sentinel;
 mod status;
+mod verifying;

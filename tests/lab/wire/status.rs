@@ -25,6 +25,7 @@ fn bpftool_names_the_fields_of_every_map() {
         ("CLIENTS_V4", ["prefix_len", "allowed"]),
         ("CLIENTS_V6", ["generation", "address"]),
         ("CLOCK", ["jiffies", "boot_ns"]),
+        ("WATCH", ["told", "lost"]),
     ];
     for (map, fields) in fields {
         let pin = format!("{}/maps/{map}", lab::pin_dir(&facts).display());

@@ -24,12 +24,13 @@ const ROOM_IMPORTS: &[(&str, &[&str])] = &[
     // It tells what a validation met, and which extended error `answer` makes of the verdict.
     ("chain", &["answer", "validator"]),
     ("publish", &["answer"]),
+    ("witness", &[]),
     // They do what the configuration says.
     ("logging", &["config"]),
     ("process", &["config"]),
     // It shows what they report.
     ("export", &["publish", "upstream"]),
-    ("control", &["config", "export", "publish"]),
+    ("control", &["config", "export", "publish", "witness"]),
 ];
 
 /// A rule broken.
@@ -104,7 +105,7 @@ struct Rule {
 const RULES: &[Rule] = &[
     Rule {
         applies: |place| {
-            place.in_user(&["validator", "answer", "chain", "filter", "local", "wire"])
+            place.in_user(&["validator", "answer", "chain", "filter", "local", "wire", "witness"])
                 || place.in_kernel(&["wire", "serve", "abi"])
         },
         words: &[
@@ -144,7 +145,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         applies: |place| {
-            place.in_user(&["wire", "validator", "chain", "filter", "local", "upstream", "listener", "iana"])
+            place.in_user(&["wire", "validator", "chain", "filter", "local", "upstream", "listener", "iana", "witness"])
                 || place.in_kernel(&["wire", "serve"])
         },
         words: &[".unwrap()", ".expect(", "panic!", "unreachable!"],

@@ -132,6 +132,8 @@ fn fast_path_status(status: &FastPathStatus) -> String {
         ("compared_not_answered", status.compared.not_answered),
         ("compared_superseded", status.compared.superseded),
         ("compared_skipped", status.compared.skipped),
+        ("told_one_by_one", status.seen.told),
+        ("lost_one_by_one", status.seen.lost),
     ];
     let compared = compared.map(|(name, count)| (name.to_owned(), count));
     let counted = [&status.counters[..], &publisher, &compared].map(counters).concat();

@@ -112,7 +112,7 @@ impl Counting {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "made-up counts")]
+#[expect(clippy::indexing_slicing, reason = "made-up counts")]
 mod tests {
     use super::*;
 

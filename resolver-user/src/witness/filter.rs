@@ -84,7 +84,6 @@ impl ReadFilter {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "made-up filters")]
 mod tests {
     use super::*;
 

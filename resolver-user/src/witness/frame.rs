@@ -81,7 +81,7 @@ pub fn question(message: &[u8]) -> Option<(&[u8], RecordType)> {
 }
 
 #[cfg(test)]
-#[expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "made-up frames")]
+#[expect(clippy::indexing_slicing, reason = "made-up frames")]
 mod tests {
     use resolver_ebpf::host::message::{CLIENT_V4, CLIENT_V6, ClientQuery, SERVER_V4, SERVER_V6};
 

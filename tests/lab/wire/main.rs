@@ -2,6 +2,7 @@
 
 mod access;
 mod attacks;
+mod bpftool;
 mod clients;
 mod equality;
 mod frames;

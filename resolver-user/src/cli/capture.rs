@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::Args;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
 use super::{Control, EXIT_CONFIG, EXIT_FILES, EXIT_NETWORK, block_on, daemon_status};
@@ -73,6 +74,8 @@ struct Captured {
     answers: u64,
     lost: u64,
     bytes: u64,
+    /// Nothing more is written.
+    is_full: bool,
 }
 
 pub(super) fn capture(arguments: &CaptureArguments) -> ExitCode {
@@ -107,37 +110,73 @@ pub(super) fn capture(arguments: &CaptureArguments) -> ExitCode {
 async fn run(arguments: &CaptureArguments, filter: CaptureFilter) -> Result<Captured, CaptureError> {
     let path = &arguments.control.control_socket;
     let unreachable = |source| CaptureError::Unreachable { path: path.clone(), source };
+    // From here on, an interruption ends the capture in order.
+    let mut interrupted = signal(SignalKind::interrupt()).map_err(unreachable)?;
     let mut stream = start(path, filter).await?;
     let mut file = Target::open(&arguments.file)?;
     let mut captured = Captured::default();
     captured.bytes += file.write(&begin("xdp", SNAP_LEN))?;
-    let last_len = end(0, 0, 0).len() as u64;
     let until = Instant::now() + arguments.seconds.map_or(FOR_EVER, Duration::from_secs);
-    while arguments.count.is_none_or(|count| captured.answers < count) {
-        let record = tokio::select! {
-            () = sleep_until(until) => break,
-            _ = tokio::signal::ctrl_c() => break,
-            record = read_record(&mut stream) => record.map_err(unreachable)?,
-        };
-        let Some((lost, packets)) = record else { break };
-        captured.lost = lost;
-        if arguments.size.is_some_and(|size| captured.bytes + packets.len() as u64 + last_len > size) {
-            break;
-        }
-        match file.write(&packets) {
-            Ok(written) => captured.bytes += written,
-            // Whoever reads has seen enough.
-            Err(CaptureError::File { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => {
-                return Ok(captured);
+    let mut is_ending = false;
+    while arguments.count != Some(0) {
+        let is_over = tokio::select! {
+            () = sleep_until(until), if !is_ending => true,
+            _ = interrupted.recv(), if !is_ending => true,
+            // Takes nothing yet, so nothing is lost if this is given up.
+            waiting = stream.fill_buf() => {
+                if waiting.map_err(unreachable)?.is_empty() {
+                    break;
+                }
+                false
             }
-            Err(error) => return Err(error),
+        };
+        // Once it is over, what the daemon has captured by then still comes.
+        if is_over || !captured.take(&mut stream, &mut file, arguments).await? && !is_ending {
+            is_ending = true;
+            stream.get_mut().shutdown().await.map_err(unreachable)?;
         }
-        captured.answers += 1;
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now_ns = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-    file.write(&end(now_ns, 2 * captured.answers, 2 * captured.lost))?;
-    Ok(captured)
+    match file.write(&end(now_ns, 2 * captured.answers, 2 * captured.lost)) {
+        Err(CaptureError::File { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => Ok(captured),
+        written => written.map(|_| captured),
+    }
+}
+
+impl Captured {
+    /// Takes an answer with its query, if there is room for it; false if there is no room for another one.
+    async fn take(
+        &mut self,
+        stream: &mut BufReader<UnixStream>,
+        file: &mut Target,
+        arguments: &CaptureArguments,
+    ) -> Result<bool, CaptureError> {
+        let path = &arguments.control.control_socket;
+        let record = read_record(stream).await;
+        let (lost, packets) = record.map_err(|source| CaptureError::Unreachable { path: path.clone(), source })?;
+        self.lost = lost;
+        if packets.is_empty() || self.is_full {
+            return Ok(!self.is_full);
+        }
+        let last_len = end(0, 0, 0).len() as u64;
+        if arguments.size.is_some_and(|size| self.bytes + packets.len() as u64 + last_len > size) {
+            self.is_full = true;
+            return Ok(false);
+        }
+        match file.write(&packets) {
+            Ok(written) => self.bytes += written,
+            // Whoever reads has seen enough.
+            Err(CaptureError::File { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => {
+                self.is_full = true;
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        }
+        self.answers += 1;
+        self.is_full = arguments.count == Some(self.answers);
+        Ok(!self.is_full)
+    }
 }
 
 /// Asks for the capture; the daemon then sends what it captures.
@@ -159,18 +198,14 @@ async fn start(path: &Path, filter: CaptureFilter) -> Result<BufReader<UnixStrea
     }
 }
 
-/// The next answers' packets, and how many were lost before; none if the daemon ends.
-async fn read_record(stream: &mut BufReader<UnixStream>) -> io::Result<Option<(u64, Vec<u8>)>> {
-    // Waits without taking anything, so that nothing is lost if this is given up.
-    if stream.fill_buf().await?.is_empty() {
-        return Ok(None);
-    }
+/// The next answer's packets, and how many answers were lost before.
+async fn read_record(stream: &mut BufReader<UnixStream>) -> io::Result<(u64, Vec<u8>)> {
     let len = stream.read_u32_le().await? as usize;
     let lost = stream.read_u64_le().await?;
     let packets_len = len.checked_sub(8).filter(|len| *len <= RECORD_LEN_MAX).ok_or(io::ErrorKind::InvalidData)?;
     let mut packets = vec![0; packets_len];
     stream.read_exact(&mut packets).await?;
-    Ok(Some((lost, packets)))
+    Ok((lost, packets))
 }
 
 /// Where packets go.

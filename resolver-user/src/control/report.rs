@@ -34,9 +34,9 @@ pub enum Request {
     Top,
     /// Queries by client; one [`CountsReport`].
     Clients,
-    /// Frames of XDP's answers, until the connection is closed: a line of JSON (`{}`, or an [`ErrorReport`]), then for each
+    /// Frames of XDP's answers, until the asking half of the connection is closed: a line of JSON (`{}`, or an [`ErrorReport`]), then for each
     /// answer the number of bytes that follow (`u32`), the number of answers lost so far (`u64`, counted among those bytes),
-    /// and query and answer as blocks of pcapng; all numbers little-endian.
+    /// and query and answer as blocks of pcapng, none in the last; all numbers little-endian.
     Capture {
         /// Which answers.
         filter: CaptureFilter,

@@ -226,7 +226,7 @@ async fn converse<S: ControlService>(stream: UnixStream, service: &S) -> io::Res
     writer.shutdown().await
 }
 
-/// Sends what is captured until the other end closes.
+/// Sends what is captured until the other end closes its half; then what is left, and how many were lost in all.
 async fn send_capture(
     mut stream: CaptureStream,
     mut reader: OwnedReadHalf,
@@ -237,13 +237,21 @@ async fn send_capture(
     loop {
         let captured = tokio::select! {
             captured = stream.answers.recv() => captured,
-            _closed = reader.read(&mut end) => None,
+            // What was captured by then is still sent.
+            _closed = reader.read(&mut end), if !stream.answers.is_closed() => {
+                stream.answers.close();
+                continue;
+            }
         };
-        let Some(captured) = captured else { return writer.shutdown().await };
+        let is_last = captured.is_none();
+        let captured = captured.unwrap_or_default();
         let len = u32::try_from(captured.len() + size_of::<u64>()).unwrap_or(u32::MAX);
         let lost = stream.lost.load(Ordering::Relaxed);
         let record = [&len.to_le_bytes()[..], &lost.to_le_bytes(), &captured].concat();
         timeout(PATIENCE, writer.write_all(&record)).await??;
+        if is_last {
+            return writer.shutdown().await;
+        }
     }
 }
 

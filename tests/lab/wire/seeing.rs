@@ -4,9 +4,11 @@ use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use resolver_tests::lab::{self, LabClient, LabDaemon};
 use resolver_tests::message::TestQuery;
-use resolver_user::control::report::CountsReport;
+use resolver_user::control::report::{CountsReport, Serving};
 use serde_json::Value;
 use xtask::lab::facts::{Facts, Question};
 
@@ -76,6 +78,28 @@ fn the_query_log_is_sampled_or_without_xdp_as_the_operator_wants() {
         assert!(is_within(told), "{lines}: {told}");
         daemon.wait_until("the lines", |daemon| lines_of_xdp(daemon).len() as u64 == told);
     }
+}
+
+#[test]
+fn a_reload_changes_what_is_logged_and_whether_xdp_answers() {
+    let facts = lab::facts();
+    let daemon = LabDaemon::start(&facts, "");
+    let client = LabClient::remote(&facts);
+    let query = lab::query(addresses(&facts)[0], false);
+    daemon.ask_until_xdp_answers(&client, &query, false);
+    assert_eq!((daemon.fast_path().seen.told, lines_of_xdp(&daemon).len()), (0, 0));
+    let config = daemon.socket.with_file_name("resolver.conf");
+    let text = std::fs::read_to_string(&config).expect("the configuration");
+    std::fs::write(&config, text.clone() + "log-queries\n").expect("written");
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_until("lines", |daemon| {
+        client.ask(&query, false);
+        !lines_of_xdp(daemon).is_empty()
+    });
+    std::fs::write(&config, text + "xdp-mode=off\n").expect("written");
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_until("XDP off", |daemon| daemon.fast_path().serving == Serving::Off);
+    assert_eq!(daemon.fast_path().seen.log_one_in, 0);
 }
 
 /// A `resolver capture` under way.
@@ -179,6 +203,31 @@ fn a_capture_ends_by_size_and_by_time_and_filters_by_client_and_rcode() {
     }
     let wrong = Command::new(lab::binary()).args(["capture", "-", "--rcode", "SERVFAIL"]).output().expect("resolver");
     assert_eq!(wrong.status.code(), Some(1));
+}
+
+#[test]
+fn a_capture_that_nobody_takes_loses_answers_and_is_told_how_many() {
+    let facts = lab::facts();
+    let daemon = LabDaemon::start(&facts, "");
+    let client = LabClient::remote(&facts);
+    let query = lab::query(addresses(&facts)[0], false);
+    daemon.ask_until_xdp_answers(&client, &query, false);
+    // It stands still until it is to go on.
+    let capture = Running::start(&daemon, "slow.pcapng", &[]);
+    let pid = Pid::from_raw(i32::try_from(capture.child.id()).expect("a process number"));
+    kill(pid, Signal::SIGSTOP).expect("our child");
+    let before = daemon.counter("answered_");
+    for _ in 0..8_000 {
+        client.ask(&query, false);
+    }
+    assert_eq!(daemon.counter("answered_") - before, 8_000, "XDP waits for nobody");
+    daemon.wait_until("all to be told", |daemon| daemon.fast_path().seen.told >= 8_000);
+    kill(pid, Signal::SIGCONT).expect("our child");
+    kill(pid, Signal::SIGINT).expect("our child");
+    let (said, _) = capture.end();
+    let numbers: Vec<u64> = said.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let [captured, lost] = numbers[..] else { panic!("{said}") };
+    assert!(captured + lost == 8_000 && captured > 1000 && lost > 1000, "{said}");
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! `resolver capture`: writes the queries that XDP answers, and its answers, to a file that tcpdump and Wireshark read.
+//! What came of it is said on standard error, since the file may be standard output.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -97,7 +98,10 @@ pub(super) fn capture(arguments: &CaptureArguments) -> ExitCode {
     match ended.unwrap_or_else(|source| Err(CaptureError::Unreachable { path: socket.clone(), source })) {
         Ok(captured) => {
             let lost = captured.lost + lost_by_xdp().saturating_sub(before);
-            eprintln!("{} answers captured with their queries, {lost} lost", captured.answers);
+            match arguments.control.json {
+                true => eprintln!("{}", serde_json::json!({ "answers": captured.answers, "lost": lost })),
+                false => eprintln!("{} answers captured with their queries, {lost} lost", captured.answers),
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {

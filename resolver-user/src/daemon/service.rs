@@ -113,7 +113,8 @@ impl ControlService for Daemon {
     }
 
     fn top(&self) -> TopReport {
-        TopReport { status: self.status(), counts: self.watching.top(TOP_ROWS, TOP_ROWS) }
+        let counts = tokio::task::block_in_place(|| self.watching.top(TOP_ROWS, TOP_ROWS));
+        TopReport { status: self.status(), counts }
     }
 
     fn clients(&self) -> Result<CountsReport, String> {

@@ -261,6 +261,8 @@ impl Writer {
             next_tick_boot_ns: 0,
         };
         writer.serve(config.serving);
+        // Nobody reads yet.
+        writer.watch(Watched::default());
         writer.set_endpoints(&config.listen);
         writer.set_access(&config.access);
         for interface in &config.interfaces {
@@ -279,6 +281,8 @@ impl Writer {
             self.look_at_the_clock();
             self.hand_over_retired();
         }
+        // Nobody will read any more.
+        self.watch(Watched::default());
         // XDP must not answer between here and its detachment, when nobody refreshes its clock any more.
         self.store_setting(offset_of!(Settings, abi_version), first_word(MODE_OFF));
     }

@@ -182,3 +182,42 @@ fn part_name(at: usize, words: &SlotWords) -> &'static str {
 const USE_WORD: usize = std::mem::offset_of!(AnswerHead, last_used_s) / 8;
 
 const _: () = assert!(std::mem::offset_of!(AnswerHead, expires_at_boot_ns) == 0 && size_of::<AnswerHead>() == 32);
+
+#[cfg(test)]
+mod tests {
+    use resolver_ebpf::slot::{Answer, render};
+
+    use super::*;
+
+    fn slot() -> (SlotWords, usize) {
+        let answer = Answer {
+            name: b"\x03www\x04test\0",
+            qtype: 1,
+            dnssec_ok: true,
+            secure: true,
+            rcode: 0,
+            answer_count: 1,
+            authority_count: 0,
+            body: &[7; 40],
+            ttl_offsets: &[6],
+            expires_at_boot_ns: 60 * NS_PER_S,
+        };
+        let mut words = [0; SLOT_WORDS_MAX];
+        let lines = render(&answer, &mut words).unwrap();
+        (words, lines * LINE_LEN / 8)
+    }
+
+    #[test]
+    fn a_digest_changes_with_every_bit_but_those_that_xdp_writes() {
+        let (words, used) = slot();
+        let before = digest(&words);
+        for at in 0..used {
+            for bit in 0..64 {
+                let mut changed = words;
+                changed[at] ^= 1 << bit;
+                let is_use = at == USE_WORD && bit < 32;
+                assert_eq!(digest(&changed) == before, is_use, "word {at}, bit {bit}");
+            }
+        }
+    }
+}

@@ -22,6 +22,7 @@
 //! * [`cli`]: the command line
 //! * [`access`]: who may ask; for the listeners and the kernel half. [`serving`]: whether XDP answers
 //! * [`witness`]: what clients get from either half: read, counted, captured
+//! * [`cookies`]: the secrets of clients' DNS cookies; for the listeners and the kernel half
 //! * [`metrics`], [`clock`], [`wire`]: counters, time, and the vocabulary of every room
 //! * [`replace`]: a file, replaced as a whole or not at all
 
@@ -33,6 +34,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod cookies;
 pub mod daemon;
 pub mod export;
 pub mod filter;
@@ -41,10 +43,12 @@ pub mod listener;
 pub mod local;
 pub mod logging;
 pub mod metrics;
+pub mod prefetch;
 pub mod process;
 pub mod publish;
 pub mod replace;
 pub mod resolve;
+pub mod saved;
 pub mod serving;
 pub mod slow_lane;
 pub mod trust;

@@ -7,6 +7,7 @@
 mod answers;
 pub mod bench;
 mod clients;
+mod cookies;
 mod counters;
 mod latency;
 mod settings;
@@ -14,6 +15,7 @@ mod watch;
 
 pub use answers::*;
 pub use clients::*;
+pub use cookies::*;
 pub use counters::*;
 pub use latency::*;
 pub use settings::*;
@@ -36,6 +38,8 @@ pub mod map_name {
     pub const CLIENTS_V6: &str = "CLIENTS_V6";
     /// PERCPU_ARRAY of one [`super::Counters`].
     pub const COUNTERS: &str = "COUNTERS";
+    /// PERCPU_ARRAY of one [`super::CookieCounters`].
+    pub const COOKIES: &str = "COOKIES";
     /// PERCPU_ARRAY of one [`super::Latency`].
     pub const LATENCY: &str = "LATENCY";
     /// PERCPU_ARRAY of one [`super::ClockSample`], written by the `clock` program.
@@ -45,6 +49,6 @@ pub mod map_name {
     /// RINGBUF of records that begin with a [`super::SeenHead`].
     pub const SEEN: &str = "SEEN";
     /// All of them.
-    pub const ALL: [&str; 10] =
-        [BUCKETS, ANSWERS, SETTINGS, CLIENTS_V4, CLIENTS_V6, COUNTERS, LATENCY, CLOCK, WATCH, SEEN];
+    pub const ALL: [&str; 11] =
+        [BUCKETS, ANSWERS, SETTINGS, CLIENTS_V4, CLIENTS_V6, COUNTERS, COOKIES, LATENCY, CLOCK, WATCH, SEEN];
 }

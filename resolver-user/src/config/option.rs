@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use super::syntax::reveal;
 use super::{
-    Config, access, cache, dnssec, files, filter, listening, local, logging, observing, process, upstream, xdp,
+    Config, access, cache, cookies, dnssec, files, filter, listening, local, logging, observing, process, upstream, xdp,
 };
 
 /// Whether an option takes a value.
@@ -63,6 +63,8 @@ pub(super) enum FileKind {
     Servers,
     /// Trust anchors, one a line.
     Anchors,
+    /// Secrets of cookies, one a line.
+    CookieSecrets,
 }
 
 /// Options of one topic.
@@ -79,6 +81,7 @@ pub const TOPICS: &[Topic] = &[
     Topic { title: "Files", options: files::OPTIONS },
     Topic { title: "Listening", options: listening::OPTIONS },
     Topic { title: "Access", options: access::OPTIONS },
+    Topic { title: "Cookies", options: cookies::OPTIONS },
     Topic { title: "Servers", options: upstream::OPTIONS },
     Topic { title: "Cache", options: cache::OPTIONS },
     Topic { title: "Names of your own", options: local::OPTIONS },

@@ -404,6 +404,8 @@ mod tests {
     use tokio_util::task::TaskTracker;
 
     use super::*;
+    use crate::clock::SystemClock;
+    use crate::cookies::CookieDoor;
     use crate::metrics::Metrics;
 
     /// A configuration that listens on these addresses, one thread each.
@@ -421,7 +423,8 @@ mod tests {
         let resolver = super::super::resolver(config, &[], None, None, Arc::clone(&metrics), tracker.clone()).unwrap();
         let resolver = Arc::new(resolver);
         let bound = Bound::new(config, &Inherited::default()).unwrap();
-        let shared = Arc::new(Shared::new(resolver, metrics, bound.access.clone(), tracker, stop));
+        let door = CookieDoor::new(None, Arc::new(SystemClock));
+        let shared = Arc::new(Shared::new(resolver, metrics, bound.access.clone(), door, tracker, stop));
         Arc::new(Listening::start(bound, config.clone(), shared, None))
     }
 

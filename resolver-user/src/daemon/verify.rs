@@ -57,6 +57,8 @@ fn likeness(resolver: &Resolver, slot: &HeldSlot) -> Option<Likeness> {
         form,
         rendered: rendered.clone(),
         expires_at_boot_ns: answer.expires_at_boot_ns,
+        refresh_from_boot_ns: u64::MAX,
+        rotation: rendered.rotation().filter(|_| resolver.rules().round_robin),
         published: answer.slot(form).published.clone(),
     }))
 }

@@ -8,7 +8,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use resolver_ebpf::abi::{ClientRule, ClientV4, ClientV6, MODE_SERVE, Outcome, Place, Settings};
+use resolver_ebpf::abi::{ClientRule, ClientV4, ClientV6, CookieVerdict, MODE_SERVE, Outcome, Place, Settings};
 use resolver_ebpf::host::{PlainFrame, udp_frame};
 use resolver_ebpf::serve::{Bucket, SharedWord, Slot, Store, serve};
 
@@ -130,6 +130,9 @@ impl Store for MapsView<'_> {
     fn client_v6(&self, client: ClientV6) -> Option<ClientRule> {
         self.clients.rule_v6(client)
     }
+
+    /// No client gets this answer, so it is not counted.
+    fn count_cookies(&self, _: CookieVerdict) {}
 
     fn jiffies(&self) -> u64 {
         0

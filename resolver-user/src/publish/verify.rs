@@ -6,7 +6,9 @@
 //! Refuses to repair: an answer that is wrong here was changed by somebody else, or by a fault that should be looked for.
 
 use bytemuck::Zeroable as _;
-use resolver_ebpf::abi::{AnswerHead, BUCKET_ENTRIES, HASH_KEY_WORDS, LINE_LEN, SLOT_WORDS_MAX};
+use resolver_ebpf::abi::{
+    AnswerHead, BODY_AT, BUCKET_ENTRIES, HASH_KEY_WORDS, LINE_LEN, SLOT_WORDS_MAX, TTL_FIELDS_MAX,
+};
 use resolver_ebpf::slot::{self as layout, answer_key_hash};
 use thiserror::Error;
 
@@ -94,10 +96,19 @@ impl HeldSlot {
         let Ok(wanted) = slot::render(publication, &[0; HASH_KEY_WORDS], 0) else {
             return Likeness::Differs(SlotFault::Differs("size"));
         };
-        let wanted = wanted.entry();
-        let part = (0..SLOT_WORDS_MAX).find(|&at| comparable(at, words[at]) != comparable(at, wanted.slot[at]));
-        // The moment of expiry stands in the first word, and is known to be the same within a second.
-        let part = if part == Some(0) { differing_after_expiry(&words, wanted.slot) } else { part };
+        let mut wanted = *wanted.entry().slot;
+        let mut part = differing_after_expiry(&words, &wanted);
+        // Where records take turns, any of them may stand first.
+        if let Some(rotation) = publication.rotation {
+            for _ in 1..TTL_FIELDS_MAX {
+                if part.is_none() {
+                    break;
+                }
+                let body = bytemuck::cast_slice_mut::<u64, u8>(&mut wanted).get_mut(BODY_AT..).unwrap_or_default();
+                rotation.turn(body, 1);
+                part = part.and(differing_after_expiry(&words, &wanted));
+            }
+        }
         part.map_or(Likeness::Equal, |at| Likeness::Differs(SlotFault::Differs(part_name(at, &words))))
     }
 
@@ -162,6 +173,7 @@ fn comparable(at: usize, word: u64) -> u64 {
     bytemuck::cast::<AnswerHead, [u64; size_of::<AnswerHead>() / 8]>(head)[at]
 }
 
+/// The first word that differs, but for the moment of expiry, which is known to be the same within a second.
 fn differing_after_expiry(a: &SlotWords, b: &SlotWords) -> Option<usize> {
     (1..SLOT_WORDS_MAX).find(|&at| comparable(at, a[at]) != comparable(at, b[at]))
 }

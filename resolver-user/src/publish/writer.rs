@@ -4,7 +4,7 @@ use std::fmt;
 use std::mem::offset_of;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
@@ -12,14 +12,16 @@ use std::time::{Duration, Instant};
 use aya::maps::{MapData, RingBuf};
 use bytemuck::Zeroable as _;
 use resolver_ebpf::abi::{
-    self, ABI_VERSION, AnswerBlock, BUCKET_ENTRIES, Bucket, CLIENT_NETWORKS_MAX, LINE_LEN, MODE_OFF, OUTCOMES, Outcome,
-    Place, SEEN_RING_LEN, SLOT_START_MAX, Settings, WATCH_CAPTURE, WATCH_COUNT, WATCH_LOG, map_name,
+    self, ABI_VERSION, AnswerBlock, BUCKET_ENTRIES, Bucket, CLIENT_NETWORKS_MAX, CookieSecrets, CookieVerdict,
+    LINE_LEN, MODE_OFF, OUTCOMES, Outcome, Place, SEEN_RING_LEN, SLOT_START_MAX, Settings, WATCH_CAPTURE, WATCH_COUNT,
+    WATCH_LOG, map_name,
 };
 use resolver_ebpf::slot::answer_key_hash;
 
 use super::clients::Clients;
 use super::clock::KernelClock;
 use super::compare::{Comparing, Comparison, MapsView, Waiting};
+use super::cookies::CookieSlots;
 use super::counters::KernelCounters;
 use super::endpoints::{self, Endpoints, store_u32};
 use super::memory::MappedArray;
@@ -29,10 +31,10 @@ use super::slot::{self, NotPublishable};
 use super::status::{FastPathEntry, FastPathStatus, InterfaceStatus, MapStatus, PublisherStatus, SeenStatus};
 use super::table::{AnswerTable, Refusal};
 use super::verify::HeldSlots;
-use super::{Publication, Publisher, Watched, grace};
+use super::{NearlyOver, Publication, Publisher, Watched, grace};
 use crate::access::AccessList;
 use crate::answer::Form;
-use crate::clock::Clock;
+use crate::clock::{Clock, NS_PER_S};
 use crate::serving::Serving;
 
 /// Commands that may wait for the thread. Choice: as many answers as a busy daemon gives in a tenth of a second.
@@ -47,6 +49,8 @@ const TYPICAL_SLOT_LEN: u64 = 256;
 const BLOCKS_MIN: u64 = 16;
 /// Memory that the kernel takes for a network, in bytes: its node (kernel/bpf/lpm_trie.c), rounded up.
 const NETWORK_LEN: usize = 64;
+/// Answers whose addresses change places in one tick at most: with the grace period that the old slots need, some milliseconds.
+const TURNS_MAX: usize = 2048;
 /// With `xdp-log`: one of so many passed queries is logged.
 const LOG_ONE_IN: u32 = 16;
 
@@ -61,6 +65,10 @@ pub enum Command {
     Status(SyncSender<FastPathStatus>),
     /// List what is published.
     Dump(SyncSender<Vec<FastPathEntry>>),
+    /// List so many answers that are asked for and nearly over.
+    NearlyOver(usize, SyncSender<Vec<NearlyOver>>),
+    /// Let addresses of answers change places once in so many seconds; 0: never.
+    Rotate(u32, SyncSender<bool>),
     /// Show clients no longer TTL than this, in seconds.
     ShowAtMost(u32, SyncSender<bool>),
     /// Answer or do not; true once that is so.
@@ -77,6 +85,8 @@ pub enum Command {
     Endpoints(Vec<SocketAddr>, SyncSender<bool>),
     /// Answer whom this list allows; true once that is so.
     Access(AccessList, SyncSender<bool>),
+    /// Judge cookies by these secrets, or ignore them; true once that is so.
+    Cookies(Option<CookieSecrets>, SyncSender<bool>),
     /// Take the program off and end.
     Stop,
 }
@@ -90,6 +100,7 @@ pub struct FastPath {
     /// Until somebody reads it.
     seen: Option<Unread>,
     reader: Option<SeenReader>,
+    crowded: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -114,9 +125,10 @@ impl FastPath {
         let mut writer = Writer::new(object, config, clock, retired)?;
         let seen = Some(Unread(writer.loaded.take_seen()?));
         let (kernel_counters, waiting) = (Arc::clone(&writer.counters), Arc::clone(&writer.waiting));
+        let crowded = Arc::clone(&writer.crowded);
         let thread = Builder::new().name("publish".into()).spawn(move || writer.run(&inbox));
         let thread = Some(thread.map_err(FastPathError::Thread)?);
-        Ok(Self { commands, kernel_counters, waiting, seen, reader: None, thread })
+        Ok(Self { commands, kernel_counters, crowded, waiting, seen, reader: None, thread })
     }
 
     /// Tells somebody of single answers, as far as [`Publisher::watch`] says. To be called once.
@@ -136,6 +148,7 @@ impl FastPath {
             commands: self.commands.clone(),
             kernel_counters: Arc::clone(&self.kernel_counters),
             waiting: Arc::clone(&self.waiting),
+            crowded: Arc::clone(&self.crowded),
         }
     }
 }
@@ -194,6 +207,7 @@ struct Writer {
     settings: MappedArray,
     endpoints: Endpoints,
     clients: Clients,
+    cookies: CookieSlots,
     hash_key: [u64; abi::HASH_KEY_WORDS],
     counters: Arc<KernelCounters>,
     kernel_clock: KernelClock,
@@ -202,6 +216,10 @@ struct Writer {
     retired: Sender<Vec<Place>>,
     /// Slots in the hands of the reclaimer.
     retiring: usize,
+    /// Whether slots are scarce; for those who offer.
+    crowded: Arc<AtomicBool>,
+    /// How often addresses change places, in seconds; 0: never.
+    rotation_s: u32,
     counts: PublisherStatus,
     delay: Delay,
     serving: Serving,
@@ -245,11 +263,14 @@ impl Writer {
             settings,
             endpoints: Endpoints::default(),
             clients,
+            cookies: CookieSlots::default(),
             kernel_clock,
             clock,
             log,
             retired,
             retiring: 0,
+            crowded: Arc::default(),
+            rotation_s: config.rotation_s,
             counts: PublisherStatus::default(),
             delay: Delay::default(),
             serving: config.serving,
@@ -265,6 +286,8 @@ impl Writer {
         writer.watch(Watched::default());
         writer.set_endpoints(&config.listen);
         writer.set_access(&config.access);
+        writer.set_cookies(config.cookies);
+        writer.tell_wall_time();
         for interface in &config.interfaces {
             writer.loaded.attach(interface, config.mode)?;
         }
@@ -314,6 +337,12 @@ impl Writer {
             }
             Command::Endpoints(endpoints, reply) => _ = reply.send(self.set_endpoints(&endpoints)),
             Command::Access(list, reply) => _ = reply.send(self.set_access(&list)),
+            Command::Cookies(secrets, reply) => _ = reply.send(self.set_cookies(secrets)),
+            Command::NearlyOver(max, reply) => _ = reply.send(self.nearly_over(max)),
+            Command::Rotate(period_s, reply) => {
+                self.rotation_s = period_s;
+                _ = reply.send(true);
+            }
             Command::ShowAtMost(ttl_s, reply) => {
                 let shown_s_max = ttl_s.clamp(1, abi::FAST_TTL_S_MAX);
                 store_u32(&self.settings, offset_of!(Settings, ttl_shown_s_max), shown_s_max);
@@ -336,6 +365,7 @@ impl Writer {
             }
             Err(NotPublishable::Expired) => self.counts.refused_expired += 1,
             Ok(Err(Refusal::NoRoom)) => self.counts.refused_no_room += 1,
+            Ok(Err(Refusal::BucketFull)) => self.counts.refused_bucket_full += 1,
             Ok(Err(Refusal::TagTaken)) => self.counts.refused_tag_taken += 1,
         }
         publication.published.store(false, Ordering::Relaxed);
@@ -387,6 +417,20 @@ impl Writer {
         changed.inspect_err(|error| tracing::error!(%error, "the access list of XDP")).is_ok()
     }
 
+    fn set_cookies(&mut self, secrets: Option<CookieSecrets>) -> bool {
+        let changed = self.cookies.change(&self.settings, secrets, grace::wait);
+        changed.inspect_err(|error| tracing::error!(%error, "the secrets of XDP's cookies")).is_ok()
+    }
+
+    /// Tells the kernel half what wall time is ahead of boot time.
+    fn tell_wall_time(&self) {
+        let ahead_ns = self.clock.wall_offset_ns();
+        // The low 32 bits: cookies compare times as serial numbers.
+        let seconds = ((ahead_ns / NS_PER_S) & u64::from(u32::MAX)) as u32;
+        let word = bytemuck::must_cast([seconds, (ahead_ns % NS_PER_S) as u32]);
+        self.store_setting(offset_of!(Settings, wall_offset_s), word);
+    }
+
     /// Refreshes the kernel half's clock, retires what has expired, passes on the kernel half's messages.
     fn look_at_the_clock(&mut self) {
         let now_boot_ns = self.clock.now().boot_ns;
@@ -395,10 +439,15 @@ impl Writer {
             return;
         }
         self.next_tick_boot_ns = now_boot_ns + TICK.as_nanos() as u64;
+        self.crowded.store(self.table.is_crowded(), Ordering::Relaxed);
+        if self.rotation_s > 0 {
+            self.table.rotate(now_boot_ns, self.rotation_s, TURNS_MAX);
+        }
         match self.loaded.clock_program().and_then(|program| Ok(self.kernel_clock.boot_offset_ns(program)?)) {
             Ok(offset) => self.store_setting(offset_of!(Settings, boot_offset_ns), offset),
             Err(error) => tracing::error!(%error, "the kernel half's clock was not refreshed"),
         }
+        self.tell_wall_time();
         if let Some(log) = &mut self.log {
             log.flush();
         }
@@ -417,6 +466,11 @@ impl Writer {
         }
     }
 
+    fn nearly_over(&mut self, max: usize) -> Vec<NearlyOver> {
+        let slots = self.table.nearly_over(self.clock.now().boot_ns, max);
+        slots.iter().filter_map(slot::question).collect()
+    }
+
     fn dump(&self) -> Vec<FastPathEntry> {
         let now_boot_ns = self.clock.now().boot_ns;
         let mut answers: Vec<_> = self.table.slots().filter_map(|words| slot::describe(&words, now_boot_ns)).collect();
@@ -431,6 +485,7 @@ impl Writer {
             tracing::error!(%error, "the kernel half's durations cannot be read");
             Default::default()
         });
+        let evictions = self.table.evictions();
         FastPathStatus {
             frames,
             durations,
@@ -445,9 +500,13 @@ impl Writer {
                 retiring: self.retiring as u64,
                 delay_mean_us: self.delay.mean_us(),
                 delay_max_us: self.delay.max.as_micros() as u64,
+                evicted_bucket: evictions.bucket,
+                evicted_length: evictions.length,
+                evicted_block: evictions.block,
                 ..self.counts
             },
             counters: self.counters(),
+            cookies: self.cookies(),
         }
     }
 
@@ -493,6 +552,15 @@ impl Writer {
             [0; OUTCOMES]
         });
         Outcome::ALL.iter().zip(sums).map(|((_, name), sum)| ((*name).to_owned(), sum)).collect()
+    }
+
+    /// Answers with cookies, by verdict.
+    fn cookies(&self) -> Vec<(String, u64)> {
+        let sums = self.counters.cookies().unwrap_or_else(|error| {
+            tracing::error!(%error, "the kernel half's counters of cookies cannot be read");
+            Default::default()
+        });
+        CookieVerdict::ALL.iter().zip(sums).map(|((_, name), sum)| ((*name).to_owned(), sum)).collect()
     }
 
     /// Stores one aligned word of the settings.
@@ -546,6 +614,7 @@ fn first_word(mode: u32) -> u64 {
     bytemuck::must_cast([ABI_VERSION, mode])
 }
 
+const _: () = assert!(offset_of!(Settings, wall_offset_ns) == offset_of!(Settings, wall_offset_s) + 4);
 const _: () = assert!(offset_of!(Settings, abi_version) == 0 && offset_of!(Settings, mode) == 4);
 
 #[cfg(test)]

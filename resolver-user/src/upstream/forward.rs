@@ -57,6 +57,8 @@ struct Race<'a> {
     question: &'a Question,
     deadline: Instant,
     tries: JoinSet<Tried>,
+    /// Servers that were asked and have not answered, and by when they should have.
+    open: Vec<(usize, Instant)>,
     /// Servers that said no, and will say it again.
     refused: Vec<usize>,
     last_error: Option<UpstreamError>,
@@ -166,10 +168,12 @@ impl Forwarder {
             question,
             deadline,
             tries: JoinSet::new(),
+            open: Vec::new(),
             refused: Vec::new(),
             last_error: None,
         };
         let fetched = race.run(&plan).await;
+        race.note_silence();
         if fetched.is_err() {
             self.metrics.upstream_failures.add_one();
         }
@@ -238,6 +242,7 @@ impl Race<'_> {
             last_resort: round.saturating_add(1) >= ROUNDS,
             patience: self.deadline.saturating_duration_since(Instant::now()),
         };
+        self.open.push((number, Instant::now().checked_add(wait).unwrap_or(self.deadline)));
         let metrics = Arc::clone(&self.forwarder.metrics);
         self.tries.spawn(async move {
             let outcome = ask(&server, &asking, &metrics).await;
@@ -258,8 +263,19 @@ impl Race<'_> {
         None
     }
 
+    /// Notes which servers should have answered, and have not.
+    fn note_silence(&self) {
+        let now = Instant::now();
+        for (number, _) in self.open.iter().filter(|(_, answers_by)| *answers_by <= now) {
+            self.group.servers.get(*number).into_iter().for_each(|server| server.note_silence());
+        }
+    }
+
     /// Takes the scrubbed reply out of a try that succeeded, and notes how the server did.
     fn judge(&mut self, Tried { number, server, outcome }: Tried) -> Result<Response, UpstreamError> {
+        if !matches!(outcome, Err(UpstreamError::Timeout { .. } | UpstreamError::Network { .. })) {
+            self.open.retain(|(open, _)| *open != number);
+        }
         let usable = outcome.and_then(|message| match message.rcode() {
             // YXDOMAIN is a reply: a DNAME that leads to too long a name.
             RCode::NOERROR | RCode::NXDOMAIN | RCode::YXDOMAIN => {

@@ -44,7 +44,7 @@ pub fn scrub(message: Message, question: &Question, competent: impl Fn(&Name) ->
             }
     });
     let rcode = if foreign.is_some() { RCode::NOERROR } else { message.rcode() };
-    Response { question: question.clone(), rcode, answer, authority }
+    Response { question: question.clone(), rcode, answer, authority }.compact()
 }
 
 /// A DNAME or its signature: it stands above the name that it concerns.

@@ -25,6 +25,7 @@ const ROOM_IMPORTS: &[(&str, &[&str])] = &[
     ("chain", &["answer", "validator"]),
     ("publish", &["answer"]),
     ("witness", &[]),
+    ("saved", &[]),
     // They do what the configuration says.
     ("logging", &["config"]),
     ("process", &["config"]),
@@ -145,8 +146,18 @@ const RULES: &[Rule] = &[
     },
     Rule {
         applies: |place| {
-            place.in_user(&["wire", "validator", "chain", "filter", "local", "upstream", "listener", "iana", "witness"])
-                || place.in_kernel(&["wire", "serve"])
+            place.in_user(&[
+                "wire",
+                "validator",
+                "chain",
+                "filter",
+                "local",
+                "upstream",
+                "listener",
+                "iana",
+                "saved",
+                "witness",
+            ]) || place.in_kernel(&["wire", "serve"])
         },
         words: &[".unwrap()", ".expect(", "panic!", "unreachable!"],
         says: "hostile input: this room does not panic",

@@ -260,10 +260,7 @@ fn a_captured_answer_is_told_with_its_query_byte_for_byte() {
     let mut ring: RingBuf<_> = kernel.ebpf.take_map("SEEN").expect("SEEN").try_into().expect("a ring");
     let (mut answered, mut outcomes) = (0u32, std::collections::HashSet::new());
     for vector in vectors::vectors() {
-        store.settings.mode = vector.mode;
-        store.settings.abi_version = vector.abi_version;
-        store.settings.clients = vector.clients;
-        store.settings.ttl_shown_s_max = vector.ttl_shown_s_max;
+        vector.apply(&mut store.settings);
         kernel.set(&store.settings);
         let (verdict, answer) = kernel.run("resolver", &vector.frame);
         if verdict != XDP_TX {

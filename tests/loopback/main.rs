@@ -17,6 +17,7 @@ mod operation;
 mod policy;
 mod reload;
 mod rolls;
+mod seeing;
 mod servers;
 mod service;
 mod split;

@@ -13,6 +13,7 @@ mod latency;
 mod limits;
 mod links;
 mod settings;
+mod watch;
 
 pub use answers::*;
 pub use clients::*;
@@ -22,6 +23,7 @@ pub use latency::*;
 pub use limits::*;
 pub use links::*;
 pub use settings::*;
+pub use watch::*;
 
 /// Number of this layout. Compared by the daemon with the `abi_version` it finds in a BPF object and in pinned settings.
 pub const ABI_VERSION: u32 = 3;
@@ -52,8 +54,13 @@ pub mod map_name {
     pub const LATENCY: &str = "LATENCY";
     /// PERCPU_ARRAY of one [`super::ClockSample`], written by the `clock` program.
     pub const CLOCK: &str = "CLOCK";
+    /// PERCPU_ARRAY of one [`super::Watch`].
+    pub const WATCH: &str = "WATCH";
+    /// RINGBUF of records that begin with a [`super::SeenHead`].
+    pub const SEEN: &str = "SEEN";
     /// All of them.
-    pub const ALL: [&str; 12] = [
-        BUCKETS, ANSWERS, SETTINGS, CLIENTS_V4, CLIENTS_V6, LINKS, LIMITS, LIMIT_LOG, COUNTERS, COOKIES, LATENCY, CLOCK,
+    pub const ALL: [&str; 14] = [
+        BUCKETS, ANSWERS, SETTINGS, CLIENTS_V4, CLIENTS_V6, LINKS, LIMITS, LIMIT_LOG, COUNTERS, COOKIES, LATENCY,
+        CLOCK, WATCH, SEEN,
     ];
 }

@@ -17,5 +17,5 @@ mod store;
 pub mod tags;
 pub mod vectors;
 
-pub use frame::{FrameTooLong, PlainFrame};
+pub use frame::{FrameTooLong, PlainFrame, udp_frame};
 pub use store::{Network, OwnedStore, PlainStore, StoreFull};

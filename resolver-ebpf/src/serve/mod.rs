@@ -18,6 +18,7 @@
 
 mod admit;
 mod cookies;
+mod copy;
 mod family;
 mod frame;
 mod lookup;
@@ -26,6 +27,7 @@ mod shared;
 mod slip;
 mod store;
 
+pub use copy::copy_words;
 pub use frame::{FAR_MAX, Frame};
 pub use shared::SharedWord;
 pub use store::{Bucket, Slot, Store};

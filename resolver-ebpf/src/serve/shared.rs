@@ -5,7 +5,7 @@ use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering;
 
 /// Eight aligned bytes, loaded and stored as one.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, bytemuck::TransparentWrapper)]
 #[repr(transparent)]
 pub struct SharedWord(AtomicU64);
 

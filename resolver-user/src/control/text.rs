@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use super::ClientError;
 use super::report::{
-    AnchorEntry, CachedEntry, FastPathEntry, FastPathStatus, FlushReport, InterfaceStatus, LimitedEntry,
-    NegativeAnchorEntry, Request, StatusReport, WorkReport,
+    AnchorEntry, CachedEntry, CountsReport, FastPathEntry, FastPathStatus, FlushReport, InterfaceStatus, LimitedEntry,
+    NegativeAnchorEntry, Request, ServingReport, StatusReport, TopReport, VerifyFault, VerifyReport, WorkReport,
 };
 use crate::export::{self, Format};
 
@@ -24,6 +24,13 @@ pub fn print_reply(request: &Request, lines: &str) -> Result<String, ClientError
         Request::NegativeAnchors | Request::AddNegativeAnchor { .. } | Request::RemoveNegativeAnchor { .. } => {
             negative_anchors(&read(lines)?)
         }
+        Request::FastpathServe { .. } => {
+            read::<ServingReport>(lines)?.iter().map(|report| format!("XDP is {}\n", report.serving)).collect()
+        }
+        Request::Top => read::<TopReport>(lines)?.iter().map(|top| print_status(&top.status)).collect(),
+        Request::Clients => read::<CountsReport>(lines)?.iter().map(print_clients).collect(),
+        Request::Capture { .. } => String::new(),
+        Request::FastpathVerify => read::<VerifyReport>(lines)?.iter().map(verified).collect(),
         Request::FastpathFlush => {
             read::<FlushReport>(lines)?.iter().map(|flush| format!("removed {} answers\n", flush.removed)).collect()
         }
@@ -94,7 +101,8 @@ fn work(kinds: &[WorkReport]) -> String {
 }
 
 fn fast_path_status(status: &FastPathStatus) -> String {
-    let mut rows = vec![vec!["published".into(), format!("{} answers", status.published)]];
+    let mut rows = vec![vec!["mode".into(), status.serving.to_string()]];
+    rows.extend([vec!["published".into(), format!("{} answers", status.published)]]);
     rows.extend(status.interfaces.iter().map(|interface| vec!["interface".into(), interface_status(interface)]));
     rows.extend(status.maps.iter().map(|map| {
         let memory = map.memory_bytes as f64 / f64::from(1 << 20);
@@ -121,7 +129,17 @@ fn fast_path_status(status: &FastPathStatus) -> String {
     let cookies: Vec<_> = status.cookies.iter().map(|(name, count)| (format!("cookies_{name}"), *count)).collect();
     let frames: u64 = status.counters.iter().map(|(_, count)| count).sum();
     rows.push(vec!["frames".into(), frames.to_string()]);
-    let counted = [counters(&status.counters), counters(&cookies), counters(&publisher)].concat();
+    let compared = [
+        ("compared_equal", status.compared.equal),
+        ("compared_differing", status.compared.differing),
+        ("compared_not_answered", status.compared.not_answered),
+        ("compared_superseded", status.compared.superseded),
+        ("compared_skipped", status.compared.skipped),
+        ("told_one_by_one", status.seen.told),
+        ("lost_one_by_one", status.seen.lost),
+    ];
+    let compared = compared.map(|(name, count)| (name.to_owned(), count));
+    let counted = [&status.counters[..], &cookies, &publisher, &compared].map(counters).concat();
     format!("\nXDP\n{}{counted}", indent(&table(&rows)))
 }
 
@@ -206,6 +224,48 @@ fn fast_path_entries(entries: &[FastPathEntry]) -> String {
         ]
     });
     table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
+}
+
+/// Queries by client as text.
+pub fn print_clients(report: &CountsReport) -> String {
+    let head = ["client", "queries", "error", "xdp", "cache", "upstream", "failed"].map(str::to_owned).to_vec();
+    let rows = report.clients.iter().map(|counted| {
+        let numbers =
+            [counted.queries, counted.error_max, counted.xdp, counted.cache, counted.upstream, counted.failed];
+        std::iter::once(counted.client.to_string()).chain(numbers.map(|number| number.to_string())).collect()
+    });
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
+    format!("{}\n{}", print_sampling(report), table(&rows))
+}
+
+/// What the counts are made of, as text.
+pub fn print_sampling(report: &CountsReport) -> String {
+    let half = |name: &str, one_in: u32| match one_in {
+        0 => format!("none of {name}"),
+        1 => format!("all of {name}"),
+        one_in => format!("1 in {one_in} of {name}"),
+    };
+    let (xdp, daemon) = (half("XDP's answers", report.xdp_one_in), half("the daemon's", report.daemon_one_in));
+    format!("counted for {} s: {xdp}, {daemon}; {} queries\n", report.since_s, report.queries)
+}
+
+fn verified(report: &VerifyReport) -> String {
+    let counts = [
+        ("answers in the kernel map", report.entries),
+        ("equal to the daemon's", report.equal),
+        ("not in the daemon's cache any more, unchanged", report.not_cached),
+        ("older than the daemon's, unchanged", report.older),
+        ("wrong", report.wrong),
+    ];
+    let mut text = table(&counts.map(|(what, count)| vec![what.to_owned(), count.to_string()]));
+    if !report.faults.is_empty() {
+        let row = |fault: &VerifyFault| {
+            vec![fault.name.clone(), fault.rtype.clone(), fault.form.clone(), fault.fault.clone()]
+        };
+        text.push('\n');
+        text.push_str(&table(&report.faults.iter().map(row).collect::<Vec<_>>()));
+    }
+    text
 }
 
 /// Rows with their columns aligned on the left, two spaces apart.

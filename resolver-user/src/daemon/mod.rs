@@ -11,6 +11,8 @@ mod privileges;
 mod reload;
 mod service;
 mod signals;
+mod verify;
+mod watching;
 
 use std::io;
 use std::net::SocketAddr;
@@ -42,6 +44,7 @@ use crate::resolve::{Ident, Resolver, Rules};
 use crate::slow_lane::SlowLane;
 use crate::trust::{Configured, Followed, StateError, Timestamp, TimestampError, Timing, Trust, TrustChange};
 use crate::upstream::Forwarder;
+use crate::witness::Counting;
 use anchors::{follow_anchors, log_anchors, log_remembered};
 use cache_file::keep_cache_file;
 use cookies::Cookies;
@@ -49,6 +52,7 @@ use fast_path::start_fast_path;
 use listening::{Bound, Listening};
 use privileges::Prepared;
 use signals::{Asked, Signals};
+use watching::Watching;
 
 pub use fast_path::BPF_OBJECT;
 pub use fingerprint::{FINGERPRINT_LEN, Fingerprint, fingerprint};
@@ -153,6 +157,7 @@ struct Daemon {
     listening: Arc<Listening>,
     resolver: Arc<Resolver>,
     limiter: Arc<RateLimiter>,
+    watching: Arc<Watching>,
     cookies: Arc<Cookies>,
     started: Instant,
     /// When it started, in seconds since 1970.
@@ -206,6 +211,11 @@ async fn serve(
     let resolver = Arc::new(resolver);
     // The names of servers, before the first question needs them.
     resolver.rules.load_full().upstream.refresh_names().await;
+    let watching = Arc::new(Watching::new(Arc::clone(&resolver), &config));
+    if let Some(fast_path) = &mut fast_path {
+        fast_path.tell(Arc::clone(&watching) as _)?;
+    }
+    tracker.spawn(Arc::clone(&watching).keep(stop.clone()));
     let (access, door, limited) = (bound.access.clone(), cookies::door(&jar), Arc::clone(&limiter));
     let shared = Shared::new(Arc::clone(&resolver), metrics, access, limited, door, tracker.clone(), stop.clone());
     let shared = Arc::new(shared);
@@ -225,8 +235,19 @@ async fn serve(
     resolver.trust.iter().for_each(|trust| log_remembered(&config.dnssec, None, trust));
     let (config, configuring) = (ArcSwap::from_pointee(config), Mutex::new(()));
     let (started, started_unix_s) = (Instant::now(), SystemClock.now().unix_s);
-    let daemon =
-        Daemon { arguments, config, configuring, listening, resolver, limiter, cookies, started, started_unix_s, log };
+    let daemon = Daemon {
+        arguments,
+        config,
+        configuring,
+        listening,
+        resolver,
+        limiter,
+        watching,
+        cookies,
+        started,
+        started_unix_s,
+        log,
+    };
     let daemon = Arc::new(daemon);
     if let Some(socket) = scraped {
         let (observed, metrics) = (Arc::clone(&daemon), Arc::clone(&daemon.resolver.metrics));
@@ -429,6 +450,7 @@ fn resolver(
         clock,
         metrics,
         tracker,
+        counting: Counting::default(),
         queries_logged: AtomicU64::new(0),
     })
 }

@@ -81,6 +81,13 @@ impl Daemon {
             Handle::current().block_on(after.upstream.refresh_names());
             after.generation = before.generation.saturating_add(u64::from(answers_differ));
             self.resolver.rules.store(Arc::new(after));
+            // What was set over the control socket stays until the option itself changes.
+            if old.xdp.serving != new.xdp.serving
+                && let Some(publisher) = &self.resolver.publisher
+                && !publisher.serve(new.xdp.serving)
+            {
+                error!("XDP does not keep to the new xdp-mode");
+            }
             self.config.store(Arc::new(new));
             // The rules first: what is found from here on by the old ones carries the old generation.
             if answers_differ {
@@ -89,6 +96,7 @@ impl Daemon {
                 }
                 self.resolver.forget_conclusions();
             }
+            self.watching.configure(&self.config.load());
             if trust_differs {
                 let dnssec = &self.config.load().dnssec;
                 log_anchors(dnssec);
@@ -146,8 +154,9 @@ fn keep_until_restart(old: &Config, new: &mut Config) -> Vec<&'static str> {
     if keep("trust-anchor-state", old.dnssec.anchor_state != new.dnssec.anchor_state) {
         new.dnssec.anchor_state.clone_from(&old.dnssec.anchor_state);
     }
-    // Where XDP is can change at any time.
-    let xdp = XdpConfig { interfaces: new.xdp.interfaces.clone(), ..old.xdp.clone() };
+    // Where XDP is, and whether it answers, can change at any time.
+    let (interfaces, serving) = (new.xdp.interfaces.clone(), new.xdp.serving);
+    let xdp = XdpConfig { interfaces, serving, ..old.xdp.clone() };
     if keep("an xdp option", xdp != new.xdp) {
         new.xdp = xdp;
     }

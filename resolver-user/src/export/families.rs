@@ -242,7 +242,27 @@ fn fast_path(status: &FastPathStatus) -> Vec<Family> {
         attached,
     ];
     all.extend(maps);
+    all.extend(compared(status));
+    all.push(one(Kind::Counter, "resolver_xdp_told_answers", XDP_TOLD, status.seen.told));
+    all.push(one(Kind::Counter, "resolver_xdp_lost_answers", XDP_LOST, status.seen.lost));
     all
+}
+
+/// Whether XDP answers, and what came of comparing answers in dry-run mode.
+fn compared(status: &FastPathStatus) -> [Family; 2] {
+    let mode = status.serving.to_string();
+    let results = [
+        ("equal", status.compared.equal),
+        ("differing", status.compared.differing),
+        ("not_answered", status.compared.not_answered),
+        ("superseded", status.compared.superseded),
+        ("skipped", status.compared.skipped),
+    ];
+    let family = Family::new(Kind::Counter, "resolver_xdp_compared_answers", XDP_COMPARED);
+    let compared =
+        results.iter().fold(family, |family, (result, count)| family.with(&[("result", result)], Value::Whole(*count)));
+    let serving = Family::new(Kind::Gauge, "resolver_xdp_mode", "Whether XDP answers: on, off or dry-run.");
+    [serving.with(&[("mode", &mode)], Value::Whole(1)), compared]
 }
 
 /// Under the names of Prometheus' own libraries, which every dashboard knows.
@@ -299,6 +319,10 @@ const XDP_EVICTIONS: &str = "Published answers that had to go before their time,
 const XDP_RETIRING: &str = "Slots of the kernel map that wait for running programs to end.";
 const XDP_DELAY_MEAN: &str = "Mean time from a client's answer to its publication.";
 const XDP_DELAY_MAX: &str = "Longest time from a client's answer to its publication.";
+const XDP_TOLD: &str = "Answers of XDP that it told the daemon of, for the query log, counts and captures.";
+const XDP_LOST: &str = "Answers of XDP that it could not tell the daemon of, because the ring was full.";
+const XDP_COMPARED: &str =
+    "Answers of the daemon by what came of comparing them with what XDP would have sent, in dry-run mode.";
 const PROCESS_STARTED: &str = "When the process started, in seconds since 1970.";
 
 #[cfg(test)]

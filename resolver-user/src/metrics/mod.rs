@@ -315,6 +315,8 @@ metrics! {
     reloads,
     /// Times that it was read again and was wrong.
     reloads_failed,
+    /// Faults in the kernel map that `resolver fastpath verify` has found.
+    verify_faults,
     /// Scrapes of the metrics over HTTP.
     scrapes,
     /// Requests over HTTP that were none, or that were not taken to their end.

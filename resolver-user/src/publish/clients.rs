@@ -52,6 +52,16 @@ impl Clients {
         Self { v4, v6, generation: CLIENTS_ALL, written: Vec::new() }
     }
 
+    /// What the map says of an IPv4 client.
+    pub fn rule_v4(&self, client: ClientV4) -> Option<ClientRule> {
+        self.v4.get(&Key::new(GENERATION_BITS + 32, Shared(client)), 0).ok().map(|rule| rule.0)
+    }
+
+    /// What the map says of an IPv6 client.
+    pub fn rule_v6(&self, client: ClientV6) -> Option<ClientRule> {
+        self.v6.get(&Key::new(GENERATION_BITS + 128, Shared(client)), 0).ok().map(|rule| rule.0)
+    }
+
     /// Networks in use.
     pub fn len(&self, is_v4: bool) -> usize {
         self.written.iter().filter(|network| network.address().is_ipv4() == is_v4).count()

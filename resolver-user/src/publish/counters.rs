@@ -5,7 +5,7 @@ use std::{fmt, io};
 use aya::maps::{MapData, MapError, PerCpuArray};
 use resolver_ebpf::abi::{
     COOKIE_VERDICTS, CookieCounters, Counters, LATENCY_BUCKETS, LIMIT_LEVELS, Latency, LimitLog, OUTCOMES, Outcome,
-    map_name,
+    Watch, map_name,
 };
 
 use super::pod::Shared;
@@ -18,6 +18,7 @@ pub struct KernelCounters {
     pub(super) cookies: PerCpuArray<MapData, Shared<CookieCounters>>,
     pub(super) latency: PerCpuArray<MapData, Shared<Latency>>,
     pub(super) limit_log: PerCpuArray<MapData, Shared<LimitLog>>,
+    pub(super) watch: PerCpuArray<MapData, Shared<Watch>>,
 }
 
 impl KernelCounters {
@@ -75,6 +76,15 @@ impl KernelCounters {
     pub fn over_limit(&self) -> Result<[u64; LIMIT_LEVELS], FastPathError> {
         let values = self.limit_log.get(&0, 0).map_err(|error| failed(map_name::LIMIT_LOG, error))?;
         Ok(std::array::from_fn(|level| values.iter().filter_map(|Shared(cpu)| cpu.over.get(level)).sum()))
+    }
+
+    /// Answers told of one by one, and those for which there was no room.
+    ///
+    /// # Errors
+    /// [`FastPathError::Map`].
+    pub fn told(&self) -> Result<(u64, u64), FastPathError> {
+        let values = self.watch.get(&0, 0).map_err(|error| failed(map_name::WATCH, error))?;
+        Ok(values.iter().fold((0, 0), |(told, lost), Shared(cpu)| (told + cpu.told, lost + cpu.lost)))
     }
 
     /// Queries answered by XDP; none if the map cannot be read.

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, PerCpuArray};
+use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::links::FdLink;
 use aya::programs::{ProgramError, Xdp, XdpMode};
 use aya::{Ebpf, EbpfError, EbpfLoader};
@@ -27,6 +27,7 @@ use super::memory::MappedArray;
 use super::pod::Shared;
 use crate::access::AccessList;
 use crate::interfaces::ProgramMode;
+use crate::serving::Serving;
 
 /// The XDP program's name in the object.
 const PROGRAM: &str = "resolver";
@@ -62,6 +63,8 @@ pub struct FastPathConfig {
     pub ttl_shown_s_max: u32,
     /// How to attach.
     pub mode: AttachMode,
+    /// What to do with queries that could be answered.
+    pub serving: Serving,
     /// Interfaces, by name or with a final `*` by beginning. They may come later.
     pub interfaces: Vec<String>,
     /// Which refusals stop the start.
@@ -340,7 +343,13 @@ impl Loaded {
 
     fn map_data(&self, name: &'static str) -> Result<&MapData, FastPathError> {
         match self.ebpf.map(name) {
-            Some(Map::Array(data) | Map::PerCpuArray(data) | Map::LpmTrie(data) | Map::HashMap(data)) => Ok(data),
+            Some(
+                Map::Array(data)
+                | Map::PerCpuArray(data)
+                | Map::LpmTrie(data)
+                | Map::HashMap(data)
+                | Map::RingBuf(data),
+            ) => Ok(data),
             _ => Err(FastPathError::Missing { what: name }),
         }
     }
@@ -355,6 +364,7 @@ impl Loaded {
             cookies: self.take_per_cpu(map_name::COOKIES)?,
             latency: self.take_per_cpu(map_name::LATENCY)?,
             limit_log: self.take_per_cpu(map_name::LIMIT_LOG)?,
+            watch: self.take_per_cpu(map_name::WATCH)?,
         })
     }
 
@@ -386,6 +396,16 @@ impl Loaded {
     fn take_trie<T: bytemuck::Pod>(&mut self, name: &'static str) -> Result<Trie<T>, FastPathError> {
         let map = self.ebpf.take_map(name).ok_or(FastPathError::Missing { what: name })?;
         LpmTrie::try_from(map).map_err(|error| map_error(name, error))
+    }
+
+    /// What the kernel half tells of single answers.
+    ///
+    /// # Errors
+    /// [`FastPathError::Map`], [`FastPathError::Missing`].
+    pub fn take_seen(&mut self) -> Result<RingBuf<MapData>, FastPathError> {
+        let name = map_name::SEEN;
+        let map = self.ebpf.take_map(name).ok_or(FastPathError::Missing { what: name })?;
+        RingBuf::try_from(map).map_err(|error| map_error(name, error))
     }
 
     /// The object, for its log.

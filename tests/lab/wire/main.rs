@@ -2,6 +2,7 @@
 
 mod access;
 mod attacks;
+mod bpftool;
 mod clients;
 mod cookies;
 mod equality;
@@ -14,5 +15,7 @@ mod listening;
 mod metrics;
 mod popular;
 mod rights;
+mod seeing;
 mod sentinel;
 mod status;
+mod verifying;

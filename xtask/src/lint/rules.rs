@@ -23,6 +23,8 @@ const ROOM_IMPORTS: &[(&str, &[&str])] = &[
     ("answer", &["filter", "validator"]),
     // It tells what a validation met, and which extended error `answer` makes of the verdict.
     ("chain", &["answer", "validator"]),
+    ("publish", &["answer"]),
+    ("witness", &[]),
     ("saved", &[]),
     ("interfaces", &[]),
     ("publish", &["answer", "interfaces"]),
@@ -31,7 +33,7 @@ const ROOM_IMPORTS: &[(&str, &[&str])] = &[
     ("process", &["config"]),
     // It shows what they report.
     ("export", &["publish", "upstream"]),
-    ("control", &["config", "export", "publish"]),
+    ("control", &["config", "export", "publish", "witness"]),
 ];
 
 /// A rule broken.
@@ -109,7 +111,7 @@ struct Rule {
 const RULES: &[Rule] = &[
     Rule {
         applies: |place| {
-            place.in_user(&["validator", "answer", "chain", "filter", "local", "wire"])
+            place.in_user(&["validator", "answer", "chain", "filter", "local", "wire", "witness"])
                 || place.in_kernel(&["wire", "serve", "abi"])
         },
         words: &[
@@ -149,8 +151,18 @@ const RULES: &[Rule] = &[
     },
     Rule {
         applies: |place| {
-            place.in_user(&["wire", "validator", "chain", "filter", "local", "upstream", "listener", "iana", "saved"])
-                || place.in_kernel(&["wire", "serve"])
+            place.in_user(&[
+                "wire",
+                "validator",
+                "chain",
+                "filter",
+                "local",
+                "upstream",
+                "listener",
+                "iana",
+                "saved",
+                "witness",
+            ]) || place.in_kernel(&["wire", "serve"])
         },
         words: &[".unwrap()", ".expect(", "panic!", "unreachable!"],
         says: "hostile input: this room does not panic",

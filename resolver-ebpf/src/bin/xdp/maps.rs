@@ -4,15 +4,17 @@
 //! move or vanish, and the kernel turns a look-up into a bounds check and an addition. The sizes here are the smallest that
 //! load; the daemon sets `max_entries` before it loads the object.
 
+use core::ffi::c_void;
+
 use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
 use aya_ebpf::btf_maps::lpm_trie::Key;
-use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, PerCpuArray};
+use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, PerCpuArray, RingBuf};
 use aya_ebpf::helpers::generated::bpf_get_prandom_u32;
 use aya_ebpf::macros::btf_map;
 use resolver_ebpf::abi::{
     AnswerBlock, Bucket, CLIENT_NETWORKS_MAX, ClientRule, ClientV4, ClientV6, ClockSample, CookieCounters,
     CookieVerdict, Counters, GENERATION_BITS, LIMIT_WORDS, LINE_LEN, LINKS_MAX, Latency, LimitLog, LimitTable, Link,
-    LinkRule, Outcome, Place, SLOT_START_MAX, Settings,
+    LinkRule, Outcome, Place, SEEN_RING_LEN, SLOT_START_MAX, SeenHead, Settings, Watch,
 };
 use resolver_ebpf::limit::{Limits, Use, Verdict};
 use resolver_ebpf::serve::{self, SharedWord, Store};
@@ -70,6 +72,15 @@ static LATENCY: PerCpuArray<Latency, 1> = PerCpuArray::new();
 #[btf_map]
 static CLOCK: PerCpuArray<ClockSample, 1> = PerCpuArray::new();
 
+/// The record that is being made of an answer: for each CPU, since it does not fit the stack.
+#[btf_map]
+static WATCH: PerCpuArray<Watch, 1> = PerCpuArray::new();
+
+/// Answers that somebody wants to know of. One ring for all CPUs: records of one CPU stay in order, and only the sampled ones
+/// come here.
+#[btf_map]
+static SEEN: RingBuf<SeenHead, SEEN_RING_LEN> = RingBuf::new();
+
 /// Raises the counter of an outcome.
 #[inline(always)]
 pub fn count(outcome: Outcome) {
@@ -97,13 +108,35 @@ pub fn set_clock(sample: ClockSample) {
     }
 }
 
-/// The maps as the fast path sees them.
-pub struct Maps;
+/// What the daemon tells us.
+#[inline(always)]
+pub fn settings() -> Option<&'static Settings> {
+    SETTINGS.get(0)
+}
 
-impl Store for Maps {
+/// This CPU's record of an answer.
+#[inline(always)]
+pub fn watch<'a>() -> Option<&'a mut Watch> {
+    // SAFETY: as in `count`; each caller lets go of it before the next one asks.
+    WATCH.get_ptr_mut(0).map(|watch| unsafe { &mut *watch })
+}
+
+/// The ring, as helpers take it.
+#[inline(always)]
+pub fn seen() -> *mut c_void {
+    (&raw const SEEN).cast_mut().cast()
+}
+
+/// The maps as the fast path sees them.
+pub struct Maps<'s> {
+    /// The settings, looked up once.
+    pub settings: &'s Settings,
+}
+
+impl Store for Maps<'_> {
     #[inline(always)]
     fn settings(&self) -> Option<&Settings> {
-        SETTINGS.get(0)
+        Some(self.settings)
     }
 
     #[inline(always)]

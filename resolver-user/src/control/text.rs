@@ -63,10 +63,8 @@ pub fn print_status(status: &StatusReport) -> String {
     let mut text = table(&rows);
     text.push_str("\ndaemon\n");
     text.push_str(&counters(&status.counters));
-    if status.dnssec {
-        text.push_str("\nwork of validation\n");
-        text.push_str(&work(&status.work));
-    }
+    text.push_str("\nwork on behalf of queries\n");
+    text.push_str(&work(&status.work));
     match &status.fast_path {
         None => text.push_str("\nXDP: off\n"),
         Some(fast_path) => text.push_str(&fast_path_status(fast_path)),

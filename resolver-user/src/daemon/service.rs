@@ -19,7 +19,8 @@ use crate::export::Family;
 use crate::metrics::WorkMetric;
 use crate::publish::Publisher;
 use crate::trust::{NegativeAnchor, NegativeAnchorError, Trust};
-use crate::validator::ProvenStatus;
+use crate::upstream::UPSTREAM_QUERIES_MAX;
+use crate::validator::{ProvenStatus, WorkLimits};
 use crate::wire::Name;
 
 impl ControlService for Daemon {
@@ -113,9 +114,11 @@ impl Daemon {
 
     /// What validations have cost, each kind beside its limit.
     fn work(&self) -> Vec<WorkReport> {
-        let Some(trust) = &self.resolver.trust else { return Vec::new() };
-        let (work, limits) = (&self.resolver.metrics.work, trust.basis().policy.limits);
+        let metrics = &self.resolver.metrics;
+        let (work, limits) = (&metrics.work, self.resolver.trust.as_ref().map(|trust| trust.basis().policy.limits));
+        let limits = limits.unwrap_or(WorkLimits::DEFAULT);
         let kinds = [
+            ("upstream_queries", &metrics.queries_per_search, Some(UPSTREAM_QUERIES_MAX)),
             ("signature_checks", &work.signature_checks, None),
             ("signature_weight", &work.signature_weight, Some(limits.signature_checks)),
             ("failed_checks", &work.failed_checks, None),

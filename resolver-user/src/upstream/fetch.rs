@@ -120,8 +120,7 @@ impl Upstream {
     /// What resolving from the root has found so far; none if no name is resolved so.
     pub fn recursion(&self) -> Option<RecursionReport> {
         let table = self.table.load();
-        let (zones, servers) = self.recursor.sizes();
-        table.iterates().then(|| RecursionReport { usual: table.usual_iterates, zones, servers })
+        table.iterates().then(|| self.recursor.report(table.usual_iterates))
     }
 
     /// Fetches the reply to a client's question, paid from its allowance. The reply to a name that is never forwarded is that it

@@ -44,7 +44,7 @@ pub use transport::{Exchanging, LetterCase, Outgoing, Outside, Protocol, Reply, 
 pub use way::Way;
 
 /// What resolving from the root has found so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecursionReport {
     /// Whether all names are resolved so that no line gives to others; else those of stub zones.
     pub usual: bool,
@@ -52,6 +52,8 @@ pub struct RecursionReport {
     pub zones: usize,
     /// Servers that are known.
     pub servers: usize,
+    /// Those that were asked most.
+    pub most_asked: Vec<ServerReport>,
 }
 
 /// Why a question got no usable reply.

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use quick_cache::sync::Cache;
 
-use super::super::server::Server;
+use super::super::server::{Server, ServerReport};
 use super::super::way::Way;
 use super::delegation::{Delegation, Origin};
 use crate::config::{ServerHost, ServerSpec, UpstreamConfig};
@@ -25,6 +25,8 @@ const DELEGATIONS_MAX: usize = 20_000;
 const ADDRESSES_MAX: usize = 20_000;
 /// Servers that are known at once. Of each about 500 bytes are kept.
 const SERVERS_MAX: usize = 8192;
+/// Of these, so many are reported.
+const SERVERS_REPORTED: usize = 64;
 /// Servers known to be lame for a zone.
 const LAME_MAX: usize = 4096;
 /// Names known to be no zones.
@@ -219,6 +221,13 @@ impl Infra {
     /// Takes in what a referral said of the DS of a zone.
     pub(super) fn learn_referred_ds(&self, response: Response, until_ms: u64) {
         self.referred_ds.insert(response.question.qname.clone(), (Arc::new(response), until_ms));
+    }
+
+    /// The servers that were asked most, the first one most.
+    pub(super) fn most_asked(&self, now_ms: u64) -> Vec<ServerReport> {
+        let mut servers: Vec<Arc<Server>> = self.servers.iter().map(|(_, server)| server).collect();
+        servers.sort_unstable_by_key(|server| std::cmp::Reverse(server.sent.value()));
+        servers.iter().take(SERVERS_REPORTED).map(|server| server.report(Vec::new(), now_ms)).collect()
     }
 
     /// How many zones and servers are known.

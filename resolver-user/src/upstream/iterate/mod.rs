@@ -25,10 +25,10 @@ use arc_swap::ArcSwap;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-use super::UpstreamError;
 use super::allowance::Allowance;
 use super::attempt::{Asking, ask};
 use super::transport::Outside;
+use super::{RecursionReport, UpstreamError};
 use crate::config::UpstreamConfig;
 use crate::metrics::Metrics;
 use crate::wire::{Message, Question, RecordType, Response};
@@ -80,9 +80,10 @@ impl Recursor {
         self.own.store(Arc::new(own.to_vec()));
     }
 
-    /// How many zones and servers are known.
-    pub(super) fn sizes(&self) -> (usize, usize) {
-        self.setting.infra.sizes()
+    /// What is known of zones and servers.
+    pub(super) fn report(&self, usual: bool) -> RecursionReport {
+        let (zones, servers) = self.setting.infra.sizes();
+        RecursionReport { usual, zones, servers, most_asked: self.setting.infra.most_asked(self.outside.now_ms()) }
     }
 
     /// What the referral to a zone said of its DS a moment ago, if this is the question for it.

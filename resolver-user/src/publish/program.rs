@@ -340,11 +340,12 @@ impl Loaded {
 
 impl Drop for Loaded {
     fn drop(&mut self) {
-        // Without their pins, links end with their descriptors, and the program leaves the interfaces.
-        self.attachments.clear();
+        // Without their pins, links end with their descriptors, and the program leaves the interfaces. In this order: the
+        // kernel takes a program off at once when a descriptor was the last to hold it, but some time after an unlinking was.
         if let Err(error) = remove_pins(&self.pins) {
             tracing::warn!(%error, "cannot remove the pins: XDP may stay on the interfaces");
         }
+        self.attachments.clear();
         if let Err(error) = fs::remove_dir(&self.pin_dir) {
             tracing::debug!(dir = %self.pin_dir.display(), %error, "pin directory kept");
         }

@@ -134,7 +134,9 @@ const NEEDS: &[Need] = &[
     need("dnsmasq", "dnsmasq-base"),
     // The package, and the machine that it is tried on.
     need("systemd-analyze", "systemd"),
+    need("man", "man-db"),
     need("dpkg-deb", "dpkg"),
+    need("dpkg-shlibdeps", "dpkg-dev"),
     need("strip", "binutils"),
     // Signing.
     need("dnssec-keygen", "bind9-utils"),

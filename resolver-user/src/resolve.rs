@@ -555,9 +555,11 @@ pub(crate) fn fetch_failure(error: &UpstreamError) -> FetchFailure {
         UpstreamError::Timeout { .. } | UpstreamError::NoServer | UpstreamError::Exhausted => FetchFailure::NoAnswer,
         UpstreamError::TooMany { .. } => FetchFailure::TooMany,
         UpstreamError::Network { .. } => FetchFailure::Network,
-        UpstreamError::Malformed { .. } | UpstreamError::Refused { .. } | UpstreamError::Lame { .. } => {
-            FetchFailure::ServerError
-        }
+        UpstreamError::Malformed { .. }
+        | UpstreamError::Refused { .. }
+        | UpstreamError::Lame { .. }
+        | UpstreamError::Truncated { .. }
+        | UpstreamError::Aliases { .. } => FetchFailure::ServerError,
     }
 }
 

@@ -268,7 +268,9 @@ fn ask(resolver: &Xdp, targets: &[Target], limit: Limit) -> Struck {
     let start = Instant::now();
     let mut out = vec![0; 1024];
     for (i, target) in targets.iter().enumerate().cycle() {
-        if struck.broken() >= limit.broken || i == 0 && (struck.answered > limit.hits || start.elapsed() > limit.duration) {
+        if struck.broken() >= limit.broken
+            || i == 0 && (struck.answered > limit.hits || start.elapsed() > limit.duration)
+        {
             break;
         }
         let mut options = TestRunOptions::new();

@@ -161,7 +161,7 @@ fn read(text: &str) -> Result<RootHints, String> {
         };
         let wrong = |what: &str| format!("line {number}: {what}");
         let is_noise = |word: &&str| word.eq_ignore_ascii_case("IN") || word.bytes().all(|byte| byte.is_ascii_digit());
-        if !middle.iter().all(|word| is_noise(&word)) {
+        if !middle.iter().all(is_noise) {
             return Err(wrong("a record is: name, TTL, IN, type, and one field"));
         }
         let owner: Name = owner.parse().map_err(|_| wrong("no name"))?;

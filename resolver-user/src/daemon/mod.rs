@@ -416,6 +416,7 @@ fn log_start(config: &Config, addresses: &[SocketAddr]) {
         version = env!("CARGO_PKG_VERSION"),
         listening = join(addresses),
         servers = config.upstream.servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+        recursive = config.upstream.iterating.recursive.is_some(),
         dnssec = config.dnssec.enabled,
         threads = config.process.threads,
         "started"

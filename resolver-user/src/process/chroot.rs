@@ -15,8 +15,7 @@ use nix::sys::prctl::set_keepcaps;
 use nix::unistd::{chroot, fchdir};
 
 /// What the thread needs: to change the root, and to follow the others when they change user and groups.
-const CAPABILITIES: [Capability; 3] =
-    [Capability::CAP_SYS_CHROOT, Capability::CAP_SETUID, Capability::CAP_SETGID];
+const CAPABILITIES: [Capability; 3] = [Capability::CAP_SYS_CHROOT, Capability::CAP_SETUID, Capability::CAP_SETGID];
 
 /// The thread that waits. Dropped without [`enter`](Self::enter), it ends and changes nothing.
 #[derive(Debug)]

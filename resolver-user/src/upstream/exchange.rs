@@ -73,6 +73,9 @@ async fn exchange_any(carrier: Carrier<'_>, outgoing: Outgoing<'_>, jar: Option<
     if let Some(jar) = jar {
         jar.trust(&reply.message);
     }
+    if reply.message.header.flags.truncated {
+        return Err(UpstreamError::Truncated { server: outgoing.server });
+    }
     if reply.message.rcode() == RCode::BADCOOKIE {
         return Err(UpstreamError::Refused { server: outgoing.server, rcode: RCode::BADCOOKIE });
     }

@@ -1,8 +1,8 @@
 //! A zone and whom to ask about it, as its parent, the root hints or the configuration have it.
 //!
-//! In: replies that are cut down to the zone that was asked. Out: [`Delegation`]s. What a zone says of its own servers is not
-//! looked at: so a zone that its parent has dropped cannot keep itself alive (ghost domains), and where parent and child
-//! disagree, the parent's word holds.
+//! In: replies that are cut down to the zone that was asked. Out: [`Delegation`]s. What a zone says of its own servers makes
+//! none, and no longer one: so a zone that its parent has dropped cannot keep itself alive (ghost domains). Where parent and
+//! child disagree, the parent's word holds, and the child's servers are asked only if those are of no use.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -81,6 +81,12 @@ impl Delegation {
     /// further up is noticed.
     pub(super) fn of_referral(reply: &Message, zone: &Name, now_ms: u64, above: &Self) -> Option<Self> {
         Self::read(&reply.authority, &reply.additional, zone, now_ms, above.expires_at_ms)
+    }
+
+    /// What a zone says of its own servers in a reply of its own.
+    pub(super) fn own_servers(reply: &Message, zone: &Name) -> Option<Vec<NameServer>> {
+        let records: Vec<Record> = reply.answer.iter().chain(&reply.authority).cloned().collect();
+        Self::read(&records, &reply.additional, zone, 0, u64::MAX).map(|own| own.servers)
     }
 
     fn read(records: &[Record], glue: &[Record], zone: &Name, now_ms: u64, ends_at_ms: u64) -> Option<Self> {

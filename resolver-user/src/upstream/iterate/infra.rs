@@ -15,12 +15,14 @@ use quick_cache::sync::Cache;
 
 use super::super::server::{Server, ServerReport};
 use super::super::way::Way;
-use super::delegation::{Delegation, Origin};
+use super::delegation::{Delegation, NameServer, Origin};
 use crate::config::{ServerHost, ServerSpec, UpstreamConfig};
 use crate::wire::{Name, RecordType, Response};
 
 /// Zones that are known at once.
 const DELEGATIONS_MAX: usize = 20_000;
+/// Zones of which is known what they say of their own servers.
+const OWN_SERVERS_MAX: usize = 4096;
 /// Server names whose addresses are known at once, each of both IP versions.
 const ADDRESSES_MAX: usize = 20_000;
 /// Servers that are known at once. Of each about 500 bytes are kept.
@@ -51,6 +53,8 @@ pub(super) struct Infra {
     hints: Arc<Delegation>,
     stubs: HashMap<Name, Arc<Delegation>>,
     delegations: Cache<Name, Arc<Delegation>>,
+    /// What zones say of their own servers, by zone; asked only where all that their parents name are of no use.
+    own_servers: Cache<Name, Arc<Vec<NameServer>>>,
     addresses: Cache<(Name, RecordType), Addresses>,
     servers: Cache<SocketAddr, Arc<Server>>,
     lame: Cache<(Name, SocketAddr), u64>,
@@ -78,6 +82,7 @@ impl Infra {
             config: config.clone(),
             query_port,
             delegations: Cache::new(DELEGATIONS_MAX),
+            own_servers: Cache::new(OWN_SERVERS_MAX),
             addresses: Cache::new(ADDRESSES_MAX),
             servers: Cache::new(SERVERS_MAX),
             lame: Cache::new(LAME_MAX),
@@ -131,8 +136,19 @@ impl Infra {
         now_ms >= until_ms && swap(until_ms).is_ok()
     }
 
-    /// Takes in a delegation.
+    /// Takes in what a zone says of its own servers.
+    pub(super) fn learn_own_servers(&self, zone: &Name, servers: Vec<NameServer>) {
+        self.own_servers.insert(zone.clone(), Arc::new(servers));
+    }
+
+    /// What a zone says of its own servers, if that is known.
+    pub(super) fn own_servers(&self, zone: &Name) -> Option<Arc<Vec<NameServer>>> {
+        self.own_servers.get(zone)
+    }
+
+    /// Takes in a delegation. What the zone has said under an older one is forgotten.
     pub(super) fn learn(&self, delegation: &Arc<Delegation>) {
+        self.own_servers.remove(&delegation.zone);
         self.delegations.insert(delegation.zone.clone(), Arc::clone(delegation));
     }
 
@@ -147,6 +163,17 @@ impl Infra {
     pub(super) fn addresses(&self, name: &Name, rtype: RecordType, now_ms: u64) -> Option<Arc<[SocketAddr]>> {
         let (addresses, expires_at_ms) = self.addresses.get(&(name.clone(), rtype))?;
         (now_ms < expires_at_ms).then_some(addresses)
+    }
+
+    /// Addresses of a server's name that came with the delegation of its own zone, or of one above that it serves too.
+    pub(super) fn glue(&self, name: &Name, now_ms: u64) -> Vec<SocketAddr> {
+        let zones = (0..=name.label_count()).rev().filter_map(|labels| self.delegations.get(&name.ancestor(labels)?));
+        let current = zones.filter(|zone| now_ms < zone.expires_at_ms);
+        let mut addresses = current.map(|zone| {
+            let own = zone.servers.iter().filter(|server| server.name == *name);
+            own.flat_map(|server| server.addresses.iter().copied()).collect::<Vec<_>>()
+        });
+        addresses.find(|addresses| !addresses.is_empty()).unwrap_or_default()
     }
 
     /// Takes in addresses of a server's name, or that there are none.

@@ -16,7 +16,7 @@ use super::frame::{Frame, Next, Purpose};
 use super::infra::Infra;
 use super::said::{self, Said};
 use crate::metrics::Metrics;
-use crate::wire::{Message, Name, Question, RCode, RecordType, Response, Rrsig, group, group_authority};
+use crate::wire::{Message, Name, Question, RCode, Record, RecordType, Response, RrSet, Rrsig, group, group_authority};
 
 /// Questions for addresses of servers on behalf of one question.
 const LOOKUPS_MAX: usize = 16;
@@ -156,7 +156,14 @@ impl Iteration {
         let zone = Arc::clone(&frame.zone);
         said::cut_down(&mut message, &zone.zone);
         let (asks_all, asked) = (frame.asks_all(), frame.asked.qname.clone());
-        match said::read(&message, &frame.asked, &zone.zone) {
+        let said = said::read(&message, &frame.asked, &zone.zone);
+        if matches!(said, Said::Answer | Said::Absent { .. })
+            && zone.origin == Origin::Parent
+            && let Some(own) = Delegation::own_servers(&message, &zone.zone)
+        {
+            self.setting.infra.learn_own_servers(&zone.zone, own);
+        }
+        match said {
             Said::Answer | Said::Absent { .. } if asks_all => self.close(message, now_ms),
             // Below a name that is not there nothing is (RFC 8020); but servers that deny empty names are common, so this is
             // believed of signed zones, whose proof must fit, and of the root and those below it.
@@ -296,6 +303,10 @@ impl Iteration {
     fn fail(&mut self, now_ms: u64) {
         let Setting { infra, minimising, .. } = &self.setting;
         let Some(frame) = self.frames.last_mut() else { return };
+        // Some servers do not answer for names between zones.
+        if !frame.asks_all() {
+            return frame.tell_all();
+        }
         if frame.zone.origin == Origin::Parent && frame.may_climb && frame.doubtful.is_none() {
             infra.forget(&frame.zone);
             if let Some(above) = infra.closest_above(&frame.zone.zone, now_ms) {
@@ -312,7 +323,11 @@ impl Iteration {
             }
             Purpose::Addresses => {
                 let Question { qname, qtype } = &frame.question;
-                infra.learn_addresses(qname, *qtype, Arc::new([]), after_s(now_ms, NO_ADDRESS_TTL_S));
+                let doubtful = frame.doubtful.iter().flat_map(|response| &response.answer);
+                let own = doubtful.filter(|set| set.owner == *qname && set.rtype == *qtype);
+                let records: Vec<Record> = own.flat_map(RrSet::records).collect();
+                let addresses = addresses_of(qname, &records).into();
+                infra.learn_addresses(qname, *qtype, addresses, after_s(now_ms, NO_ADDRESS_TTL_S));
             }
             Purpose::Priming => {}
         }
@@ -346,7 +361,7 @@ fn response(message: Message, question: &Question, zone: &Name) -> Response {
 /// What a referral says of the DS of the zone, as a reply to the question for it, and for how many seconds. Only what is
 /// signed can be of use; of what is not, the parent is asked.
 fn referred_ds(message: &Message, child: &Name) -> Option<(Response, u32)> {
-    let of_child = |record: &&crate::wire::Record| {
+    let of_child = |record: &&Record| {
         let covers_ds = || Rrsig::read(record).is_some_and(|signature| signature.type_covered == RecordType::DS);
         record.owner == *child && (record.rtype == RecordType::DS || record.rtype == RecordType::RRSIG && covers_ds())
     };

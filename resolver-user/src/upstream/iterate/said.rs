@@ -45,7 +45,10 @@ pub(super) fn read(message: &Message, asked: &Question, zone: &Name) -> Said {
     // A recursive server answers from its cache, which is not what the zone has to say.
     let is_cache = flags.recursion_available && !flags.authoritative;
     let has = |rtype| message.authority.iter().any(|record| record.rtype == rtype);
-    if answers(message, asked) || rcode == RCode::YXDOMAIN {
+    if rcode == RCode::YXDOMAIN && !is_renamed(message, asked) {
+        return Said::Refused(rcode);
+    }
+    if answers(message, asked) {
         return if is_cache { Said::Doubtful } else { Said::Answer };
     }
     let denied = || {
@@ -60,7 +63,16 @@ pub(super) fn read(message: &Message, asked: &Question, zone: &Name) -> Said {
     if let Some(child) = referred(message, &asked.qname, zone) {
         return Said::Referral(child);
     }
+    if has(RecordType::NSEC) || has(RecordType::NSEC3) {
+        return Said::Absent { nxdomain: false, proven: true };
+    }
     if flags.authoritative || is_cache { Said::Doubtful } else { Said::Lame }
+}
+
+/// Whether a DNAME is above the name.
+fn is_renamed(message: &Message, asked: &Question) -> bool {
+    let mut dnames = message.answer.iter().filter(|record| record.rtype == RecordType::DNAME);
+    dnames.any(|record| asked.qname.is_below(&record.owner))
 }
 
 /// Whether the answer section says something of the name that was asked about.
@@ -68,9 +80,8 @@ fn answers(message: &Message, asked: &Question) -> bool {
     message.answer.iter().any(|record| {
         let any = matches!(asked.qtype, RecordType::ANY | RecordType::RRSIG);
         let fits = any || record.rtype == asked.qtype || record.rtype == RecordType::CNAME;
-        (fits && record.owner == asked.qname)
-            || record.rtype == RecordType::DNAME && asked.qname.is_below(&record.owner)
-    })
+        fits && record.owner == asked.qname
+    }) || is_renamed(message, asked)
 }
 
 /// The zone that a reply refers to: one below that of the server, and at or above the name.

@@ -234,6 +234,37 @@ async fn a_zone_that_has_moved_is_found_at_its_new_servers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_parent_and_child_disagree_each_may_be_right() {
+    // The child names another server, which is the only one that answers by now.
+    let zone = format!("{EXAMPLE_ZONE}example.org. 3600 NS ns.hosting.net.\n");
+    let scene = Scene::new(world());
+    for server in ["192.0.2.11", "192.0.2.12"] {
+        scene.world.serve(server, &[("example.org.", &zone)]);
+    }
+    scene.world.serve("192.0.2.21", &[("hosting.net.", HOSTING_ZONE), ("example.org.", &zone)]);
+    scene.told("example.org.", RecordType::NS).await;
+    for server in ["192.0.2.11", "192.0.2.12"] {
+        scene.world.change(server, Manner::Says(RCode::SERVFAIL));
+    }
+    assert_eq!(scene.told("www.example.org.", RecordType::A).await, "NOERROR 198.51.100.2");
+    // A server's own zone says that it is elsewhere; the glue of that zone is right.
+    let scene = Scene::new(world().host("192.0.2.66", Manner::Says(RCode::SERVFAIL), &[]));
+    let wrong = "hosting.net. 3600 SOA\nns.hosting.net. 3600 A 192.0.2.66\n";
+    scene.world.serve("192.0.2.21", &[("hosting.net.", wrong), ("glueless.org.", GLUELESS_ZONE)]);
+    assert_eq!(scene.told("www.glueless.org.", RecordType::A).await, "NOERROR 198.51.100.4");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_is_too_long_only_if_a_dname_makes_it_so() {
+    let scene = Scene::new(world());
+    for server in ["192.0.2.11", "192.0.2.12"] {
+        scene.world.change(server, Manner::Says(RCode::YXDOMAIN));
+    }
+    let told = scene.told("www.example.org.", RecordType::A).await;
+    assert!(told.ends_with("answered YXDOMAIN"), "no DNAME makes it too long: {told}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_delegation_to_many_servers_without_addresses_is_not_followed_far() {
     // NXNSAttack: each name is another zone's, and none exists.
     let names: String = (0..100).map(|n| format!("victim.org. 3600 NS ns{n}.target{n}.net.\n")).collect();

@@ -17,6 +17,7 @@ mod rolls;
 mod servers;
 mod service;
 mod split;
+mod stubs;
 mod validation;
 
 use resolver_tests::daemon::Program;

@@ -16,7 +16,7 @@ use quick_cache::sync::Cache;
 use super::super::server::{Server, ServerReport};
 use super::super::way::Way;
 use super::delegation::{Delegation, NameServer, Origin};
-use crate::config::{ServerHost, ServerSpec, UpstreamConfig};
+use crate::config::{RootHints, ServerHost, ServerSpec, UpstreamConfig};
 use crate::wire::{Name, RecordType, Response};
 
 /// Zones that are known at once.
@@ -52,6 +52,8 @@ pub(super) struct Infra {
     query_port: Option<u16>,
     hints: Arc<Delegation>,
     stubs: HashMap<Name, Arc<Delegation>>,
+    /// Addresses of hints and stubs, which may be anywhere.
+    configured: Vec<IpAddr>,
     delegations: Cache<Name, Arc<Delegation>>,
     /// What zones say of their own servers, by zone; asked only where all that their parents name are of no use.
     own_servers: Cache<Name, Arc<Vec<NameServer>>>,
@@ -75,8 +77,13 @@ impl fmt::Debug for Infra {
 impl Infra {
     /// Nothing but what is configured.
     pub(super) fn new(config: &UpstreamConfig, query_port: Option<u16>) -> Self {
-        let stubs = config.stub_zones().into_iter();
+        let RootHints(hints) = &config.iterating.hints;
+        let stubs = config.stub_zones();
+        let of_stubs = stubs.values().flatten().map(SocketAddr::ip);
+        let configured = hints.iter().flat_map(|(_, addresses)| addresses.iter().copied()).chain(of_stubs).collect();
+        let stubs = stubs.into_iter();
         Self {
+            configured,
             hints: Arc::new(Delegation::of_hints(&config.iterating.hints)),
             stubs: stubs.map(|(zone, at)| (zone.clone(), Arc::new(Delegation::of_stub(zone, at)))).collect(),
             config: config.clone(),
@@ -199,7 +206,14 @@ impl Infra {
     pub(super) fn may_ask(&self, zone: &Name, address: SocketAddr, now_ms: u64) -> bool {
         let families = self.config.iterating.recursive.unwrap_or_default();
         let is_lame = || self.lame.get(&(zone.clone(), address)).is_some_and(|until_ms| now_ms < until_ms);
-        families.covers(address.ip()) && self.is_reachable(address.ip(), now_ms) && !is_lame()
+        let ip = address.ip();
+        families.covers(ip) && self.is_fit(ip) && self.is_reachable(ip, now_ms) && !is_lame()
+    }
+
+    /// Whether a server can be at an address. On loopback only if the operator has put one there.
+    fn is_fit(&self, address: IpAddr) -> bool {
+        let is_local = || self.configured.iter().any(IpAddr::is_loopback);
+        may_serve(address) || self.configured.contains(&address) || address.is_loopback() && is_local()
     }
 
     /// Whether addresses of this type are of use.
@@ -260,5 +274,36 @@ impl Infra {
     /// How many zones and servers are known.
     pub(super) fn sizes(&self) -> (usize, usize) {
         (self.delegations.len(), self.servers.len())
+    }
+}
+
+/// Whether a server can be at an address that others have told. Without this, anybody could have us ask ourselves, or our
+/// neighbours on the link.
+fn may_serve(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            let [first, ..] = address.octets();
+            !(first == 0 || address.is_loopback() || address.is_link_local() || first >= 224)
+        }
+        IpAddr::V6(address) => {
+            let unfit = address.is_unspecified() || address.is_loopback() || address.is_multicast();
+            !(unfit || address.is_unicast_link_local() || address.to_ipv4_mapped().is_some())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_can_have_us_ask_ourselves_or_the_whole_link() {
+        for unfit in ["0.0.0.0", "127.0.0.1", "169.254.1.1", "224.0.0.1", "255.255.255.255", "::", "::1", "fe80::1"] {
+            assert!(!may_serve(unfit.parse().unwrap()), "{unfit}");
+        }
+        assert!(!may_serve("ff02::1".parse().unwrap()) && !may_serve("::ffff:127.0.0.1".parse().unwrap()));
+        for fit in ["192.0.2.1", "10.0.0.1", "2001:db8::1", "fd00::1"] {
+            assert!(may_serve(fit.parse().unwrap()), "{fit}");
+        }
     }
 }

@@ -232,6 +232,11 @@ impl Frame {
         self.pending.push(Pending { number, server, is_late: false });
     }
 
+    /// Whether this try is one for what is asked now.
+    pub(super) fn awaits(&self, number: usize) -> bool {
+        self.pending.iter().any(|pending| pending.number == number)
+    }
+
     /// The server of a pending try, which is none any more. None: the try was for something else.
     pub(super) fn answered(&mut self, number: usize) -> Option<Arc<Server>> {
         let at = self.pending.iter().position(|pending| pending.number == number)?;

@@ -30,6 +30,8 @@ const REFERRALS_MAX: usize = 64;
 const ADDRESS_TTL_S: (u32, u32) = (30, 86_400);
 /// How long it is remembered that there are none, in seconds.
 const NO_ADDRESS_TTL_S: u32 = 60;
+/// How long it is that they could not be found, in seconds (RFC 9520 §3.2: at least 1).
+const NOT_FOUND_TTL_S: u32 = 10;
 /// How long a name counts as being no zone, in seconds.
 const NO_CUT_TTL_S: u32 = 300;
 /// How long what a referral said of a DS is kept, at most, in seconds.
@@ -134,11 +136,19 @@ impl Iteration {
 
     /// Takes in what came of a try.
     pub(super) fn heard(&mut self, number: usize, outcome: Result<Message, UpstreamError>, now_ms: u64) {
-        let Some(frame) = self.frames.last_mut() else { return };
         // A try of a question that is not asked any more has told how fast its server is, and nothing else.
+        let Some(depth) = self.frames.iter().position(|frame| frame.awaits(number)) else { return };
+        let is_reply = |message: &Message| said::is_reply(message.rcode());
+        if outcome.as_ref().is_ok_and(is_reply) {
+            // What was looked up because it did not come is not needed any more.
+            self.frames.truncate(depth.saturating_add(1));
+        }
+        let is_top = depth.saturating_add(1) == self.frames.len();
+        let Some(frame) = self.frames.get_mut(depth) else { return };
         let Some(server) = frame.answered(number) else { return };
         match outcome {
-            Ok(message) => self.judge(&server, message, now_ms),
+            Ok(message) if is_top => self.judge(&server, message, now_ms),
+            Ok(_) => frame.turn_from(&server, true),
             Err(error) => {
                 if let UpstreamError::Network { source, .. } = &error {
                     self.setting.infra.note_network_error(server.address, source, now_ms);
@@ -327,7 +337,7 @@ impl Iteration {
                 let own = doubtful.filter(|set| set.owner == *qname && set.rtype == *qtype);
                 let records: Vec<Record> = own.flat_map(RrSet::records).collect();
                 let addresses = addresses_of(qname, &records).into();
-                infra.learn_addresses(qname, *qtype, addresses, after_s(now_ms, NO_ADDRESS_TTL_S));
+                infra.learn_addresses(qname, *qtype, addresses, after_s(now_ms, NOT_FOUND_TTL_S));
             }
             Purpose::Priming => {}
         }

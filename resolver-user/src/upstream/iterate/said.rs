@@ -36,10 +36,15 @@ pub(super) fn cut_down(message: &mut Message, zone: &Name) {
     }
 }
 
+/// Whether an RCODE says something of the question. YXDOMAIN does: a DNAME leads to too long a name.
+pub(super) fn is_reply(rcode: RCode) -> bool {
+    matches!(rcode, RCode::NOERROR | RCode::NXDOMAIN | RCode::YXDOMAIN)
+}
+
 /// Reads a reply that is cut down to the zone.
 pub(super) fn read(message: &Message, asked: &Question, zone: &Name) -> Said {
     let (rcode, flags) = (message.rcode(), message.header.flags);
-    if !matches!(rcode, RCode::NOERROR | RCode::NXDOMAIN | RCode::YXDOMAIN) {
+    if !is_reply(rcode) {
         return Said::Refused(rcode);
     }
     // A recursive server answers from its cache, which is not what the zone has to say.

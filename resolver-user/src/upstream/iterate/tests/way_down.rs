@@ -160,6 +160,21 @@ async fn one_dead_server_costs_a_moment_once_and_lost_packets_cost_tries() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_is_slower_than_anybody_waits_for_is_heard_nevertheless() {
+    let scene = Scene::new(world());
+    for server in ["192.0.2.2", "192.0.2.11", "192.0.2.12"] {
+        scene.world.change(server, Manner::Slow(1900));
+    }
+    let started = Instant::now();
+    assert_eq!(scene.told("www.example.org.", RecordType::A).await, "NOERROR 198.51.100.2");
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    scene.world.asked();
+    // Now it is known how slow they are.
+    assert_eq!(scene.told("example.org.", RecordType::A).await, "NOERROR 198.51.100.1");
+    assert!(scene.world.asked().len() <= 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn servers_that_are_of_no_use_are_passed_over() {
     for manner in [
         Manner::Says(RCode::SERVFAIL),

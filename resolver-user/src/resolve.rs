@@ -143,7 +143,7 @@ impl QueryService for Resolver {
         if self.answer_locally(query, out) {
             return Answered::Now(None);
         }
-        let now_boot_ns = self.clock.now().boot_ns;
+        let now_boot_ns = self.clock.boot_ns();
         let key = QuestionRef { qname_wire: query.qname_wire, qtype: query.qtype };
         if let Some(answer) = self.cache.answer(key, now_boot_ns)
             && answer.generation == self.generation()

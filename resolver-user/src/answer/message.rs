@@ -89,17 +89,28 @@ pub fn write_failure(asked: &Asked<'_>, failure: &Failure<'_>, out: &mut Vec<u8>
 
 /// Writes the header into `out`, which is cleared first.
 pub(super) fn write_header(asked: &Asked<'_>, sent: Sent, [answers, authorities]: [u16; 2], out: &mut Vec<u8>) {
-    out.clear();
-    out.extend_from_slice(&asked.id.to_be_bytes());
     let truncated = u8::from(sent.truncated) << 1;
-    out.push(0x80 | (asked.opcode & 15) << 3 | truncated | u8::from(asked.recursion_desired));
     let [_, rcode_low] = sent.rcode.0.to_be_bytes();
     let authentic = u8::from(sent.authentic) << 5;
-    out.push(0x80 | authentic | u8::from(asked.checking_disabled) << 4 | rcode_low & 15);
-    let questions = u16::from(!asked.question.is_empty());
-    for count in [questions, answers, authorities, u16::from(asked.edns.is_some())] {
-        out.extend_from_slice(&count.to_be_bytes());
-    }
+    let [i0, i1] = asked.id.to_be_bytes();
+    let ([a0, a1], [n0, n1]) = (answers.to_be_bytes(), authorities.to_be_bytes());
+    // As one piece: every answer has one.
+    let header = [
+        i0,
+        i1,
+        0x80 | (asked.opcode & 15) << 3 | truncated | u8::from(asked.recursion_desired),
+        0x80 | authentic | u8::from(asked.checking_disabled) << 4 | rcode_low & 15,
+        0,
+        u8::from(!asked.question.is_empty()),
+        a0,
+        a1,
+        n0,
+        n1,
+        0,
+        u8::from(asked.edns.is_some()),
+    ];
+    out.clear();
+    out.extend_from_slice(&header);
 }
 
 fn write_body(sections: &Sections, ttl_s: u32, out: &mut Vec<u8>) {

@@ -27,6 +27,12 @@ pub trait Clock: Send + Sync {
     fn boot_ns(&self) -> u64 {
         self.now().boot_ns
     }
+
+    /// What wall time is ahead of CLOCK_BOOTTIME, in nanoseconds.
+    fn wall_offset_ns(&self) -> u64 {
+        let now = self.now();
+        now.unix_s.saturating_mul(NS_PER_S).saturating_sub(now.boot_ns)
+    }
 }
 
 /// The kernel's clocks.
@@ -40,6 +46,10 @@ impl Clock for SystemClock {
 
     fn boot_ns(&self) -> u64 {
         read(ClockId::CLOCK_BOOTTIME)
+    }
+
+    fn wall_offset_ns(&self) -> u64 {
+        read(ClockId::CLOCK_REALTIME).saturating_sub(read(ClockId::CLOCK_BOOTTIME))
     }
 }
 

@@ -180,7 +180,7 @@ impl Batch {
             let (Some(packet), Some(client)) = (query.get(..length), client) else { continue };
             let Some(answer) = self.answers.get_mut(self.answer_count) else { continue };
             let access = access_list.of(client.ip());
-            let answered = match ClientQuery::read(packet, client, Transport::Udp) {
+            let answered = match ClientQuery::read(packet, client, Transport::Udp, |data| shared.judge(client, data)) {
                 _ if access != Access::Answer => shared.turn_away(access, packet, client, Transport::Udp, answer),
                 Err(rejection) => refuse(&rejection, shared, answer),
                 Ok(query) => match shared.service.answer_now(&query, answer) {

@@ -44,7 +44,7 @@ pub fn scrub(message: Message, question: &Question, competent: impl Fn(&Name) ->
             }
     });
     let rcode = if foreign.is_some() { RCode::NOERROR } else { message.rcode() };
-    Response { question: question.clone(), rcode, answer, authority }
+    Response { question: question.clone(), rcode, answer, authority }.compact()
 }
 
 /// The name that the aliases of a reply lead to, if it says nothing about that name.

@@ -152,9 +152,9 @@ impl Iteration {
             Err(error) => {
                 if let UpstreamError::Network { source, .. } = &error {
                     self.setting.infra.note_network_error(server.address, source, now_ms);
+                    server.note_silence(now_ms);
                 }
                 server.failed.add_one();
-                server.note_silence(now_ms);
                 frame.last_error = Some(error);
                 frame.turn_from(&server, false);
             }

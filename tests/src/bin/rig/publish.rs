@@ -214,6 +214,8 @@ impl Writer {
             slot,
             lines: *lines,
             expires_at_boot_ns: NOW_BOOT_NS + 300_500_000_000,
+            refresh_from_boot_ns: u64::MAX,
+            rotation: None,
             published: Arc::new(AtomicBool::new(false)),
         };
         self.table.publish(&entry, NOW_BOOT_NS).is_ok()

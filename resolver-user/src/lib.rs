@@ -2,6 +2,7 @@
 //!
 //! * [`resolve`]: the whole journey on one page; read this first
 //! * [`config`]: option text becomes a checked configuration
+//! * [`interfaces`]: what network interfaces there are, for the kernel half
 //! * [`listener`]: takes queries from clients and gives them their answers
 //! * [`local`]: what the operator has said about names; answered before anything else
 //! * [`cache`]: keeps answers, and lets identical misses share one search
@@ -21,6 +22,7 @@
 //! * [`logging`]: where log lines go
 //! * [`cli`]: the command line
 //! * [`access`]: who may ask; for the listeners and the kernel half
+//! * [`rate_limit`]: how many answers a client gets; the same budgets for the listeners and the kernel half
 //! * [`cookies`]: the secrets of clients' DNS cookies; for the listeners and the kernel half
 //! * [`metrics`], [`clock`], [`wire`]: counters, time, and the vocabulary of every room
 //! * [`replace`]: a file, replaced as a whole or not at all
@@ -38,6 +40,7 @@ pub mod daemon;
 pub mod export;
 pub mod filter;
 pub mod iana;
+pub mod interfaces;
 pub mod listener;
 pub mod local;
 pub mod logging;
@@ -45,6 +48,7 @@ pub mod metrics;
 pub mod prefetch;
 pub mod process;
 pub mod publish;
+pub mod rate_limit;
 pub mod replace;
 pub mod resolve;
 pub mod saved;

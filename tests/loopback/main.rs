@@ -10,6 +10,7 @@ mod cookies;
 mod forwarding;
 mod hostile;
 mod keeping;
+mod limits;
 mod local;
 mod observing;
 mod operation;

@@ -7,11 +7,15 @@ use std::path::PathBuf;
 use std::ptr::NonNull;
 
 use aya::maps::lpm_trie::Key;
-use aya::maps::{LpmTrie, Map, MapData, PerCpuArray};
+use aya::maps::{HashMap, LpmTrie, Map, MapData, PerCpuArray};
 use aya::programs::{ProgramFd, TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
-use resolver_ebpf::abi::{AnswerBlock, Bucket, COOKIE_VERDICTS, Counters, Latency, OUTCOMES, Settings, map_name};
+use resolver_ebpf::abi::{
+    AnswerBlock, Bucket, COOKIE_VERDICTS, Counters, LIMIT_LEVELS, Latency, LimitTable, Link, LinkRule, OUTCOMES,
+    Settings, map_name,
+};
+use resolver_ebpf::host::tags::LOOPBACK;
 use resolver_ebpf::host::{Network, OwnedStore, PlainStore};
 use resolver_ebpf::serve::{self, SharedWord};
 
@@ -88,6 +92,8 @@ pub struct Kernel {
     pub buckets: MappedMap,
     /// `ANSWERS`.
     pub answers: MappedMap,
+    /// `LIMITS`.
+    pub limits: MappedMap,
 }
 
 impl Kernel {
@@ -120,7 +126,8 @@ impl Kernel {
         let settings = mapped(map_name::SETTINGS, size_of::<Settings>());
         let buckets = mapped(map_name::BUCKETS, buckets as usize * size_of::<Bucket>());
         let answers = mapped(map_name::ANSWERS, blocks as usize * size_of::<AnswerBlock>());
-        Self { settings, buckets, answers, ebpf }
+        let limits = mapped(map_name::LIMITS, size_of::<LimitTable>());
+        Self { settings, buckets, answers, limits, ebpf }
     }
 
     /// Loads the object and copies a store into its maps.
@@ -132,8 +139,26 @@ impl Kernel {
         kernel.answers.fill(view.answers.iter().map(SharedWord::load));
         kernel.fill_clients(map_name::CLIENTS_V4, view.clients_v4, bytemuck::cast::<_, [u8; 8]>);
         kernel.fill_clients(map_name::CLIENTS_V6, view.clients_v6, bytemuck::cast::<_, [u8; 20]>);
+        kernel.fill_links(view.links);
         kernel.set(&store.settings);
+        kernel.set_limits(store);
         kernel
+    }
+
+    /// Copies the rate limits and their budgets.
+    pub fn set_limits(&self, store: &OwnedStore) {
+        self.limits.fill(store.limits().iter().map(SharedWord::load));
+    }
+
+    /// Answers over a limit that only logs, by level, all CPUs together.
+    ///
+    /// # Panics
+    /// When the map cannot be read.
+    pub fn over_limit(&self) -> [u64; LIMIT_LEVELS] {
+        let map = self.ebpf.map(map_name::LIMIT_LOG).expect("LIMIT_LOG");
+        let map: PerCpuArray<_, [u64; LIMIT_LEVELS]> = map.try_into().expect("a per-CPU array");
+        let cpus = map.get(&0, 0).expect("read LIMIT_LOG");
+        std::array::from_fn(|level| cpus.iter().map(|cpu| cpu[level]).sum())
     }
 
     /// Copies networks into a trie; `bytes` is how a key's data lie.
@@ -142,7 +167,17 @@ impl Kernel {
         let mut map: LpmTrie<_, B, u32> = map.try_into().expect("a trie");
         for network in networks {
             let key = Key::new(network.prefix_len, bytes(network.data));
-            map.insert(&key, network.rule.allowed, 0).expect("room for the network");
+            map.insert(&key, bytemuck::cast::<_, u32>(network.rule), 0).expect("room for the network");
+        }
+    }
+
+    /// Copies links into their map.
+    fn fill_links(&mut self, links: &[(Link, LinkRule)]) {
+        let map = self.ebpf.map_mut(map_name::LINKS).expect("LINKS");
+        let mut map: HashMap<_, [u8; size_of::<Link>()], u32> = map.try_into().expect("a hash");
+        for (link, rule) in links {
+            map.insert(bytemuck::cast::<_, [u8; size_of::<Link>()]>(*link), rule.answers, 0)
+                .expect("room for the link");
         }
     }
 
@@ -156,15 +191,26 @@ impl Kernel {
         self.buckets.words()[number * 8..].first_chunk().expect("a bucket of the index")
     }
 
-    /// Runs a program over a frame. Out: what it returned, and the frame.
+    /// Runs a program over a frame, on the loopback interface. Out: what it returned, and the frame.
     ///
     /// # Panics
     /// When the kernel refuses to run it.
     pub fn run(&mut self, name: &str, frame: &[u8]) -> (u32, Vec<u8>) {
+        self.run_on(name, frame, LOOPBACK)
+    }
+
+    /// The same, on an interface of this thread's network namespace.
+    ///
+    /// # Panics
+    /// As [`Kernel::run`].
+    pub fn run_on(&mut self, name: &str, frame: &[u8], ingress: u32) -> (u32, Vec<u8>) {
         let mut out = vec![0; 4096];
+        // `struct xdp_md`: start, end and metadata of the frame, interface, its queue, interface to leave by.
+        let context: [u32; 6] = [0, frame.len() as u32, 0, ingress, 0, 0];
         let mut options = TestRunOptions::new();
         options.data_in = Some(frame);
         options.data_out = Some(&mut out);
+        options.ctx_in = Some(bytemuck::bytes_of(&context));
         let result = program(&mut self.ebpf, name).test_run(options).expect("test-run");
         out.truncate(result.data_size_out as usize);
         (result.return_value, out)

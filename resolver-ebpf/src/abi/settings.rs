@@ -7,7 +7,7 @@ use super::{COOKIE_SLOTS, CookieSecrets};
 /// Words of the hash key: one for each 8 bytes of the longest name, two spare.
 pub const HASH_KEY_WORDS: usize = 34;
 /// Listening endpoints of each address family that the kernel half knows; further ones are served by the daemon alone.
-pub const LISTEN_MAX: usize = 16;
+pub const LISTEN_MAX: usize = 64;
 
 /// XDP answers nothing.
 pub const MODE_OFF: u32 = 0;
@@ -90,6 +90,10 @@ pub struct Settings {
     pub wall_offset_ns: u32,
     /// [`super::COOKIES_OFF`], or 1 + the element of `cookie_secrets` in use.
     pub cookies: u32,
+    /// 1: `LINKS` may say that untagged frames of an interface are passed. 0: it says nothing about any.
+    pub untagged_ruled: u32,
+    /// 1: XDP asks `LIMITS` about each query that it could answer or that nobody here knows. 0: nobody is limited.
+    pub limits: u32,
     /// Zero.
     pub padding: u32,
     /// Random, new at each start.
@@ -102,7 +106,7 @@ pub struct Settings {
     /// before is written again only once no program runs any more that saw it chosen.
     pub cookie_secrets: [CookieSecrets; COOKIE_SLOTS],
     /// Zero.
-    pub padding_end: [u64; 6],
+    pub padding_end: [u64; 5],
 }
 
 /// What the `clock` program saw, both taken within one run.

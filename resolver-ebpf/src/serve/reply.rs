@@ -20,7 +20,6 @@ use crate::wire::cookie::COOKIE_OPTION_LEN;
 use crate::wire::dns::{DNS_HEADER_LEN, DnsHeader, HIGH_QR, HIGH_RD, LOW_AD, LOW_RA, QUESTION_END_LEN};
 use crate::wire::ip::PROTOCOL_UDP;
 use crate::wire::link::Ethernet;
-use crate::wire::name::NAME_WORDS_MAX;
 use crate::wire::udp::{UDP_LEN, Udp};
 
 /// An answer that can be given.
@@ -36,7 +35,7 @@ pub(super) struct Plan {
 /// Decides whether the found answer can be given: it must have a second left and fit what the client takes.
 #[inline(always)]
 pub(super) fn plan(settings: &Settings, jiffies: u64, query: &Query, found: &Found<'_>) -> Result<Plan, Outcome> {
-    let now_ns = boot_ns(settings, jiffies);
+    let now_ns = now_boot_ns(settings, jiffies);
     let left_ns = found.expires_at_boot_ns().saturating_sub(now_ns).min(FAST_TTL_NS_MAX);
     let ttl_s = low_u32(whole_seconds(left_ns));
     if ttl_s == 0 {
@@ -54,14 +53,14 @@ pub(super) fn plan(settings: &Settings, jiffies: u64, query: &Query, found: &Fou
 
 /// CLOCK_BOOTTIME, in nanoseconds.
 #[inline(always)]
-fn boot_ns(settings: &Settings, jiffies: u64) -> u64 {
+pub(super) fn now_boot_ns(settings: &Settings, jiffies: u64) -> u64 {
     jiffies.wrapping_mul(settings.jiffy_ns).wrapping_add(settings.boot_offset_ns)
 }
 
 /// Seconds since 1970, low 32 bits.
 #[inline(always)]
 pub(super) fn wall_s(settings: &Settings, jiffies: u64) -> u32 {
-    let since_whole_ns = boot_ns(settings, jiffies).wrapping_add(settings.wall_offset_ns.into());
+    let since_whole_ns = now_boot_ns(settings, jiffies).wrapping_add(settings.wall_offset_ns.into());
     low_u32(whole_seconds(since_whole_ns)).wrapping_add(settings.wall_offset_s)
 }
 
@@ -80,7 +79,7 @@ pub(super) fn reply<I: Family, F: Frame>(
     plan: &Plan,
     cookies: &JudgedCookies,
 ) -> Result<Outcome, Outcome> {
-    if !resize(frame, I::DNS_AT.wrapping_add(plan.dns_len), I::DNS_AT.wrapping_add(before_body(found))) {
+    if !resize::<I, F>(frame, I::DNS_AT.wrapping_add(plan.dns_len), I::DNS_AT.wrapping_add(before_body(found))) {
         return Err(Outcome::PassNoRoom);
     }
     // From here on the frame has its new length and all that is written lies inside: none of these can fail.
@@ -94,7 +93,7 @@ pub(super) fn reply<I: Family, F: Frame>(
         let end = before_body(found).wrapping_add(found.body_len(true));
         write_cookies::<I, F>(frame, end, &cookies.option()).ok_or(Outcome::PassNoRoom)?
     };
-    write_headers::<I, F>(frame, query, found, plan, cookies_sum).ok_or(Outcome::PassNoRoom)?;
+    write_headers::<I, F>(frame, query, &headers(query, found, plan, cookies_sum)).ok_or(Outcome::PassNoRoom)?;
     found.mark_used(plan.now_s);
     Ok(if found.is_secure() { Outcome::AnsweredSecure } else { Outcome::AnsweredInsecure })
 }
@@ -104,7 +103,7 @@ pub(super) fn reply<I: Family, F: Frame>(
 /// Where the tail has none, as with packets of local sockets on veth, the head grows and the front, up to `body_at`,
 /// moves there.
 #[inline(always)]
-fn resize<F: Frame>(frame: &mut F, len: usize, body_at: usize) -> bool {
+fn resize<I: Family, F: Frame>(frame: &mut F, len: usize, body_at: usize) -> bool {
     let grow = i32::from(low_len(len)).wrapping_sub(i32::from(low_len(frame.len())));
     if grow == 0 || frame.resize_tail(grow) {
         return true;
@@ -112,15 +111,15 @@ fn resize<F: Frame>(frame: &mut F, len: usize, body_at: usize) -> bool {
     if grow <= 0 || !frame.grow_head(grow) {
         return false;
     }
-    move_front(frame, body_at, grow.unsigned_abs())
+    move_front::<I, F>(frame, body_at, grow.unsigned_abs())
 }
 
 /// Moves the first `front` bytes of the frame `by` bytes ahead, whole words at a time and in rising order: a word is read
 /// before the moved ones reach it. Up to seven bytes behind the front change; the body is written over them.
 #[inline(always)]
-fn move_front<F: Frame>(frame: &mut F, front: usize, by: u32) -> bool {
+fn move_front<I: Family, F: Frame>(frame: &mut F, front: usize, by: u32) -> bool {
     let Ok(by) = usize::try_from(by) else { return false };
-    for turn in 0..=FRONT_WORDS_MAX {
+    for turn in 0..=I::FRONT_WORDS_MAX {
         let to = turn.wrapping_mul(8);
         if to >= front {
             return true;
@@ -209,15 +208,19 @@ struct CookiesOfOpt {
     option: [u8; COOKIE_OPTION_LEN],
 }
 
-/// Writes every header of the answer, from DNS up to Ethernet. `cookies_sum` is that of what stands behind the body.
+/// What the headers say.
+pub(super) struct Headers {
+    /// That of DNS.
+    pub header: DnsHeader,
+    /// Length of the message, in bytes.
+    pub dns_len: usize,
+    /// Sum of what stands behind the question, where it stands.
+    pub body_sum: u64,
+}
+
+/// The headers of an answer. `cookies_sum` is that of what stands behind the body.
 #[inline(always)]
-fn write_headers<I: Family, F: Frame>(
-    frame: &mut F,
-    query: &Query,
-    found: &Found<'_>,
-    plan: &Plan,
-    cookies_sum: u64,
-) -> Option<()> {
+fn headers(query: &Query, found: &Found<'_>, plan: &Plan, cookies_sum: u64) -> Headers {
     let kind = found.kind();
     let low_ad = if found.is_secure() && query.wants_ad { LOW_AD } else { 0 };
     let header = DnsHeader {
@@ -231,9 +234,17 @@ fn write_headers<I: Family, F: Frame>(
             Be16::new(u16::from(query.has_opt)),
         ],
     };
-    *frame.view_mut::<DnsHeader>(I::DNS_AT)? = header;
+    let body_sum =
+        at_parity(body_sum(found, query.has_opt, plan.ttl_raw), query.behind_is_odd).wrapping_add(cookies_sum);
+    Headers { header, dns_len: plan.dns_len, body_sum }
+}
 
-    let udp_len = plan.dns_len.wrapping_add(UDP_LEN);
+/// Writes every header, from DNS up to Ethernet.
+#[inline(always)]
+pub(super) fn write_headers<I: Family, F: Frame>(frame: &mut F, query: &Query, headers: &Headers) -> Option<()> {
+    *frame.view_mut::<DnsHeader>(I::DNS_AT)? = headers.header;
+
+    let udp_len = headers.dns_len.wrapping_add(UDP_LEN);
     let addresses_sum = I::turn_back(frame, udp_len)?;
     let udp = frame.view_mut::<Udp>(I::UDP_AT)?;
     let len = Be16::new(low_len(udp_len));
@@ -245,10 +256,9 @@ fn write_headers<I: Family, F: Frame>(
         u64::from(len.raw()) << 1,
         u64::from(client_port.raw()),
         u64::from(server_port.raw()),
-        header.sum(),
+        headers.header.sum(),
         query.question_sum,
-        at_parity(body_sum(found, query.has_opt, plan.ttl_raw), query.behind_is_odd),
-        cookies_sum,
+        headers.body_sum,
     ]
     .into_iter()
     .fold(0u64, u64::wrapping_add);
@@ -283,8 +293,6 @@ fn whole_seconds(ns: u64) -> u64 {
 const NS_PER_S: u64 = 1_000_000_000;
 /// [`FAST_TTL_S_MAX`] in nanoseconds.
 const FAST_TTL_NS_MAX: u64 = 86_400_000_000_000;
-/// Words of the longest front: IPv6 headers, DNS header, longest name, end of question.
-const FRONT_WORDS_MAX: usize = (14 + 40 + 8 + DNS_HEADER_LEN + NAME_WORDS_MAX * 8 + QUESTION_END_LEN).div_ceil(8);
 
 const _: () = assert!(FAST_TTL_S_MAX == 86_400);
 const _: () = assert!(SLOT_WORDS_MAX < 256);

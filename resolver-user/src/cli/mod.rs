@@ -121,6 +121,8 @@ enum NegativeCommand {
 enum FastpathCommand {
     /// List its answers
     Dump(Control),
+    /// Who was over a rate limit lately
+    Limits(Control),
     /// Remove all of them
     Flush(Control),
 }
@@ -189,6 +191,7 @@ pub fn main_with(timing: Timing) -> ExitCode {
         Command::Cache { command: CacheCommand::Dump(control) } => ask(&control, Request::CacheDump),
         Command::Anchors { command } => anchors(command),
         Command::Fastpath { command: FastpathCommand::Dump(control) } => ask(&control, Request::FastpathDump),
+        Command::Fastpath { command: FastpathCommand::Limits(control) } => ask(&control, Request::FastpathLimits),
         Command::Documents(arguments) => documents::documents(&arguments),
         Command::Fastpath { command: FastpathCommand::Flush(control) } => ask(&control, Request::FastpathFlush),
     }

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use super::syntax::reveal;
 use super::{
     Config, access, cache, cookies, dnssec, files, filter, iterating, listening, local, logging, observing, process,
-    upstream, xdp,
+    rate_limit, upstream, xdp,
 };
 
 /// Whether an option takes a value.
@@ -82,6 +82,7 @@ pub const TOPICS: &[Topic] = &[
     Topic { title: "Files", options: files::OPTIONS },
     Topic { title: "Listening", options: listening::OPTIONS },
     Topic { title: "Access", options: access::OPTIONS },
+    Topic { title: "Rate limits", options: rate_limit::OPTIONS },
     Topic { title: "Cookies", options: cookies::OPTIONS },
     Topic { title: "Servers", options: upstream::OPTIONS },
     Topic { title: "Resolution from the root", options: iterating::OPTIONS },
@@ -156,9 +157,6 @@ impl OptionSpec {
 
 /// What a path may be.
 pub(super) const PATH: &str = "a path";
-/// What a list of interfaces may be.
-pub(super) const INTERFACES: &str = "names of network interfaces, separated by commas";
-
 /// Reads a number within bounds.
 pub(super) fn number<N: FromStr + PartialOrd>(value: &str, min: N, max: N) -> Result<N, String> {
     // Digits only, as in dnsmasq: the library would take a sign.

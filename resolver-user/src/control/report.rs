@@ -18,6 +18,8 @@ pub enum Request {
     CacheDump,
     /// A [`FastPathEntry`] for each answer in the kernel map.
     FastpathDump,
+    /// A [`LimitedEntry`] for each prefix that was over a rate limit lately.
+    FastpathLimits,
     /// Empties the kernel map; one [`FlushReport`].
     FastpathFlush,
     /// An [`AnchorEntry`] for each anchor.
@@ -208,4 +210,17 @@ pub struct NegativeAnchorEntry {
 pub struct FlushReport {
     /// Answers removed.
     pub removed: u64,
+}
+
+/// A prefix that was over a rate limit lately.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitedEntry {
+    /// The network.
+    pub prefix: String,
+    /// The option that limits it: `rate-limit` or `rate-limit-wide`.
+    pub limit: String,
+    /// Its queries that were over the limit, since it was noticed.
+    pub queries: u64,
+    /// When the last one came, in seconds before now; right within a few.
+    pub seen_s_ago: u64,
 }

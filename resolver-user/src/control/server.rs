@@ -17,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::report::{
-    AnchorEntry, CachedEntry, ErrorReport, FastPathEntry, FlushReport, NegativeAnchorEntry, Request, StatusReport,
+    AnchorEntry, CachedEntry, ErrorReport, FastPathEntry, FlushReport, LimitedEntry, NegativeAnchorEntry, Request,
+    StatusReport,
 };
 use crate::export::Family;
 
@@ -42,6 +43,8 @@ pub trait ControlService: Send + Sync + 'static {
     fn cache_dump(&self) -> Vec<CachedEntry>;
     /// The kernel map; none if XDP is off.
     fn fastpath_dump(&self) -> Option<Vec<FastPathEntry>>;
+    /// Who was over a rate limit lately, by either half.
+    fn limited(&self) -> Vec<LimitedEntry>;
     /// Empties the kernel map; none if XDP is off.
     fn fastpath_flush(&self) -> Option<FlushReport>;
     /// The anchors; the error says why there can be none.
@@ -210,6 +213,7 @@ fn reply<S: ControlService>(request: Request, service: &S) -> Result<String, Str
         Request::Metrics => lines(service.families()),
         Request::CacheDump => lines(service.cache_dump()),
         Request::FastpathDump => lines(service.fastpath_dump().ok_or_else(off)?),
+        Request::FastpathLimits => lines(service.limited()),
         Request::FastpathFlush => lines([service.fastpath_flush().ok_or_else(off)?]),
         Request::Anchors => lines(service.anchors()?),
         Request::ReadAnchors { file } => lines(service.read_anchors(&file)?),

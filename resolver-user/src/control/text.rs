@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use super::ClientError;
 use super::report::{
-    AnchorEntry, CachedEntry, FastPathEntry, FastPathStatus, FlushReport, NegativeAnchorEntry, RecursionStatus,
-    Request, ServerStatus, StatusReport, WorkReport,
+    AnchorEntry, CachedEntry, FastPathEntry, FastPathStatus, FlushReport, InterfaceStatus, LimitedEntry,
+    NegativeAnchorEntry, RecursionStatus, Request, ServerStatus, StatusReport, WorkReport,
 };
 use crate::export::{self, Format};
 
@@ -19,6 +19,7 @@ pub fn print_reply(request: &Request, lines: &str) -> Result<String, ClientError
         Request::Metrics => export::text(&read(lines)?, Format::OpenMetrics),
         Request::CacheDump => cache(&read(lines)?),
         Request::FastpathDump => fast_path_entries(&read(lines)?),
+        Request::FastpathLimits => limited(&read(lines)?),
         Request::Anchors | Request::ReadAnchors { .. } => anchors(&read(lines)?),
         Request::NegativeAnchors | Request::AddNegativeAnchor { .. } | Request::RemoveNegativeAnchor { .. } => {
             negative_anchors(&read(lines)?)
@@ -105,12 +106,7 @@ fn work(kinds: &[WorkReport]) -> String {
 
 fn fast_path_status(status: &FastPathStatus) -> String {
     let mut rows = vec![vec!["published".into(), format!("{} answers", status.published)]];
-    rows.extend(
-        status
-            .interfaces
-            .iter()
-            .map(|interface| vec!["interface".into(), format!("{}  {}", interface.name, interface.mode)]),
-    );
+    rows.extend(status.interfaces.iter().map(|interface| vec!["interface".into(), interface_status(interface)]));
     rows.extend(status.maps.iter().map(|map| {
         let memory = map.memory_bytes as f64 / f64::from(1 << 20);
         vec!["map".into(), format!("{}  {} of {}  {memory:.1} MiB", map.name, map.entries, map.max_entries)]
@@ -130,12 +126,19 @@ fn fast_path_status(status: &FastPathStatus) -> String {
         ("evicted_for_other_length", publisher.evicted_block),
         ("retiring", publisher.retiring),
     ];
-    let publisher = publisher.map(|(name, count)| (name.to_owned(), count));
+    let [narrow, wide] = status.logged_rate;
+    let logged = [("logged_rate", narrow), ("logged_rate_wide", wide)];
+    let publisher: Vec<_> = logged.into_iter().chain(publisher).map(|(name, count)| (name.to_owned(), count)).collect();
     let cookies: Vec<_> = status.cookies.iter().map(|(name, count)| (format!("cookies_{name}"), *count)).collect();
     let frames: u64 = status.counters.iter().map(|(_, count)| count).sum();
     rows.push(vec!["frames".into(), frames.to_string()]);
     let counted = [counters(&status.counters), counters(&cookies), counters(&publisher)].concat();
     format!("\nXDP\n{}{counted}", indent(&table(&rows)))
+}
+
+fn interface_status(status: &InterfaceStatus) -> String {
+    let reason = status.reason.as_ref().map(|reason| format!("  {reason}")).unwrap_or_default();
+    format!("{}  {}{reason}", status.name, status.mode)
 }
 
 /// Counters that are not zero.
@@ -183,6 +186,15 @@ fn anchors(entries: &[AnchorEntry]) -> String {
         ]
     });
     table(&std::iter::once(head.map(str::to_owned).to_vec()).chain(rows).collect::<Vec<_>>())
+}
+
+fn limited(entries: &[LimitedEntry]) -> String {
+    let head = ["prefix", "over", "queries", "last"].map(str::to_owned).to_vec();
+    let rows = entries.iter().map(|entry| {
+        let last = format!("{} s ago", entry.seen_s_ago);
+        vec![entry.prefix.clone(), entry.limit.clone(), entry.queries.to_string(), last]
+    });
+    table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
 }
 
 fn negative_anchors(entries: &[NegativeAnchorEntry]) -> String {

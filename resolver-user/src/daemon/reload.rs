@@ -1,7 +1,7 @@
 //! Reads the configuration again while queries go on (SIGHUP), and takes over what may change in a running daemon.
 //!
-//! A configuration with an error changes nothing. Listeners and access lists are put right by [`super::listening`]; XDP stays
-//! on the interfaces that it was attached to. The cache stays unless the change makes other answers of the same
+//! A configuration with an error changes nothing. Listeners and access lists are put right by [`super::listening`]; so
+//! are the interfaces that XDP is on. The cache stays unless the change makes other answers of the same
 //! questions; then it is emptied, and XDP's with it, before the reload counts as done.
 
 use std::path::Path;
@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 
 use super::anchors::{log_anchors, log_remembered};
 use super::{Daemon, configured, rules};
-use crate::config::{self, Config, ConfigError};
+use crate::config::{self, Config, ConfigError, XdpConfig};
 use crate::process::ServiceManager;
 use crate::resolve::ANSWER_TTL_S_MAX;
 
@@ -25,7 +25,8 @@ impl Daemon {
         let status = match block_in_place(|| self.read_again()) {
             Ok(()) => {
                 let new = self.config.load_full();
-                if old.listening != new.listening || old.access != new.access {
+                let listens = old.listening != new.listening || old.access != new.access;
+                if listens || old.xdp != new.xdp || old.rate_limit != new.rate_limit {
                     self.listening.reload(Config::clone(&new)).await;
                 }
                 self.resolver.metrics.reloads.add_one();
@@ -99,6 +100,7 @@ impl Daemon {
                 log_anchors(dnssec);
                 self.resolver.trust.iter().for_each(|trust| log_remembered(dnssec, Some(&old.dnssec), trust));
             }
+            self.limiter.configure(&self.config.load());
             self.cookies.configure(&self.config.load());
             let shown_s_max = self.resolver.rules().keeping.shown_s(ANSWER_TTL_S_MAX);
             let rotation_s = self.config.load().cache.rotation_s();
@@ -106,6 +108,11 @@ impl Daemon {
                 && !(publisher.show_at_most(shown_s_max) && publisher.rotate(rotation_s))
             {
                 error!("XDP does not keep to the new max-ttl or round-robin");
+            }
+            if let Some(publisher) = &self.resolver.publisher
+                && !publisher.set_limited(self.limiter.is_on())
+            {
+                error!("XDP does not keep to the new rate limits");
             }
         }
         self.resolver.rules().upstream.reread();
@@ -145,8 +152,10 @@ fn keep_until_restart(old: &Config, new: &mut Config) -> Vec<&'static str> {
     if keep("trust-anchor-state", old.dnssec.anchor_state != new.dnssec.anchor_state) {
         new.dnssec.anchor_state.clone_from(&old.dnssec.anchor_state);
     }
-    if keep("an xdp option", old.xdp != new.xdp) {
-        new.xdp = old.xdp.clone();
+    // Where XDP is can change at any time.
+    let xdp = XdpConfig { interfaces: new.xdp.interfaces.clone(), ..old.xdp.clone() };
+    if keep("an xdp option", xdp != new.xdp) {
+        new.xdp = xdp;
     }
     if keep("log-facility", old.logging.target != new.logging.target) {
         new.logging.target = old.logging.target.clone();

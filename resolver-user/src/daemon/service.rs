@@ -14,12 +14,13 @@ use crate::cache::{CachedAnswer, Outcome};
 use crate::config;
 use crate::control::ControlService;
 use crate::control::report::{
-    AnchorEntry, CachedEntry, FastPathEntry, FlushReport, NegativeAnchorEntry, RecursionStatus, ServerStatus,
-    StatusReport, WorkReport,
+    AnchorEntry, CachedEntry, FastPathEntry, FlushReport, LimitedEntry, NegativeAnchorEntry, RecursionStatus,
+    ServerStatus, StatusReport, WorkReport,
 };
 use crate::export::Family;
 use crate::metrics::WorkMetric;
 use crate::publish::Publisher;
+use crate::rate_limit::Limited;
 use crate::trust::{NegativeAnchor, NegativeAnchorError, Trust};
 use crate::upstream::{ServerReport, UPSTREAM_QUERIES_MAX};
 use crate::validator::{ProvenStatus, WorkLimits};
@@ -97,6 +98,16 @@ impl ControlService for Daemon {
 
     fn remove_negative_anchor(&self, name: &str) -> Result<Vec<NegativeAnchorEntry>, String> {
         self.change_negative(name, |trust, name| trust.remove_negative(&name))
+    }
+
+    fn limited(&self) -> Vec<LimitedEntry> {
+        let entry = |limited: Limited| LimitedEntry {
+            prefix: limited.to_string(),
+            limit: if limited.is_wide { "rate-limit-wide" } else { "rate-limit" }.to_owned(),
+            queries: limited.queries.into(),
+            seen_s_ago: limited.seen_s_ago.into(),
+        };
+        self.limiter.limited().into_iter().map(entry).collect()
     }
 
     fn fastpath_flush(&self) -> Option<FlushReport> {

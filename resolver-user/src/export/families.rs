@@ -61,6 +61,8 @@ pub struct TrustFacts {
 const GROUPS: &[(&str, &str, &str, &str, &[&str])] = &[
     ("queries_", "resolver_queries", "transport", "Queries received by the daemon.", &["udp", "tcp"]),
     ("dropped_", "resolver_dropped", "reason", "Packets and messages dropped without an answer, by reason.", &[]),
+    ("slipped_", "resolver_slipped", "reason", "Queries answered with TC and nothing else, by reason.", &[]),
+    ("logged_", "resolver_logged", "reason", "Queries over a limit that only logs, by reason.", &[]),
     ("refused_", "resolver_refused", "reason", "Queries refused, by reason.", &[]),
     ("cookies_", "resolver_cookies", "verdict", COOKIES, &[]),
     ("outcomes_", "resolver_outcomes", "status", "Outcomes of searches, by status of validation.", &[]),
@@ -175,14 +177,23 @@ fn fast_path(status: &FastPathStatus) -> Vec<Family> {
         let (outcome, reason) = name.split_once('_').unwrap_or((name, ""));
         frames = frames.with(&[("outcome", outcome), ("reason", reason)], Value::Whole(*count));
     }
+    let logged = [("rate", 0), ("rate_wide", 1)];
+    let logged =
+        logged.iter().fold(Family::new(Kind::Counter, "resolver_xdp_logged", XDP_LOGGED), |family, (reason, level)| {
+            family
+                .with(&[("reason", reason)], Value::Whole(status.logged_rate.get(*level).copied().unwrap_or_default()))
+        });
     let cookies = Family::new(Kind::Counter, "resolver_xdp_cookies", XDP_COOKIES);
     let cookies = status
         .cookies
         .iter()
         .fold(cookies, |family, (verdict, count)| family.with(&[("verdict", verdict)], Value::Whole(*count)));
-    let mut attached = Family::new(Kind::Gauge, "resolver_xdp_attached", "Interfaces with the program on them.");
+    let mut attached = Family::new(Kind::Gauge, "resolver_xdp_attached", ATTACHED);
     for interface in &status.interfaces {
-        attached = attached.with(&[("interface", &interface.name), ("mode", &interface.mode)], Value::Whole(1));
+        attached = attached.with(
+            &[("interface", &interface.name), ("mode", &interface.mode)],
+            Value::Whole(u64::from(interface.mode != "none")),
+        );
     }
     let mut maps = [
         Family::new(Kind::Gauge, "resolver_xdp_map_entries", "Entries or elements in use, by map."),
@@ -217,6 +228,7 @@ fn fast_path(status: &FastPathStatus) -> Vec<Family> {
     };
     let mut all = vec![
         frames,
+        logged,
         cookies,
         one(Kind::Counter, "resolver_xdp_seen_frames", XDP_SEEN_FRAMES, status.frames),
         durations("resolver_xdp_answer_duration_seconds", XDP_DURATION, XDP_LOG2, status.durations),
@@ -275,11 +287,13 @@ const SERVER_FAILURES: &str = "Queries that got no usable reply, by server.";
 const SERVER_SRTT: &str = "Smoothed round-trip time, by server.";
 const SERVER_RTT: &str = "Time until a server's reply, TCP included where the reply by UDP was truncated.";
 const ROOT_KEYS_AGE: &str = "Time since the root's keys were last found to be signed by an anchor.";
-const XDP_FRAMES: &str =
-    "Frames seen by XDP, by outcome: answered (reason: status of the answer), or passed on and why.";
+const ATTACHED: &str = "Interfaces that the program is on (1), or should be and is not (0, mode none).";
+const XDP_FRAMES: &str = "Frames seen by XDP, by outcome: answered (reason: status of the answer), passed on, dropped or \
+                          answered with TC alone, and why.";
 const COOKIES: &str = "Queries to the daemon with DNS cookies, by what the server cookie was worth.";
 const XDP_COOKIES: &str = "Answers of XDP with DNS cookies, by what the query's server cookie was worth.";
 const XDP_SEEN_FRAMES: &str = "Frames seen by XDP, counted on their own: the sum over all outcomes.";
+const XDP_LOGGED: &str = "Answers of XDP over a limit that only logs (`rate-limit-log-only`).";
 const XDP_DURATION: &str = "Time that XDP took to answer, of one in 64 frames.";
 const XDP_EVICTIONS: &str = "Published answers that had to go before their time, by what was full.";
 const XDP_RETIRING: &str = "Slots of the kernel map that wait for running programs to end.";

@@ -92,8 +92,9 @@ impl Clients {
 
     /// Writes a list under the generation that is next.
     fn write(&mut self, list: &AccessList) -> Result<(), ClientsError> {
-        for (network, access) in list.networks() {
-            let rule = Shared(ClientRule { allowed: u32::from(access == Access::Answer) });
+        for (network, standing) in list.networks() {
+            let allowed = u16::from(standing.access == Access::Answer);
+            let rule = Shared(ClientRule { allowed, limited: standing.is_limited.into() });
             let taken = match key(self.generation, network) {
                 AnyKey::V4(key) => self.v4.insert(&key, rule, 0),
                 AnyKey::V6(key) => self.v6.insert(&key, rule, 0),

@@ -7,7 +7,7 @@ use crate::metrics::Durations;
 /// State of the fast path.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FastPathStatus {
-    /// Interfaces with the program on them.
+    /// Interfaces that the program is on, or should be.
     pub interfaces: Vec<InterfaceStatus>,
     /// Maps, by name.
     pub maps: Vec<MapStatus>,
@@ -23,6 +23,9 @@ pub struct FastPathStatus {
     /// Frames seen, counted apart from their outcomes.
     #[serde(default)]
     pub frames: u64,
+    /// Answers over a rate limit that only logs: because of the narrow prefix, because of the wide one.
+    #[serde(default)]
+    pub logged_rate: [u64; 2],
     /// How long the kernel half took to answer, of one in [`LATENCY_ONE_IN`](resolver_ebpf::abi::LATENCY_ONE_IN) frames.
     #[serde(default)]
     pub durations: Durations,
@@ -61,13 +64,16 @@ pub struct PublisherStatus {
     pub delay_max_us: u64,
 }
 
-/// An interface with the program on it.
+/// An interface that the program is on, or should be.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct InterfaceStatus {
     /// Name.
     pub name: String,
-    /// `native` or `generic`.
+    /// `native` or `generic`; `none` if the program is not there.
     pub mode: String,
+    /// Why it is not native, not there, or does not answer everything.
+    #[serde(default)]
+    pub reason: Option<String>,
 }
 
 /// A map of the fast path.

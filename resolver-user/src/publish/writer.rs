@@ -11,18 +11,20 @@ use std::time::{Duration, Instant};
 use bytemuck::Zeroable as _;
 use resolver_ebpf::abi::{
     self, ABI_VERSION, AnswerBlock, BUCKET_ENTRIES, Bucket, CLIENT_NETWORKS_MAX, CookieSecrets, CookieVerdict,
-    LINE_LEN, MODE_OFF, MODE_SERVE, OUTCOMES, Outcome, Place, SLOT_START_MAX, Settings, map_name,
+    LINE_LEN, LINKS_MAX, LimitTable, MODE_OFF, MODE_SERVE, OUTCOMES, Outcome, Place, SLOT_START_MAX, Settings,
+    map_name,
 };
 
+use super::attach::{Attachments, NotAttached};
 use super::clients::Clients;
 use super::clock::KernelClock;
 use super::cookies::CookieSlots;
 use super::counters::KernelCounters;
 use super::endpoints::{self, Endpoints, store_u32};
 use super::memory::MappedArray;
-use super::program::{FastPathConfig, FastPathError, Loaded};
+use super::program::{Demand, FastPathConfig, FastPathError, Loaded};
 use super::slot::{self, NotPublishable};
-use super::status::{FastPathEntry, FastPathStatus, InterfaceStatus, MapStatus, PublisherStatus};
+use super::status::{FastPathEntry, FastPathStatus, MapStatus, PublisherStatus};
 use super::table::{AnswerTable, Refusal};
 use super::{NearlyOver, Publication, Publisher, grace};
 use crate::access::AccessList;
@@ -42,6 +44,8 @@ const BLOCKS_MIN: u64 = 16;
 const NETWORK_LEN: usize = 64;
 /// Answers whose addresses change places in one tick at most: with the grace period that the old slots need, some milliseconds.
 const TURNS_MAX: usize = 2048;
+/// Memory that the kernel takes for a rule about tags, in bytes: its element (kernel/bpf/hashtab.c), rounded up.
+const RULE_LEN: usize = 80;
 /// With `xdp-log`: one of so many passed queries is logged.
 const LOG_ONE_IN: u32 = 16;
 
@@ -66,8 +70,12 @@ pub enum Command {
     Flush(SyncSender<usize>),
     /// Answer for these endpoints; true once that is so.
     Endpoints(Vec<SocketAddr>, SyncSender<bool>),
+    /// Be on the interfaces that these names mean; true once that is so.
+    Interfaces(Vec<String>, SyncSender<bool>),
     /// Answer whom this list allows; true once that is so.
     Access(AccessList, SyncSender<bool>),
+    /// Ask the limiter, or do not; true once that is so.
+    Limited(bool, SyncSender<bool>),
     /// Judge cookies by these secrets, or ignore them; true once that is so.
     Cookies(Option<CookieSecrets>, SyncSender<bool>),
     /// Take the program off and end.
@@ -80,6 +88,7 @@ pub struct FastPath {
     commands: SyncSender<Command>,
     kernel_counters: Arc<KernelCounters>,
     crowded: Arc<AtomicBool>,
+    limits: Option<MappedArray>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -92,10 +101,11 @@ impl FastPath {
         grace::check().map_err(FastPathError::NoGracePeriod)?;
         let (commands, inbox) = sync_channel(QUEUE_LEN);
         let retired = start_reclaimer(commands.clone())?;
-        let writer = Writer::new(object, config, clock, retired)?;
+        let mut writer = Writer::new(object, config, clock, retired)?;
+        let limits = Some(writer.loaded.map_limits()?);
         let (kernel_counters, crowded) = (Arc::clone(&writer.counters), Arc::clone(&writer.crowded));
         let thread = Builder::new().name("publish".into()).spawn(move || writer.run(&inbox));
-        Ok(Self { commands, kernel_counters, crowded, thread: Some(thread.map_err(FastPathError::Thread)?) })
+        Ok(Self { commands, kernel_counters, crowded, limits, thread: Some(thread.map_err(FastPathError::Thread)?) })
     }
 
     /// A handle to publish with.
@@ -105,6 +115,13 @@ impl FastPath {
             kernel_counters: Arc::clone(&self.kernel_counters),
             crowded: Arc::clone(&self.crowded),
         }
+    }
+}
+
+impl FastPath {
+    /// The table of the rate limits. To be taken once; it may outlive us.
+    pub fn take_limits(&mut self) -> Option<MappedArray> {
+        self.limits.take()
     }
 }
 
@@ -158,6 +175,8 @@ impl Delay {
 /// The state of the thread.
 struct Writer {
     loaded: Loaded,
+    /// Behind `loaded`, which removes the pins: the program leaves with the last descriptor.
+    attachments: Attachments,
     table: AnswerTable,
     settings: MappedArray,
     endpoints: Endpoints,
@@ -207,6 +226,7 @@ impl Writer {
         let clients = Clients::new(clients_v4, clients_v6);
         let log = config.log.then(|| super::log::start(loaded.ebpf_mut())).flatten();
         let mut writer = Self {
+            attachments: Attachments::new(config, loaded.take_links()?),
             counters: Arc::new(loaded.take_counters()?),
             hash_key: initial.hash_key,
             loaded,
@@ -232,10 +252,16 @@ impl Writer {
         writer.set_access(&config.access);
         writer.set_cookies(config.cookies);
         writer.tell_wall_time();
-        for interface in &config.interfaces {
-            writer.loaded.attach(interface, config.mode)?;
+        writer.set_interfaces(&config.interfaces);
+        let stops = |refusal: &NotAttached| match config.demand {
+            Demand::Nothing => false,
+            Demand::Fit => !matches!(refusal, NotAttached::Unfit(_)),
+            Demand::All => true,
+        };
+        match writer.attachments.take_refused().into_iter().find(|(_, refusal)| stops(refusal)) {
+            Some((interface, source)) => Err(FastPathError::Refused { interface, source }),
+            None => Ok(writer),
         }
-        Ok(writer)
     }
 
     fn run(mut self, inbox: &Receiver<Command>) {
@@ -268,6 +294,7 @@ impl Writer {
                 _ = reply.send(count);
             }
             Command::Endpoints(endpoints, reply) => _ = reply.send(self.set_endpoints(&endpoints)),
+            Command::Interfaces(wanted, reply) => _ = reply.send(self.set_interfaces(&wanted)),
             Command::Access(list, reply) => _ = reply.send(self.set_access(&list)),
             Command::Cookies(secrets, reply) => _ = reply.send(self.set_cookies(secrets)),
             Command::NearlyOver(max, reply) => _ = reply.send(self.nearly_over(max)),
@@ -278,6 +305,10 @@ impl Writer {
             Command::ShowAtMost(ttl_s, reply) => {
                 let shown_s_max = ttl_s.clamp(1, abi::FAST_TTL_S_MAX);
                 store_u32(&self.settings, offset_of!(Settings, ttl_shown_s_max), shown_s_max);
+                _ = reply.send(true);
+            }
+            Command::Limited(is_limited, reply) => {
+                store_u32(&self.settings, offset_of!(Settings, limits), is_limited.into());
                 _ = reply.send(true);
             }
             Command::Stop => {}
@@ -306,6 +337,10 @@ impl Writer {
     fn set_endpoints(&mut self, endpoints: &[SocketAddr]) -> bool {
         let changed = self.endpoints.change(&self.settings, endpoints, grace::wait);
         changed.inspect_err(|error| tracing::error!(%error, "XDP does not answer for new addresses")).is_ok()
+    }
+
+    fn set_interfaces(&mut self, wanted: &[String]) -> bool {
+        self.attachments.follow(&mut self.loaded, &self.settings, wanted)
     }
 
     fn set_access(&mut self, list: &AccessList) -> bool {
@@ -376,8 +411,6 @@ impl Writer {
     }
 
     fn status(&self) -> FastPathStatus {
-        let interface =
-            |at: &super::program::Attachment| InterfaceStatus { name: at.interface.clone(), mode: at.mode.to_owned() };
         let (frames, durations) = self.counters.latency().unwrap_or_else(|error| {
             tracing::error!(%error, "the kernel half's durations cannot be read");
             Default::default()
@@ -386,7 +419,11 @@ impl Writer {
         FastPathStatus {
             frames,
             durations,
-            interfaces: self.loaded.attachments.iter().map(interface).collect(),
+            interfaces: self.attachments.status(),
+            logged_rate: self.counters.over_limit().unwrap_or_else(|error| {
+                tracing::error!(%error, "the kernel half's answers over limits cannot be read");
+                Default::default()
+            }),
             maps: self.map_status(),
             published: self.table.published() as u64,
             publisher: PublisherStatus {
@@ -427,6 +464,11 @@ impl Writer {
             map(map_name::SETTINGS, 1, 1, 1, size_of::<Settings>()),
             networks(map_name::CLIENTS_V4, true),
             networks(map_name::CLIENTS_V6, false),
+            MapStatus {
+                memory_bytes: (self.attachments.rules() * RULE_LEN) as u64,
+                ..map(map_name::LINKS, self.attachments.rules(), LINKS_MAX as u32, 1, 0)
+            },
+            map(map_name::LIMITS, 1, 1, 1, size_of::<LimitTable>()),
         ]
     }
 
@@ -475,6 +517,7 @@ fn initial_settings(
         bucket_shift: table.bucket_shift(),
         ttl_shown_s_max: config.ttl_shown_s_max.clamp(1, abi::FAST_TTL_S_MAX),
         log_one_in: if config.log { LOG_ONE_IN } else { 0 },
+        limits: config.is_limited.into(),
         jiffy_ns: kernel_clock.jiffy_ns,
         boot_offset_ns,
         hash_key: rand::random(),

@@ -1,7 +1,7 @@
 //! The XDP object: entry points, and the glue between the fast path and the kernel.
 //!
-//! In: packets, and the maps that the daemon fills. Out: `XDP_TX` with an answer, or `XDP_PASS` with the packet as it came,
-//! and one counter raised.
+//! In: packets, and the maps that the daemon fills. Out: `XDP_TX` with an answer, `XDP_PASS` with the packet as it came, or
+//! `XDP_DROP` where an operator's rate limit says so; and one counter raised.
 //! Refuses: any decision about DNS; those are made in `resolver_ebpf::serve`.
 #![no_std]
 #![no_main]
@@ -15,11 +15,11 @@ mod log;
 mod maps;
 mod packet;
 
-use aya_ebpf::bindings::xdp_action::{XDP_PASS, XDP_TX};
+use aya_ebpf::bindings::xdp_action::{self, XDP_PASS, XDP_TX};
 use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_boot_ns};
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
-use resolver_ebpf::abi::{ABI_VERSION, ClockSample};
+use resolver_ebpf::abi::{ABI_VERSION, ClockSample, Outcome};
 use resolver_ebpf::serve::serve;
 
 use maps::Maps;
@@ -35,7 +35,19 @@ pub fn resolver(ctx: XdpContext) -> u32 {
         latency::end();
         return XDP_TX;
     }
-    log::passed(&ctx, outcome);
+    verdict(&ctx, outcome)
+}
+
+/// What is done with a frame that was not answered.
+#[inline(always)]
+fn verdict(ctx: &XdpContext, outcome: Outcome) -> u32 {
+    if outcome.is_sent() {
+        return XDP_TX;
+    }
+    if outcome.is_drop() {
+        return xdp_action::XDP_DROP;
+    }
+    log::passed(ctx, outcome);
     XDP_PASS
 }
 

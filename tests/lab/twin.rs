@@ -55,8 +55,6 @@ fn run_every_vector() {
         assert_eq!(outcome, vector.outcome, "{}", vector.name);
 
         let (verdict, bytes) = kernel.run_on("resolver", &vector.frame, vector.ingress);
-        assert_eq!(verdict, if outcome.is_answer() { XDP_TX } else { XDP_PASS }, "{}", vector.name);
-        let (verdict, bytes) = kernel.run("resolver", &vector.frame);
         let expected_verdict = match outcome {
             outcome if outcome.is_sent() => XDP_TX,
             outcome if outcome.is_drop() => XDP_DROP,
@@ -75,7 +73,6 @@ fn run_every_vector() {
         assert_eq!(kernel.cookies(), store.cookies.each_ref().map(SharedWord::load), "{}", vector.name);
     }
     assert!(expected.answered() > 3000, "{expected:?}");
-    assert!(expected.answered() > 1000, "{expected:?}");
     assert!(store.limit_log[0].load() > 0 && expected.slipped_rate_wide > 0, "{expected:?}");
     assert!(kernel.cookies().iter().all(|count| *count > 0), "{:?}", kernel.cookies());
 }

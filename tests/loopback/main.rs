@@ -21,6 +21,7 @@ mod seeing;
 mod servers;
 mod service;
 mod split;
+mod stubs;
 mod validation;
 
 use resolver_tests::daemon::Program;

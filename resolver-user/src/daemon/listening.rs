@@ -417,6 +417,7 @@ mod tests {
     use crate::cookies::CookieDoor;
     use crate::metrics::Metrics;
     use crate::rate_limit::RateLimiter;
+    use crate::upstream::{Network, Outside};
 
     /// A configuration that listens on these addresses, one thread each.
     fn config(port: u16, addresses: &[[u8; 4]]) -> Config {
@@ -430,8 +431,9 @@ mod tests {
     fn start(config: &Config) -> Arc<Listening> {
         let metrics = Arc::new(Metrics::default());
         let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
-        let resolver = super::super::resolver(config, &[], None, None, Arc::clone(&metrics), tracker.clone()).unwrap();
-        let resolver = Arc::new(resolver);
+        let outside = Outside { transport: Arc::new(Network::default()), clock: Arc::new(SystemClock) };
+        let owned = (Arc::clone(&metrics), tracker.clone());
+        let resolver = Arc::new(super::super::assemble(config, &[], None, None, owned, outside).unwrap());
         let bound = Bound::new(config, &Inherited::default()).unwrap();
         let limiter = Arc::new(RateLimiter::new(None, Arc::new(SystemClock)));
         limiter.configure(config);

@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::cache::{AnswerCache, Failures, InFlight, ResponseCache};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, Now, SystemClock};
 use crate::config::{Config, DnssecConfig, XdpMode};
 use crate::control::{ControlError, ControlService, print_status, serve_control};
 use crate::export::{ExportError, bind_metrics, serve_metrics};
@@ -43,7 +43,7 @@ use crate::rate_limit::{RateLimiter, SharedTable};
 use crate::resolve::{Ident, Resolver, Rules};
 use crate::slow_lane::SlowLane;
 use crate::trust::{Configured, Followed, StateError, Timestamp, TimestampError, Timing, Trust, TrustChange};
-use crate::upstream::Forwarder;
+use crate::upstream::{Network, Outside, Upstream};
 use crate::witness::Counting;
 use anchors::{follow_anchors, log_anchors, log_remembered};
 use cache_file::keep_cache_file;
@@ -196,7 +196,7 @@ async fn serve(
     let signals = Signals::take().map_err(|source| DaemonError::Runtime { source })?;
     let bound = Bound::new(&config, &prepared.inherited)?;
     let scraped = config.observing.metrics_address.map(bind_metrics).transpose()?;
-    let trust = trust(&config, timing)?;
+    let trust = trust(&config, timing, SystemClock.now())?;
     let jar = cookies::jar(&config);
     let mut fast_path = start_fast_path(&config, &prepared, &bound, &jar)?;
     let table = fast_path.as_mut().and_then(FastPath::take_limits).map(|table| Box::new(table) as SharedTable);
@@ -207,8 +207,10 @@ async fn serve(
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
     let metrics = Arc::new(Metrics::default());
     let own = bound.addresses();
-    let resolver = resolver(&config, &own, trust, publisher.clone(), Arc::clone(&metrics), tracker.clone())?;
-    let resolver = Arc::new(resolver);
+    let transport = Arc::new(Network::new(Arc::clone(&metrics)));
+    let outside = Outside { transport, clock: Arc::new(SystemClock) };
+    let owned = (Arc::clone(&metrics), tracker.clone());
+    let resolver = Arc::new(assemble(&config, &own, trust, publisher.clone(), owned, outside)?);
     // The names of servers, before the first question needs them.
     resolver.rules.load_full().upstream.refresh_names().await;
     let watching = Arc::new(Watching::new(Arc::clone(&resolver), &config));
@@ -322,12 +324,14 @@ async fn keep_alive(daemon: Arc<Daemon>, stop: CancellationToken) {
 }
 
 /// What validation starts from, as configured.
-fn trust(config: &Config, timing: Timing) -> Result<Option<Trust>, DaemonError> {
+///
+/// # Errors
+/// A file that it is kept in cannot be used.
+pub fn trust(config: &Config, timing: Timing, now: Now) -> Result<Option<Trust>, DaemonError> {
     if !config.dnssec.enabled {
         return Ok(None);
     }
     let timestamp = config.dnssec.timestamp.as_deref().map(Timestamp::open).transpose()?;
-    let now = SystemClock.now();
     if let Some(timestamp) = timestamp.as_ref().filter(|timestamp| timestamp.is_past(now)) {
         timestamp.touch(now)?;
     }
@@ -421,18 +425,24 @@ async fn keep_popular(resolver: Arc<Resolver>, stop: CancellationToken) {
     }
 }
 
-fn resolver(
+/// Puts together what finds answers, over the network and the clock of `outside`: those of the machine, or scripted ones of
+/// a test. `own`: addresses that we listen on; `trust`: what [`trust`] made of the same configuration. Its tasks go to the
+/// tracker.
+///
+/// # Errors
+/// No thread can be started.
+pub fn assemble(
     config: &Config,
     own: &[SocketAddr],
     trust: Option<Trust>,
     publisher: Option<Arc<Publisher>>,
-    metrics: Arc<Metrics>,
-    tracker: TaskTracker,
+    (metrics, tracker): (Arc<Metrics>, TaskTracker),
+    outside: Outside,
 ) -> Result<Resolver, DaemonError> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let clock = Arc::clone(&outside.clock);
     let slow_lane = SlowLane::start(Arc::clone(&clock), Arc::clone(&metrics));
     let slow_lane = slow_lane.map_err(|source| DaemonError::Runtime { source })?;
-    let rules = rules(config, own, &metrics, None);
+    let upstream = Upstream::new(&config.upstream, config.dnssec.enabled, own, Arc::clone(&metrics), outside);
     let restored = cache_file::restore(config, trust.as_ref(), clock.now());
     Ok(Resolver {
         cache: AnswerCache::new(config.cache.size),
@@ -443,7 +453,7 @@ fn resolver(
         restored,
         prefetching: Arc::default(),
         turns: AtomicU32::new(0),
-        rules: ArcSwap::from_pointee(rules),
+        rules: ArcSwap::from_pointee(rules(config, Arc::new(upstream))),
         trust,
         slow_lane,
         publisher,
@@ -455,15 +465,8 @@ fn resolver(
     })
 }
 
-/// What the configuration decides about answers. What `before` has and the configuration did not change goes on as it is;
-/// of changed servers, those that stay are known as before. `own`: addresses that we listen on.
-fn rules(config: &Config, own: &[SocketAddr], metrics: &Arc<Metrics>, before: Option<(&Config, &Rules)>) -> Rules {
-    let validating = config.dnssec.enabled;
-    let upstream = match before {
-        Some((old, rules)) if old.upstream == config.upstream => Arc::clone(&rules.upstream),
-        Some((_, rules)) => Arc::new(rules.upstream.renewed(&config.upstream, validating, own)),
-        None => Arc::new(Forwarder::new(&config.upstream, validating, own, Arc::clone(metrics))),
-    };
+/// What the configuration decides about answers.
+fn rules(config: &Config, upstream: Arc<Upstream>) -> Rules {
     Rules {
         generation: 0,
         upstream,
@@ -504,6 +507,7 @@ fn log_start(config: &Config, addresses: &[SocketAddr]) {
         version = env!("CARGO_PKG_VERSION"),
         listening = join(addresses),
         servers = config.upstream.servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+        recursive = config.upstream.iterating.recursive.is_some(),
         dnssec = config.dnssec.enabled,
         threads = config.process.threads,
         "started"

@@ -238,6 +238,7 @@ mod tests {
         let counters = [("queries_udp", queries), ("cache_hits", hits)].map(|(name, count)| (name.to_owned(), count));
         TopReport {
             status: StatusReport {
+                recursion: None,
                 version: String::new(),
                 pid: 1,
                 uptime_s: 1,

@@ -291,9 +291,13 @@ fn a_captured_answer_is_told_with_its_query_byte_for_byte() {
     let (mut answered, mut outcomes) = (0u32, std::collections::HashSet::new());
     for vector in vectors::vectors() {
         vector.apply(&mut store.settings);
+        store.set_limits(vector.limits);
+        if vector.limits.is_some() {
+            kernel.set_limits(&store);
+        }
         kernel.set(&store.settings);
-        let (verdict, answer) = kernel.run("resolver", &vector.frame);
-        if verdict != XDP_TX {
+        let (_, answer) = kernel.run_on("resolver", &vector.frame, vector.ingress);
+        if !vector.outcome.is_answer() {
             assert!(ring.next().is_none(), "{}: only answers are told", vector.name);
             continue;
         }

@@ -44,30 +44,38 @@ use reply::Plan;
 /// Answers the query in `frame`, if that can be done from `store`.
 #[inline(always)]
 pub fn serve<F: Frame, S: Store>(frame: &mut F, store: &S) -> Outcome {
-    let Some(settings) = store.settings() else { return Outcome::PassOff };
-    if settings.abi_version != ABI_VERSION || settings.mode == MODE_OFF {
-        return Outcome::PassOff;
-    }
-    let Some(link) = frame.view::<Ethernet>(0) else { return Outcome::PassTruncated };
-    if link.is_to_group() {
-        return Outcome::PassNotIp;
-    }
-    let served = match link.ether_type {
-        ETHER_IPV4 => serve_family::<V4<0>, F, S>(frame, store, settings),
-        ETHER_IPV6 => serve_family::<V6<0>, F, S>(frame, store, settings),
-        other if ETHER_VLAN.contains(&other) => return serve_tagged(frame, store),
-        _ => Err(Outcome::PassNotIp),
-    };
-    either(served)
+    if is_tagged(frame) { serve_tagged(frame, store) } else { serve_untagged(frame, store) }
 }
 
-/// The same for a frame with VLAN tags, whose answer keeps them.
-///
-/// Out of line, so that untagged frames meet the code that they met before there was this. Not `#[cold]`: that puts it into a
-/// section of its own, where aya 0.14 takes it for whatever function starts another section.
-#[inline(never)]
-fn serve_tagged<F: Frame, S: Store>(frame: &mut F, store: &S) -> Outcome {
+/// Whether a frame has VLAN tags.
+#[inline(always)]
+pub fn is_tagged<F: Frame>(frame: &F) -> bool {
+    frame.view::<Ethernet>(0).is_some_and(|link| ETHER_VLAN.contains(&link.ether_type))
+}
+
+/// The same as [`serve`] for a frame without tags. The kernel half has it and [`serve_tagged`] in functions of their own: neither
+/// needs the other's stack, and untagged frames meet no code of tags.
+#[inline(always)]
+pub fn serve_untagged<F: Frame, S: Store>(frame: &mut F, store: &S) -> Outcome {
     let Some(settings) = store.settings() else { return Outcome::PassOff };
+    let link = match link_to_us(frame, settings) {
+        Ok(link) => link,
+        Err(outcome) => return outcome,
+    };
+    either(match link {
+        ETHER_IPV4 => serve_family::<V4<0>, F, S>(frame, store, settings),
+        ETHER_IPV6 => serve_family::<V6<0>, F, S>(frame, store, settings),
+        _ => Err(Outcome::PassNotIp),
+    })
+}
+
+/// The same as [`serve`] for a frame with VLAN tags, whose answer keeps them.
+#[inline(always)]
+pub fn serve_tagged<F: Frame, S: Store>(frame: &mut F, store: &S) -> Outcome {
+    let Some(settings) = store.settings() else { return Outcome::PassOff };
+    if let Err(outcome) = link_to_us(frame, settings) {
+        return outcome;
+    }
     let Some(inner) = type_behind::<1, F>(frame) else { return Outcome::PassTruncated };
     either(match inner {
         ETHER_IPV4 => serve_family::<V4<1>, F, S>(frame, store, settings),
@@ -81,6 +89,16 @@ fn serve_tagged<F: Frame, S: Store>(frame: &mut F, store: &S) -> Outcome {
         },
         _ => Err(Outcome::PassNotIp),
     })
+}
+
+/// The type of what is behind the Ethernet header, if the frame may be answered as far as that goes.
+#[inline(always)]
+fn link_to_us<F: Frame>(frame: &F, settings: &Settings) -> Result<Be16, Outcome> {
+    if settings.abi_version != ABI_VERSION || settings.mode == MODE_OFF {
+        return Err(Outcome::PassOff);
+    }
+    let link = frame.view::<Ethernet>(0).ok_or(Outcome::PassTruncated)?;
+    if link.is_to_group() { Err(Outcome::PassNotIp) } else { Ok(link.ether_type) }
 }
 
 /// The type of what stands behind so many tags.

@@ -18,7 +18,9 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use crate::answer::{Asked, ChaosQuestion, Failure, Sent, turn_addresses, write_answer, write_chaos, write_failure};
+use crate::answer::{
+    Asked, ChaosQuestion, Failure, Sent, Transport, turn_addresses, write_answer, write_chaos, write_failure,
+};
 use crate::cache::{
     AnswerCache, CachedAnswer, FAILURE_PAUSE_S_MIN, Failures, InFlight, Joined, Keeping, Leader, Outcome, QuestionKey,
     QuestionRef, ResponseCache, result,
@@ -35,11 +37,12 @@ use crate::publish::Publisher;
 use crate::saved::Restored;
 use crate::slow_lane::{Run, SlowLane};
 use crate::trust::{Basis, KeySentinel, Trust};
-use crate::upstream::{Forwarder, UpstreamError};
+use crate::upstream::{Allowance, Upstream, UpstreamError};
 use crate::validator::{
     BudgetItem, FetchFailure, IndeterminateReason, Pace, Step, Validated, Validation, Verdict, WorkBudget,
 };
 use crate::wire::{Name, Question, RCode, RecordType, Response, Soa};
+use crate::witness::Counting;
 
 pub use publishing::Offer;
 
@@ -89,6 +92,8 @@ pub struct Resolver {
     pub tracker: TaskTracker,
     /// Held while what answers rest on changes.
     pub basis_turn: Mutex<()>,
+    /// Who asks, and what is asked for, if anybody wants to know.
+    pub counting: Counting,
     /// Answers logged with a number.
     pub queries_logged: AtomicU64,
 }
@@ -102,7 +107,7 @@ pub struct Rules {
     /// Fingerprint of what answers rest on, but for what validation starts from.
     pub fingerprint: Fingerprint,
     /// Where replies come from.
-    pub upstream: Arc<Forwarder>,
+    pub upstream: Arc<Upstream>,
     /// What the operator says about names: given before anything else, never published.
     pub local: Arc<LocalData>,
     /// What clients do not get to see.
@@ -160,6 +165,7 @@ enum Source {
     Local,
     Stale,
     Cache,
+    Xdp,
     Upstream,
     Merged,
 }
@@ -180,6 +186,9 @@ impl QueryService for Resolver {
             let sent = self.write(query, &answer, now_boot_ns, out);
             self.log(query, &answer.outcome, sent, Source::Cache, Duration::ZERO);
             let publication = self.publication(&answer, query.asked.form(), now_boot_ns).map(Afterwork::Publish);
+            if publication.is_none() && query.asked.transport == Transport::Udp {
+                self.compare(query, &answer, now_boot_ns, out);
+            }
             return Answered::Now(publication.or_else(|| self.refresh_due(query, answer, now_boot_ns)));
         }
         if let Some(question) = self.answer_stale(query, now_boot_ns, false, out) {
@@ -239,6 +248,12 @@ impl QueryService for Resolver {
 }
 
 impl Resolver {
+    /// The answer that the cache would give to a question now.
+    pub fn cached(&self, question: QuestionRef<'_>) -> Option<Arc<CachedAnswer>> {
+        let answer = self.cache.answer(question, self.clock.now().boot_ns)?;
+        (answer.generation == self.generation()).then_some(answer)
+    }
+
     /// The rules that hold now.
     pub fn rules(&self) -> Guard<Arc<Rules>> {
         self.rules.load()
@@ -274,17 +289,22 @@ impl Resolver {
     }
 
     /// Asks upstream, validates, and says what came of it and for how many seconds that may be kept.
-    async fn resolve(self: &Arc<Self>, question: &Question, basis: Option<&Basis>) -> (Outcome, Lifetime) {
+    async fn resolve(
+        self: &Arc<Self>,
+        question: &Question,
+        basis: Option<&Basis>,
+        allowance: &Arc<Allowance>,
+    ) -> (Outcome, Lifetime) {
         let rules = self.rules.load_full();
         let basis_of_denials = basis.filter(|_| rules.keeping.keeps_negative);
         if let Some(known) = basis_of_denials.and_then(|basis| self.known_denial(basis, question)) {
             let ttl_s = known.ttl_s();
             return (Outcome::Proven(known), Lifetime::Own(ttl_s));
         }
-        if let Some((restored, left_s)) = self.restored(question, basis).await {
+        if let Some((restored, left_s)) = self.restored(question, basis, allowance).await {
             return (restored, Lifetime::Rest(left_s));
         }
-        let response = match rules.upstream.fetch(question).await {
+        let response = match rules.upstream.fetch(question, allowance).await {
             Ok(response) if rules.filters.ignores(&response) => {
                 // Differs: dnsmasq goes on listening for another reply; the client is told that none came.
                 self.metrics.replies_ignored.add_one();
@@ -301,7 +321,7 @@ impl Resolver {
                 return (Outcome::Failed(reason, None), Lifetime::Own(ttl_s));
             }
         };
-        let (outcome, ttl_s) = self.judge(question, basis, response).await;
+        let (outcome, ttl_s) = self.judge(question, basis, response, allowance).await;
         (outcome, Lifetime::Own(ttl_s))
     }
 
@@ -311,13 +331,14 @@ impl Resolver {
         question: &Question,
         basis: Option<&Basis>,
         response: Arc<Response>,
+        allowance: &Arc<Allowance>,
     ) -> (Outcome, u32) {
         let Some(basis) = basis else {
             let ttl_s = unchecked_ttl_s(&response);
             return (Outcome::Unchecked(response), ttl_s);
         };
         let received = self.clock.now();
-        match self.validate(basis, question, &response).await {
+        match self.validate(basis, question, &response, allowance).await {
             Verdict::Proven(validated) => {
                 basis.denials.learn(&validated, received);
                 let ttl_s = validated.ttl_s().min(ANSWER_TTL_S_MAX);
@@ -347,7 +368,13 @@ impl Resolver {
     }
 
     /// Judges a response, fetching what the validator asks for. All of it is paid from one budget.
-    async fn validate(self: &Arc<Self>, basis: &Basis, question: &Question, response: &Arc<Response>) -> Verdict {
+    async fn validate(
+        self: &Arc<Self>,
+        basis: &Basis,
+        question: &Question,
+        response: &Arc<Response>,
+        allowance: &Arc<Allowance>,
+    ) -> Verdict {
         let (anchors, zones) = (Arc::clone(&basis.anchors), Arc::clone(&basis.zones));
         let validation = Validation::new(question.clone(), Arc::clone(response), anchors, zones, basis.policy);
         let mut run = Run { validation, budget: WorkBudget::new(basis.policy.limits) };
@@ -367,7 +394,7 @@ impl Resolver {
                     if let Err(item) = run.budget.spend_sub_query() {
                         break Verdict::Indeterminate(item.into());
                     }
-                    run.validation.supply(self.fetch_shared(&needed).await);
+                    run.validation.supply(self.fetch_shared(&needed, allowance).await);
                 }
             }
         };
@@ -377,7 +404,11 @@ impl Resolver {
     }
 
     /// Fetches on behalf of a validation: from a moment ago, from whoever is fetching the same now, or from upstream.
-    async fn fetch_shared(self: &Arc<Self>, question: &Question) -> Result<Arc<Response>, FetchFailure> {
+    async fn fetch_shared(
+        self: &Arc<Self>,
+        question: &Question,
+        allowance: &Arc<Allowance>,
+    ) -> Result<Arc<Response>, FetchFailure> {
         self.metrics.sub_queries.add_one();
         if let Some(response) = self.responses.response(question, self.clock.now().boot_ns) {
             self.metrics.sub_queries_merged.add_one();
@@ -390,7 +421,8 @@ impl Resolver {
             }
             Joined::Leader(leader) => {
                 let receiver = leader.follow();
-                self.tracker.spawn(fetch(Arc::clone(self), question.clone(), leader));
+                let allowance = Arc::clone(allowance);
+                self.tracker.spawn(fetch(Arc::clone(self), question.clone(), allowance, leader));
                 result(receiver).await.unwrap_or(Err(FetchFailure::NoAnswer))
             }
         }
@@ -403,7 +435,7 @@ impl Resolver {
     pub async fn fetch_keys(self: &Arc<Self>, zone: &Name) -> Result<Response, UpstreamError> {
         let question = Question::new(zone.clone(), RecordType::DNSKEY);
         self.signal_anchors(&question);
-        self.rules.load_full().upstream.fetch_more(&question).await
+        self.rules.load_full().upstream.fetch_more(&question, &Arc::default()).await
     }
 
     /// Tells an anchored zone whose keys are asked for which anchors we have for it, if that is wanted and due (RFC 8145).
@@ -416,7 +448,7 @@ impl Resolver {
         let Some(signal) = trust.signal(&question.qname, self.clock.now()) else { return };
         self.metrics.anchors_signalled.add_one();
         self.tracker.spawn(async move {
-            let _does_not_matter = rules.upstream.fetch(&signal).await;
+            let _does_not_matter = rules.upstream.fetch(&signal, &Arc::default()).await;
         });
     }
 
@@ -475,7 +507,9 @@ async fn search(resolver: Arc<Resolver>, question: Question, leader: Leader<Arc<
     let basis = resolver.trust.as_ref().map(Trust::basis);
     let generation = basis.as_ref().map_or_else(|| resolver.rules().generation, |basis| basis.generation);
     let time_max = RESOLUTION_TIME_MAX.max(resolver.rules().upstream.patience().saturating_add(VALIDATION_TIME));
-    let resolved = timeout(time_max, resolver.resolve(&question, basis.as_deref())).await;
+    let allowance = Arc::new(Allowance::default());
+    let resolved = timeout(time_max, resolver.resolve(&question, basis.as_deref(), &allowance)).await;
+    resolver.metrics.queries_per_search.count(allowance.spent());
     let (outcome, lifetime) = resolved.unwrap_or_else(|_| {
         let failure = FetchFailure::NoAnswer;
         let reason = IndeterminateReason::Fetch { question: question.clone(), failure };
@@ -507,10 +541,15 @@ async fn search(resolver: Arc<Resolver>, question: Question, leader: Leader<Arc<
 }
 
 /// The task of one fetch for validations.
-async fn fetch(resolver: Arc<Resolver>, question: Question, leader: Leader<Result<Arc<Response>, FetchFailure>>) {
+async fn fetch(
+    resolver: Arc<Resolver>,
+    question: Question,
+    allowance: Arc<Allowance>,
+    leader: Leader<Result<Arc<Response>, FetchFailure>>,
+) {
     resolver.signal_anchors(&question);
     let rules = resolver.rules.load_full();
-    let fetched = rules.upstream.fetch_more(&question).await;
+    let fetched = rules.upstream.fetch_more(&question, &allowance).await;
     let fetched = fetched.map(Arc::new).map_err(|error| fetch_failure(&error));
     // A reply of servers that are not asked any more is for those who wait, and for nobody else.
     if let (Ok(response), true) = (&fetched, rules.generation == resolver.rules().generation) {
@@ -522,10 +561,14 @@ async fn fetch(resolver: Arc<Resolver>, question: Question, leader: Leader<Resul
 /// What a failed fetch means to a validation.
 pub(crate) fn fetch_failure(error: &UpstreamError) -> FetchFailure {
     match error {
-        UpstreamError::Timeout { .. } | UpstreamError::NoServer => FetchFailure::NoAnswer,
+        UpstreamError::Timeout { .. } | UpstreamError::NoServer | UpstreamError::Exhausted => FetchFailure::NoAnswer,
         UpstreamError::TooMany { .. } => FetchFailure::TooMany,
         UpstreamError::Network { .. } => FetchFailure::Network,
-        UpstreamError::Malformed { .. } | UpstreamError::Refused { .. } => FetchFailure::ServerError,
+        UpstreamError::Malformed { .. }
+        | UpstreamError::Refused { .. }
+        | UpstreamError::Lame { .. }
+        | UpstreamError::Truncated { .. }
+        | UpstreamError::Aliases { .. } => FetchFailure::ServerError,
     }
 }
 

@@ -10,15 +10,18 @@ mod cookies;
 mod forwarding;
 mod hostile;
 mod keeping;
+mod limits;
 mod local;
 mod observing;
 mod operation;
 mod policy;
 mod reload;
 mod rolls;
+mod seeing;
 mod servers;
 mod service;
 mod split;
+mod stubs;
 mod validation;
 
 use resolver_tests::daemon::Program;

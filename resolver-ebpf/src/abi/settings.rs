@@ -105,6 +105,15 @@ pub struct Settings {
     pub daemon_pid: u32,
     /// 1: `LINKS` may say that untagged frames of an interface are passed. 0: it says nothing about any.
     pub untagged_ruled: u32,
+    /// 1: XDP asks `LIMITS` about each query that it could answer or that nobody here knows. 0: nobody is limited.
+    pub limits: u32,
+    /// Which answers are told in `SEEN`: some of [`super::WATCH_LOG`], [`super::WATCH_COUNT`], [`super::WATCH_CAPTURE`].
+    /// 0: none, and nothing of it costs anything.
+    pub watch: u32,
+    /// With [`super::WATCH_LOG`]: one of so many answers. 0: none.
+    pub seen_log_one_in: u32,
+    /// With [`super::WATCH_COUNT`]: one of so many answers. 0: none.
+    pub seen_count_one_in: u32,
     /// Zero.
     pub padding: u32,
     /// Random, new with each new pair of `BUCKETS` and `ANSWERS`.
@@ -118,8 +127,8 @@ pub struct Settings {
     pub cookie_secrets: [CookieSecrets; COOKIE_SLOTS],
     /// What the next daemon has to know.
     pub legacy: Legacy,
-    /// Zero.
-    pub padding_end: [u64; 6],
+    /// Zero, up to the end of a cache line.
+    pub line_end: [u64; 4],
 }
 
 /// What a daemon that finds pinned answers compares before it takes them over. The kernel half does not read it.

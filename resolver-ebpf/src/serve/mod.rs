@@ -4,7 +4,8 @@
 //! Whatever else comes out, the frame is byte for byte as it came: all that can fail is decided before the first change.
 //! The same code runs on the host over plain memory and in the kernel over packets and maps.
 //!
-//! Refuses: dropping, reading a clock, logging, and every guess; doubt means pass.
+//! Refuses: reading a clock, logging, and every guess; doubt means pass. Drops nothing but what an operator's rate limit
+//! says, and counts it by reason.
 
 #![deny(
     clippy::arithmetic_side_effects,
@@ -18,49 +19,64 @@
 mod admit;
 mod clock;
 mod cookies;
+mod copy;
 mod family;
 mod frame;
 mod lookup;
 mod reply;
 mod shared;
+mod slip;
 mod store;
 
+pub use copy::copy_words;
 pub use frame::{FAR_MAX, Frame};
 pub use shared::SharedWord;
 pub use store::{Bucket, Slot, Store};
 
-use crate::abi::{ABI_VERSION, MODE_DRY_RUN, MODE_OFF, Outcome, Settings};
+use crate::abi::{ABI_VERSION, CookieVerdict, MODE_DRY_RUN, MODE_OFF, MODE_SERVE, Outcome, Settings};
+use crate::limit::Verdict;
 use crate::wire::bytes::Be16;
 use crate::wire::link::{ETHER_IPV4, ETHER_IPV6, ETHER_VLAN, Ethernet, VLAN_TAG_LEN, VLAN_TAGS_AT};
+use admit::Query;
 use family::{Family, V4, V6};
+use lookup::Found;
+use reply::Plan;
 
 /// Answers the query in `frame`, if that can be done from `store`.
 #[inline(always)]
 pub fn serve<F: Frame, S: Store>(frame: &mut F, store: &S) -> Outcome {
-    let Some(settings) = store.settings() else { return Outcome::PassOff };
-    if settings.abi_version != ABI_VERSION || settings.mode == MODE_OFF {
-        return Outcome::PassOff;
-    }
-    let Some(link) = frame.view::<Ethernet>(0) else { return Outcome::PassTruncated };
-    if link.is_to_group() {
-        return Outcome::PassNotIp;
-    }
-    let served = match link.ether_type {
-        ETHER_IPV4 => serve_family::<V4<0>, F, S>(frame, store, settings),
-        ETHER_IPV6 => serve_family::<V6<0>, F, S>(frame, store, settings),
-        other if ETHER_VLAN.contains(&other) => return serve_tagged(frame, store),
-        _ => Err(Outcome::PassNotIp),
-    };
-    either(served)
+    if is_tagged(frame) { serve_tagged(frame, store) } else { serve_untagged(frame, store) }
 }
 
-/// The same for a frame with VLAN tags, whose answer keeps them.
-///
-/// Out of line, so that untagged frames meet the code that they met before there was this. Not `#[cold]`: that puts it into a
-/// section of its own, where aya 0.14 takes it for whatever function starts another section.
-#[inline(never)]
-fn serve_tagged<F: Frame, S: Store>(frame: &mut F, store: &S) -> Outcome {
+/// Whether a frame has VLAN tags.
+#[inline(always)]
+pub fn is_tagged<F: Frame>(frame: &F) -> bool {
+    frame.view::<Ethernet>(0).is_some_and(|link| ETHER_VLAN.contains(&link.ether_type))
+}
+
+/// The same as [`serve`] for a frame without tags. The kernel half has it and [`serve_tagged`] in functions of their own: neither
+/// needs the other's stack, and untagged frames meet no code of tags.
+#[inline(always)]
+pub fn serve_untagged<F: Frame, S: Store>(frame: &mut F, store: &S) -> Outcome {
     let Some(settings) = store.settings() else { return Outcome::PassOff };
+    let link = match link_to_us(frame, settings) {
+        Ok(link) => link,
+        Err(outcome) => return outcome,
+    };
+    either(match link {
+        ETHER_IPV4 => serve_family::<V4<0>, F, S>(frame, store, settings),
+        ETHER_IPV6 => serve_family::<V6<0>, F, S>(frame, store, settings),
+        _ => Err(Outcome::PassNotIp),
+    })
+}
+
+/// The same as [`serve`] for a frame with VLAN tags, whose answer keeps them.
+#[inline(always)]
+pub fn serve_tagged<F: Frame, S: Store>(frame: &mut F, store: &S) -> Outcome {
+    let Some(settings) = store.settings() else { return Outcome::PassOff };
+    if let Err(outcome) = link_to_us(frame, settings) {
+        return outcome;
+    }
     let Some(inner) = type_behind::<1, F>(frame) else { return Outcome::PassTruncated };
     either(match inner {
         ETHER_IPV4 => serve_family::<V4<1>, F, S>(frame, store, settings),
@@ -74,6 +90,16 @@ fn serve_tagged<F: Frame, S: Store>(frame: &mut F, store: &S) -> Outcome {
         },
         _ => Err(Outcome::PassNotIp),
     })
+}
+
+/// The type of what is behind the Ethernet header, if the frame may be answered as far as that goes.
+#[inline(always)]
+fn link_to_us<F: Frame>(frame: &F, settings: &Settings) -> Result<Be16, Outcome> {
+    if settings.abi_version != ABI_VERSION || settings.mode == MODE_OFF {
+        return Err(Outcome::PassOff);
+    }
+    let link = frame.view::<Ethernet>(0).ok_or(Outcome::PassTruncated)?;
+    if link.is_to_group() { Err(Outcome::PassNotIp) } else { Ok(link.ether_type) }
 }
 
 /// The type of what stands behind so many tags.
@@ -101,12 +127,19 @@ fn serve_family<I: Family, F: Frame, S: Store>(
     if (I::TAGS != 0 || settings.untagged_ruled != 0) && !is_answered_link::<I, F, S>(frame, store) {
         return Err(Outcome::PassVlan);
     }
-    let found = lookup::look_up::<I, F, S>(frame, store, settings, &query)?;
-    let plan = reply::plan(settings, clock::boot_ns(store, settings), &query, &found)?;
+    let is_limited = query.limits != 0 && settings.mode == MODE_SERVE;
+    // What a cookie is worth is found out below, or by the daemon.
+    if is_limited && query.cookie.forgotten(frame, query.key_hash).is_none() {
+        limit::<I, F, S>(frame, store, settings, &query)?;
+    }
+    let (found, plan) = ready::<I, F, S>(frame, store, settings, &query)?;
     if settings.mode == MODE_DRY_RUN {
         return Err(Outcome::PassDryRun);
     }
     let cookies = cookies::judge::<I, F, S>(frame, store, settings, &query)?;
+    if is_limited {
+        charge::<I, F, S>(frame, store, settings, cookies.verdict(frame, &query))?;
+    }
     let outcome = reply::reply::<I, F>(frame, &query, &found, &plan, &cookies)?;
     if let Some(verdict) = cookies.verdict(frame, &query) {
         store.count_cookies(verdict);
@@ -120,4 +153,69 @@ fn serve_family<I: Family, F: Frame, S: Store>(
 fn is_answered_link<I: Family, F: Frame, S: Store>(frame: &F, store: &S) -> bool {
     let Some(link) = I::link(frame) else { return false };
     store.link(link).map_or(I::TAGS == 0, |rule| rule.answers == 1)
+}
+
+/// The answer to a query, if it is here and can be given.
+#[inline(always)]
+fn ready<'s, I: Family, F: Frame, S: Store>(
+    frame: &F,
+    store: &'s S,
+    settings: &Settings,
+    query: &Query,
+) -> Result<(Found<'s>, Plan), Outcome> {
+    let found = lookup::look_up::<I, F, S>(frame, store, settings, query)?;
+    let plan = reply::plan(settings, clock::boot_ns(store, settings), query, &found)?;
+    Ok((found, plan))
+}
+
+/// Holds a query to its rate limits, whatever it asks for: what nobody here can answer is over them, too, and the daemon is
+/// spared it. Nothing is charged yet. What is passed is asked for again there, and charged.
+///
+/// # Errors
+/// It is over a limit: it was dropped, or its empty answer is written.
+#[inline(always)]
+fn limit<I: Family, F: Frame, S: Store>(
+    frame: &mut F,
+    store: &S,
+    settings: &Settings,
+    query: &Query,
+) -> Result<(), Outcome> {
+    let client = I::client(frame).ok_or(Outcome::PassTruncated)?;
+    let now_boot_ns = clock::boot_ns(store, settings);
+    let over = match store.ask_limits(client, I::IS_V4, now_boot_ns) {
+        Verdict::Within | Verdict::LoggedNarrow | Verdict::LoggedWide => return Ok(()),
+        Verdict::SlippedNarrow => Outcome::SlippedRate,
+        Verdict::SlippedWide => Outcome::SlippedRateWide,
+        Verdict::DroppedNarrow => Outcome::DroppedRate,
+        Verdict::DroppedWide => Outcome::DroppedRateWide,
+    };
+    if over.is_sent() && !slip::slip::<I, F>(frame, query) {
+        return Err(Outcome::PassNoRoom);
+    }
+    Err(over)
+}
+
+/// Charges a client for the answer that it is about to get. One that has proven by a cookie that it receives what is sent to
+/// its address is not limited.
+///
+/// # Errors
+/// It has sent a cookie that proves nothing, and is over a limit. An empty answer, with a new cookie, is the daemon's.
+#[inline(always)]
+fn charge<I: Family, F: Frame, S: Store>(
+    frame: &F,
+    store: &S,
+    settings: &Settings,
+    cookies: Option<CookieVerdict>,
+) -> Result<(), Outcome> {
+    if cookies.is_some_and(CookieVerdict::is_valid) {
+        return Ok(());
+    }
+    let client = I::client(frame).ok_or(Outcome::PassTruncated)?;
+    let now_boot_ns = clock::boot_ns(store, settings);
+    match store.charge_limits(client, I::IS_V4, now_boot_ns) {
+        Verdict::Within | Verdict::LoggedNarrow | Verdict::LoggedWide => Ok(()),
+        Verdict::SlippedNarrow | Verdict::SlippedWide => Err(Outcome::PassRate),
+        Verdict::DroppedNarrow => Err(Outcome::DroppedRate),
+        Verdict::DroppedWide => Err(Outcome::DroppedRateWide),
+    }
 }

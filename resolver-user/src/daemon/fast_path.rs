@@ -74,6 +74,7 @@ fn start(
             XdpMode::Generic => AttachMode::Generic,
             XdpMode::Auto | XdpMode::Off => AttachMode::Auto,
         },
+        serving: config.xdp.serving,
         ttl_shown_s_max: config.cache.keeping.shown_s(ANSWER_TTL_S_MAX),
         interfaces,
         demand: match (demanded, config.xdp.interfaces.is_empty()) {
@@ -89,6 +90,7 @@ fn start(
         access: bound.access.clone(),
         basis: bytemuck::must_cast(fingerprint(config, basis.as_deref())),
         generation: basis.map_or(0, |basis| basis.generation),
+        is_limited: config.rate_limit.narrow.is_some(),
         cookies: jar.secrets(),
         log: config.xdp.log,
     };

@@ -11,6 +11,8 @@ mod privileges;
 mod reload;
 mod service;
 mod signals;
+mod verify;
+mod watching;
 
 use std::io;
 use std::net::SocketAddr;
@@ -28,7 +30,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::cache::{AnswerCache, Failures, InFlight, ResponseCache};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, Now, SystemClock};
 use crate::config::{Config, DnssecConfig, XdpMode};
 use crate::control::{ControlError, ControlService, print_status, serve_control};
 use crate::export::{ExportError, bind_metrics, serve_metrics};
@@ -36,11 +38,13 @@ use crate::listener::{ListenError, Shared};
 use crate::logging::Log;
 use crate::metrics::Metrics;
 use crate::process::{IdentityError, ServiceManager, watchdog_period};
-use crate::publish::{FastPathError, Publisher};
+use crate::publish::{FastPath, FastPathError, Publisher};
+use crate::rate_limit::{RateLimiter, SharedTable};
 use crate::resolve::{Ident, Resolver, Rules};
 use crate::slow_lane::SlowLane;
 use crate::trust::{Configured, Followed, StateError, Timestamp, TimestampError, Timing, Trust, TrustChange};
-use crate::upstream::Forwarder;
+use crate::upstream::{Network, Outside, Upstream};
+use crate::witness::Counting;
 use anchors::{follow_anchors, log_anchors, log_remembered};
 use cache_file::keep_cache_file;
 use cookies::Cookies;
@@ -48,6 +52,7 @@ use fast_path::{end_fast_path, start_fast_path};
 use listening::{Bound, Listening};
 use privileges::Prepared;
 use signals::{Asked, Signals};
+use watching::Watching;
 
 pub use fast_path::BPF_OBJECT;
 pub use fingerprint::{FINGERPRINT_LEN, Fingerprint, configuration_fingerprint, fingerprint, fingerprint_with};
@@ -61,6 +66,8 @@ const SERVERS_PERIOD: Duration = Duration::from_secs(1);
 /// How often it is looked which answers of XDP are asked for and nearly over, and how many are taken each time.
 const POPULAR_PERIOD: Duration = Duration::from_millis(250);
 const POPULAR_MAX: usize = 1024;
+/// How often is looked who is over a rate limit.
+const LIMITS_PERIOD: Duration = Duration::from_secs(1);
 /// How often the clock is looked at for what ends or begins with time.
 const TRUST_PERIOD: Duration = Duration::from_secs(1);
 
@@ -149,6 +156,8 @@ struct Daemon {
     configuring: Mutex<()>,
     listening: Arc<Listening>,
     resolver: Arc<Resolver>,
+    limiter: Arc<RateLimiter>,
+    watching: Arc<Watching>,
     cookies: Arc<Cookies>,
     started: Instant,
     /// When it started, in seconds since 1970.
@@ -187,26 +196,38 @@ async fn serve(
     let signals = Signals::take().map_err(|source| DaemonError::Runtime { source })?;
     let bound = Bound::new(&config, &prepared.inherited)?;
     let scraped = config.observing.metrics_address.map(bind_metrics).transpose()?;
-    let trust = trust(&config, timing)?;
+    let trust = trust(&config, timing, SystemClock.now())?;
     let jar = cookies::jar(&config);
     let programs = std::mem::take(&mut prepared.programs);
-    let fast_path = start_fast_path(&config, prepared.pins.take(), &bound, trust.as_ref(), &jar, programs)?;
+    let mut fast_path = start_fast_path(&config, prepared.pins.take(), &bound, trust.as_ref(), &jar, programs)?;
+    let table = fast_path.as_mut().and_then(FastPath::take_limits).map(|table| Box::new(table) as SharedTable);
+    let limiter = RateLimiter::new(table, Arc::new(SystemClock));
+    limiter.configure(&config);
+    let limiter = Arc::new(limiter);
     let publisher = fast_path.as_ref().map(|fast_path| Arc::new(fast_path.publisher()));
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
     let metrics = Arc::new(Metrics::default());
     let own = bound.addresses();
-    let resolver = resolver(&config, &own, trust, publisher.clone(), Arc::clone(&metrics), tracker.clone())?;
-    let resolver = Arc::new(resolver);
+    let transport = Arc::new(Network::new(Arc::clone(&metrics)));
+    let outside = Outside { transport, clock: Arc::new(SystemClock) };
+    let owned = (Arc::clone(&metrics), tracker.clone());
+    let resolver = Arc::new(assemble(&config, &own, trust, publisher.clone(), owned, outside)?);
     // The names of servers, before the first question needs them.
     resolver.rules.load_full().upstream.refresh_names().await;
-    let (access, door) = (bound.access.clone(), cookies::door(&jar));
-    let shared = Shared::new(Arc::clone(&resolver), metrics, access, door, tracker.clone(), stop.clone());
+    let watching = Arc::new(Watching::new(Arc::clone(&resolver), &config));
+    if let Some(fast_path) = &mut fast_path {
+        fast_path.tell(Arc::clone(&watching) as _)?;
+    }
+    tracker.spawn(Arc::clone(&watching).keep(stop.clone()));
+    let (access, door, limited) = (bound.access.clone(), cookies::door(&jar), Arc::clone(&limiter));
+    let shared = Shared::new(Arc::clone(&resolver), metrics, access, limited, door, tracker.clone(), stop.clone());
     let shared = Arc::new(shared);
     let cookies = Arc::new(Cookies::new(jar, Arc::clone(&shared)));
     let listening = Arc::new(Listening::start(bound, config.clone(), shared, publisher));
     prepared.confine(&config)?;
     tracker.spawn(Arc::clone(&listening).follow());
     tracker.spawn(keep_servers(Arc::clone(&resolver), Arc::clone(&listening), stop.clone()));
+    tracker.spawn(tell_limited(Arc::clone(&limiter), stop.clone()));
     tracker.spawn(keep_trust(Arc::clone(&resolver), stop.clone()));
     tracker.spawn(Arc::clone(&cookies).keep(stop.clone()));
     tracker.spawn(follow_anchors(Arc::clone(&resolver), stop.clone()));
@@ -217,7 +238,19 @@ async fn serve(
     resolver.trust.iter().for_each(|trust| log_remembered(&config.dnssec, None, trust));
     let (config, configuring) = (ArcSwap::from_pointee(config), Mutex::new(()));
     let (started, started_unix_s) = (Instant::now(), SystemClock.now().unix_s);
-    let daemon = Daemon { arguments, config, configuring, listening, resolver, cookies, started, started_unix_s, log };
+    let daemon = Daemon {
+        arguments,
+        config,
+        configuring,
+        listening,
+        resolver,
+        limiter,
+        watching,
+        cookies,
+        started,
+        started_unix_s,
+        log,
+    };
     let daemon = Arc::new(daemon);
     if let Some(socket) = scraped {
         let (observed, metrics) = (Arc::clone(&daemon), Arc::clone(&daemon.resolver.metrics));
@@ -294,12 +327,14 @@ async fn keep_alive(daemon: Arc<Daemon>, stop: CancellationToken) {
 }
 
 /// What validation starts from, as configured.
-fn trust(config: &Config, timing: Timing) -> Result<Option<Trust>, DaemonError> {
+///
+/// # Errors
+/// A file that it is kept in cannot be used.
+pub fn trust(config: &Config, timing: Timing, now: Now) -> Result<Option<Trust>, DaemonError> {
     if !config.dnssec.enabled {
         return Ok(None);
     }
     let timestamp = config.dnssec.timestamp.as_deref().map(Timestamp::open).transpose()?;
-    let now = SystemClock.now();
     if let Some(timestamp) = timestamp.as_ref().filter(|timestamp| timestamp.is_past(now)) {
         timestamp.touch(now)?;
     }
@@ -345,6 +380,21 @@ async fn keep_trust(resolver: Arc<Resolver>, stop: CancellationToken) {
     }
 }
 
+/// Logs who is over a rate limit: one line for each prefix and minute at most, and so at most 256 a minute.
+async fn tell_limited(limiter: Arc<RateLimiter>, stop: CancellationToken) {
+    let mut period = tokio::time::interval(LIMITS_PERIOD);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = period.tick() => {}
+        }
+        for limited in limiter.to_tell() {
+            let option = if limited.is_wide { "rate-limit-wide" } else { "rate-limit" };
+            warn!(prefix = %limited, queries = limited.queries, "over {option}");
+        }
+    }
+}
+
 /// Follows changes of the servers: resolv.conf, host names, loops, and which of them are ourselves.
 async fn keep_servers(resolver: Arc<Resolver>, listening: Arc<Listening>, stop: CancellationToken) {
     let mut period = tokio::time::interval(SERVERS_PERIOD);
@@ -378,18 +428,24 @@ async fn keep_popular(resolver: Arc<Resolver>, stop: CancellationToken) {
     }
 }
 
-fn resolver(
+/// Puts together what finds answers, over the network and the clock of `outside`: those of the machine, or scripted ones of
+/// a test. `own`: addresses that we listen on; `trust`: what [`trust`] made of the same configuration. Its tasks go to the
+/// tracker.
+///
+/// # Errors
+/// No thread can be started.
+pub fn assemble(
     config: &Config,
     own: &[SocketAddr],
     trust: Option<Trust>,
     publisher: Option<Arc<Publisher>>,
-    metrics: Arc<Metrics>,
-    tracker: TaskTracker,
+    (metrics, tracker): (Arc<Metrics>, TaskTracker),
+    outside: Outside,
 ) -> Result<Resolver, DaemonError> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let clock = Arc::clone(&outside.clock);
     let slow_lane = SlowLane::start(Arc::clone(&clock), Arc::clone(&metrics));
     let slow_lane = slow_lane.map_err(|source| DaemonError::Runtime { source })?;
-    let rules = rules(config, own, &metrics, None);
+    let upstream = Upstream::new(&config.upstream, config.dnssec.enabled, own, Arc::clone(&metrics), outside);
     let restored = cache_file::restore(config, trust.as_ref(), clock.now());
     Ok(Resolver {
         cache: AnswerCache::new(config.cache.size),
@@ -400,7 +456,7 @@ fn resolver(
         restored,
         prefetching: Arc::default(),
         turns: AtomicU32::new(0),
-        rules: ArcSwap::from_pointee(rules),
+        rules: ArcSwap::from_pointee(rules(config, Arc::new(upstream))),
         trust,
         slow_lane,
         publisher,
@@ -408,19 +464,13 @@ fn resolver(
         metrics,
         tracker,
         basis_turn: Mutex::default(),
+        counting: Counting::default(),
         queries_logged: AtomicU64::new(0),
     })
 }
 
-/// What the configuration decides about answers. What `before` has and the configuration did not change goes on as it is;
-/// of changed servers, those that stay are known as before. `own`: addresses that we listen on.
-fn rules(config: &Config, own: &[SocketAddr], metrics: &Arc<Metrics>, before: Option<(&Config, &Rules)>) -> Rules {
-    let validating = config.dnssec.enabled;
-    let upstream = match before {
-        Some((old, rules)) if old.upstream == config.upstream => Arc::clone(&rules.upstream),
-        Some((_, rules)) => Arc::new(rules.upstream.renewed(&config.upstream, validating, own)),
-        None => Arc::new(Forwarder::new(&config.upstream, validating, own, Arc::clone(metrics))),
-    };
+/// What the configuration decides about answers.
+fn rules(config: &Config, upstream: Arc<Upstream>) -> Rules {
     Rules {
         generation: 0,
         fingerprint: configuration_fingerprint(config),
@@ -462,6 +512,7 @@ fn log_start(config: &Config, addresses: &[SocketAddr]) {
         version = env!("CARGO_PKG_VERSION"),
         listening = join(addresses),
         servers = config.upstream.servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+        recursive = config.upstream.iterating.recursive.is_some(),
         dnssec = config.dnssec.enabled,
         threads = config.process.threads,
         "started"

@@ -2,36 +2,43 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tracing::info;
 
 use super::Daemon;
 use super::anchors::anchor_entries;
+use super::verify::verify;
 use crate::answer::Form;
 use crate::cache::{CachedAnswer, Outcome};
 use crate::config;
-use crate::control::ControlService;
 use crate::control::report::{
-    AnchorEntry, CachedEntry, FastPathEntry, FlushReport, NegativeAnchorEntry, ServerStatus, StatusReport, WorkReport,
+    AnchorEntry, CachedEntry, CaptureFilter, CountsReport, FastPathEntry, FlushReport, LimitedEntry,
+    NegativeAnchorEntry, RecursionStatus, ServerStatus, Serving, ServingReport, StatusReport, TopReport, VerifyReport,
+    WorkReport,
 };
+use crate::control::{CaptureStream, ControlService};
 use crate::export::Family;
 use crate::metrics::WorkMetric;
 use crate::publish::Publisher;
+use crate::rate_limit::Limited;
 use crate::trust::{NegativeAnchor, NegativeAnchorError, Trust};
-use crate::validator::ProvenStatus;
+use crate::upstream::{ServerReport, UPSTREAM_QUERIES_MAX};
+use crate::validator::{ProvenStatus, WorkLimits};
 use crate::wire::Name;
+
+/// Names and clients that a live view gets; no terminal has more lines for them.
+const TOP_ROWS: usize = 100;
 
 impl ControlService for Daemon {
     fn status(&self) -> StatusReport {
-        let servers = self.resolver.rules().upstream.reports().into_iter().map(|server| ServerStatus {
-            address: server.address.to_string(),
-            domains: server.domains,
-            looping: server.looping,
-            without_edns: server.without_edns,
-            sent: server.sent,
-            failed: server.failed,
-            srtt_ms: server.srtt_us.map(|srtt_us| f64::from(srtt_us) / 1e3),
+        let upstream = Arc::clone(&self.resolver.rules().upstream);
+        let recursion = upstream.recursion().map(|report| RecursionStatus {
+            usual: report.usual,
+            zones_known: report.zones as u64,
+            servers_known: report.servers as u64,
+            servers: report.most_asked.into_iter().map(server_status).collect(),
         });
         StatusReport {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -42,8 +49,9 @@ impl ControlService for Daemon {
             awaits_clock: self.resolver.trust.as_ref().is_some_and(Trust::awaits_clock),
             work: self.work(),
             listening: self.listening.addresses().iter().map(SocketAddr::to_string).collect(),
-            servers: servers.collect(),
-            server_options: self.resolver.rules().upstream.options(),
+            servers: upstream.reports().into_iter().map(server_status).collect(),
+            recursion,
+            server_options: upstream.options(),
             cache_entries: self.resolver.cache.len() as u64,
             cache_entries_max: self.config.load().cache.size as u64,
             local_names: self.resolver.rules().local.name_count() as u64,
@@ -97,8 +105,53 @@ impl ControlService for Daemon {
         self.change_negative(name, |trust, name| trust.remove_negative(&name))
     }
 
+    fn limited(&self) -> Vec<LimitedEntry> {
+        let entry = |limited: Limited| LimitedEntry {
+            prefix: limited.to_string(),
+            limit: if limited.is_wide { "rate-limit-wide" } else { "rate-limit" }.to_owned(),
+            queries: limited.queries.into(),
+            seen_s_ago: limited.seen_s_ago.into(),
+        };
+        self.limiter.limited().into_iter().map(entry).collect()
+    }
+
+    fn fastpath_serve(&self, serving: Serving) -> Option<ServingReport> {
+        self.ask_publisher(|publisher| publisher.serve(serving).then_some(ServingReport { serving }))
+    }
+
+    fn fastpath_verify(&self) -> Option<VerifyReport> {
+        let report = self.ask_publisher(|publisher| verify(&self.resolver, publisher))?;
+        self.resolver.metrics.verify_faults.add(report.wrong);
+        Some(report)
+    }
+
+    fn top(&self) -> TopReport {
+        let counts = tokio::task::block_in_place(|| self.watching.top(TOP_ROWS, TOP_ROWS));
+        TopReport { status: self.status(), counts }
+    }
+
+    fn clients(&self) -> Result<CountsReport, String> {
+        self.watching.clients().ok_or_else(|| "queries are not counted by client: set client-counts".to_owned())
+    }
+
+    fn capture(&self, filter: &CaptureFilter) -> Result<CaptureStream, String> {
+        tokio::task::block_in_place(|| self.watching.capture(filter))
+    }
+
     fn fastpath_flush(&self) -> Option<FlushReport> {
         self.ask_publisher(Publisher::flush).map(|removed| FlushReport { removed: removed as u64 })
+    }
+}
+
+fn server_status(server: ServerReport) -> ServerStatus {
+    ServerStatus {
+        address: server.address.to_string(),
+        domains: server.domains,
+        looping: server.looping,
+        without_edns: server.without_edns,
+        sent: server.sent,
+        failed: server.failed,
+        srtt_ms: server.srtt_us.map(|srtt_us| f64::from(srtt_us) / 1e3),
     }
 }
 
@@ -113,9 +166,11 @@ impl Daemon {
 
     /// What validations have cost, each kind beside its limit.
     fn work(&self) -> Vec<WorkReport> {
-        let Some(trust) = &self.resolver.trust else { return Vec::new() };
-        let (work, limits) = (&self.resolver.metrics.work, trust.basis().policy.limits);
+        let metrics = &self.resolver.metrics;
+        let (work, limits) = (&metrics.work, self.resolver.trust.as_ref().map(|trust| trust.basis().policy.limits));
+        let limits = limits.unwrap_or(WorkLimits::DEFAULT);
         let kinds = [
+            ("upstream_queries", &metrics.queries_per_search, Some(UPSTREAM_QUERIES_MAX)),
             ("signature_checks", &work.signature_checks, None),
             ("signature_weight", &work.signature_weight, Some(limits.signature_checks)),
             ("failed_checks", &work.failed_checks, None),

@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, PerCpuArray};
+use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::links::{FdLink, LinkError, PinnedLink};
 use aya::programs::xdp::XdpLink;
 use aya::programs::{ProgramError, Xdp, XdpMode};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use nix::errno::Errno;
-use resolver_ebpf::abi::{self, AnswerBlock, Bucket, CookieSecrets, Settings, map_name};
+use resolver_ebpf::abi::{self, AnswerBlock, Bucket, CookieSecrets, LimitTable, Settings, map_name};
 use thiserror::Error;
 
 use super::attach::{LinkMap, ProgramNames};
@@ -24,6 +24,7 @@ use super::pod::Shared;
 use super::predecessor::{Basis, KEPT};
 use crate::access::AccessList;
 use crate::interfaces::ProgramMode;
+use crate::serving::Serving;
 
 /// The XDP program's name in the object.
 const PROGRAM: &str = "resolver";
@@ -59,6 +60,8 @@ pub struct FastPathConfig {
     pub ttl_shown_s_max: u32,
     /// How to attach.
     pub mode: AttachMode,
+    /// What to do with queries that could be answered.
+    pub serving: Serving,
     /// Interfaces, by name or with a final `*` by beginning. They may come later.
     pub interfaces: Vec<String>,
     /// Which refusals stop the start.
@@ -77,6 +80,8 @@ pub struct FastPathConfig {
     pub basis: Basis,
     /// Generation of that: publications of another one are refused.
     pub generation: u64,
+    /// Whether there are rate limits.
+    pub is_limited: bool,
     /// How often addresses of answers change places, in seconds; 0: never.
     pub rotation_s: u32,
     /// Secrets of cookies; none: cookies are ignored.
@@ -437,6 +442,14 @@ impl Loaded {
         map.map(|(_, map)| map).ok_or(FastPathError::Missing { what: name })
     }
 
+    /// Maps the memory of `LIMITS`.
+    ///
+    /// # Errors
+    /// [`FastPathError::Map`].
+    pub fn map_limits(&mut self) -> Result<MappedArray, FastPathError> {
+        self.map_array::<LimitTable>(map_name::LIMITS)
+    }
+
     fn map_array<T: bytemuck::Pod>(&mut self, name: &'static str) -> Result<MappedArray, FastPathError> {
         let map = self.ebpf.map(name).ok_or(FastPathError::Missing { what: name })?;
         let array = Array::<_, Shared<T>>::try_from(map).map_err(|error| map_error(name, error))?;
@@ -453,6 +466,8 @@ impl Loaded {
             counters: self.take_per_cpu(map_name::COUNTERS)?,
             cookies: self.take_per_cpu(map_name::COOKIES)?,
             latency: self.take_per_cpu(map_name::LATENCY)?,
+            limit_log: self.take_per_cpu(map_name::LIMIT_LOG)?,
+            watch: self.take_per_cpu(map_name::WATCH)?,
         })
     }
 
@@ -486,6 +501,16 @@ impl Loaded {
         LpmTrie::try_from(map).map_err(|error| map_error(name, error))
     }
 
+    /// What the kernel half tells of single answers.
+    ///
+    /// # Errors
+    /// [`FastPathError::Map`], [`FastPathError::Missing`].
+    pub fn take_seen(&mut self) -> Result<RingBuf<MapData>, FastPathError> {
+        let name = map_name::SEEN;
+        let map = self.ebpf.take_map(name).ok_or(FastPathError::Missing { what: name })?;
+        RingBuf::try_from(map).map_err(|error| map_error(name, error))
+    }
+
     /// The object, for its log.
     pub fn ebpf_mut(&mut self) -> &mut Ebpf {
         &mut self.ebpf
@@ -511,7 +536,9 @@ impl Drop for Loaded {
 
 /// Another handle of a map of the object, which can be pinned when the first one is in use elsewhere.
 fn another_handle(ebpf: &Ebpf, name: &'static str) -> Result<MapData, FastPathError> {
-    let Some(Map::Array(map) | Map::PerCpuArray(map) | Map::LpmTrie(map) | Map::HashMap(map)) = ebpf.map(name) else {
+    let Some(Map::Array(map) | Map::PerCpuArray(map) | Map::LpmTrie(map) | Map::HashMap(map) | Map::RingBuf(map)) =
+        ebpf.map(name)
+    else {
         return Err(FastPathError::Missing { what: name });
     };
     let handle = map.fd().as_fd().try_clone_to_owned().map_err(|source| FastPathError::Map { name, source })?;

@@ -14,6 +14,7 @@ use crate::listener::ClientQuery;
 use crate::prefetch::Permit;
 use crate::publish::NearlyOver;
 use crate::trust::Basis;
+use crate::upstream::Allowance;
 use crate::validator::{FetchFailure, IndeterminateReason};
 use crate::wire::Question;
 
@@ -88,12 +89,13 @@ impl Resolver {
         self: &Arc<Self>,
         question: &Question,
         basis: Option<&Basis>,
+        allowance: &Arc<Allowance>,
     ) -> Option<(Outcome, u32)> {
         let response = self.restored.take(question, self.clock.now())?;
         if self.rules().filters.ignores(&response) {
             return None;
         }
-        let (outcome, ttl_s) = Box::pin(self.judge(question, basis, Arc::new(response))).await;
+        let (outcome, ttl_s) = Box::pin(self.judge(question, basis, Arc::new(response), allowance)).await;
         let holds = outcome.may_be_stale();
         if holds {
             self.metrics.cache_file_answers.add_one();

@@ -1,22 +1,24 @@
 //! What of the servers changes while the daemon runs: resolv.conf, host names, and the discovery of loops.
 //!
-//! In: a call about once a second. Out: servers replaced in the [`Forwarder`], what is known of those that stay kept.
+//! In: a call about once a second. Out: servers replaced in the [`Upstream`], what is known of those that stay kept.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use tokio::net::lookup_host;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
-use super::Forwarder;
-use super::exchange::exchange;
+use super::Upstream;
+use super::allowance::Allowance;
+use super::exchange::{Carrier, exchange};
 use super::table::{Found, Table};
+use super::transport::{Outgoing, Protocol};
 use crate::config::{ServerHost, UpstreamConfig};
 use crate::wire::{Name, QueryWriter, Question, RecordType};
 
@@ -55,7 +57,7 @@ impl Watched {
     }
 }
 
-impl Forwarder {
+impl Upstream {
     pub(super) fn watched(&self) -> MutexGuard<'_, Watched> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -143,6 +145,7 @@ impl Forwarder {
         let changed = watched.found.own != own;
         if changed {
             watched.found.own = own.to_vec();
+            self.recursor.note_own(own);
         }
         changed
     }
@@ -201,7 +204,7 @@ impl Forwarder {
     async fn probe_for_loops(&self) {
         let mut probes = JoinSet::new();
         for server in &self.table.load_full().usual.servers {
-            let (server, metrics) = (server.clone(), self.metrics.clone());
+            let (server, metrics, outside) = (server.clone(), self.metrics.clone(), self.outside.clone());
             probes.spawn(async move {
                 let Ok(qname) = format!("{:08x}.{PROBE_ZONE}", server.probe).parse::<Name>() else { return };
                 let question = Question::new(qname, RecordType::TXT);
@@ -212,9 +215,14 @@ impl Forwarder {
                     checking_disabled: false,
                     dnssec_ok: false,
                     udp_payload_len: None,
+                    cookie: &[],
                 };
                 // Whatever it says: it has been asked.
-                let _said = exchange(server.address, &server.way, query, PROBE_TIME_MAX, &metrics).await;
+                let (address, way) = (server.address, &server.way);
+                let outgoing = Outgoing { server: address, protocol: Protocol::Udp, query, spelled: None, way };
+                let carrier =
+                    Carrier { transport: &*outside.transport, allowance: &Allowance::default(), metrics: &metrics };
+                let _said = exchange(carrier, outgoing, PROBE_TIME_MAX).await;
             });
         }
         probes.join_all().await;

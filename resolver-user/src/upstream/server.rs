@@ -1,11 +1,11 @@
 //! One server and what is known of it.
 
 use std::net::SocketAddr;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::socket::Way;
+use super::cookie::Jar;
+use super::way::Way;
 use crate::config::ServerSpec;
 use crate::metrics::{Counter, Durations, Histogram};
 
@@ -15,6 +15,10 @@ const RETRY_AFTER_MIN: Duration = Duration::from_millis(300);
 const RETRY_AFTER_MAX: Duration = Duration::from_millis(1500);
 /// Weight of a new round-trip time, as a shift: 1/8 (RFC 6298 §2).
 const SRTT_SHIFT: u32 = 3;
+/// Shortest wait for an authoritative server, which knows its answer.
+const REPLY_WITHIN_MIN: Duration = Duration::from_millis(60);
+/// The wait for one of which nothing is known.
+const REPLY_WITHIN_UNKNOWN: Duration = Duration::from_millis(400);
 /// How long a server that refused EDNS by FORMERR or NOTIMP is asked without, in milliseconds.
 /// Choice: ten minutes, so that a server that was repaired is soon believed.
 const REFUSED_EDNS_MS: u64 = 600_000;
@@ -43,6 +47,8 @@ pub(super) struct Server {
     pub(super) way: Way,
     /// What its probe for loops is called.
     pub(super) probe: u32,
+    /// Its cookies.
+    pub(super) cookies: Jar,
     /// Queries sent.
     pub(super) sent: Counter,
     /// Queries that got no usable reply.
@@ -59,9 +65,9 @@ pub(super) struct Server {
     refusals: AtomicU32,
     /// Tries since its last reply that were not answered.
     silences: AtomicU32,
-    /// Until when it is asked last, in milliseconds of [`now_ms`].
+    /// Until when it is asked last, in milliseconds of [`Outside::now_ms`](super::Outside).
     silent_until_ms: AtomicU64,
-    /// Until when it is asked without EDNS, in milliseconds of [`now_ms`].
+    /// Until when it is asked without EDNS.
     plain_until_ms: AtomicU64,
     /// Until when it is asked in our own letter case.
     case_until_ms: AtomicU64,
@@ -104,6 +110,7 @@ impl Server {
             address,
             way,
             probe: rand::random(),
+            cookies: Jar::new(),
             sent: Counter::default(),
             failed: Counter::default(),
             srtt_us: AtomicU32::new(0),
@@ -129,6 +136,18 @@ impl Server {
         }
     }
 
+    /// The smoothed round-trip time, if it has answered.
+    pub(super) fn srtt(&self) -> Option<Duration> {
+        let srtt_us = self.srtt_us.load(Ordering::Relaxed);
+        (srtt_us > 0).then(|| Duration::from_micros(srtt_us.into()))
+    }
+
+    /// How long to wait for a reply of an authoritative server before another try is made beside this one.
+    pub(super) fn reply_within(&self) -> Duration {
+        let srtt = self.srtt().map(|srtt| srtt.saturating_mul(3).max(REPLY_WITHIN_MIN));
+        srtt.map_or(REPLY_WITHIN_UNKNOWN, |wait| wait.min(RETRY_AFTER_MAX))
+    }
+
     /// Takes a measured round-trip time into the histogram and into the smoothed one. A lost update among threads does no harm.
     pub(super) fn note_rtt(&self, rtt: Duration) {
         self.rtt.record(rtt);
@@ -144,9 +163,9 @@ impl Server {
     }
 
     /// Whether to ask with EDNS. `last_resort`: earlier tries of the same question got no reply.
-    pub(super) fn takes_edns(&self, last_resort: bool) -> bool {
+    pub(super) fn takes_edns(&self, last_resort: bool, now_ms: u64) -> bool {
         let silent = last_resort && !self.speaks_edns.load(Ordering::Relaxed);
-        !silent && now_ms() >= self.plain_until_ms.load(Ordering::Relaxed)
+        !silent && now_ms >= self.plain_until_ms.load(Ordering::Relaxed)
     }
 
     /// Notes a reply with EDNS.
@@ -162,37 +181,36 @@ impl Server {
     }
 
     /// Notes that a try was not answered in time. Three in a row, and it is asked after all others for a while (RFC 9520 §3.1).
-    pub(super) fn note_silence(&self) {
+    pub(super) fn note_silence(&self, now_ms: u64) {
         let before = self.silences.fetch_add(1, Ordering::Relaxed);
         if let Some(more) = before.saturating_add(1).checked_sub(SILENCES_BORNE) {
             let for_ms = SILENT_MS_MIN.saturating_mul(1 << more.min(8)).min(SILENT_MS_MAX);
-            self.silent_until_ms.store(now_ms().saturating_add(for_ms), Ordering::Relaxed);
+            self.silent_until_ms.store(now_ms.saturating_add(for_ms), Ordering::Relaxed);
         }
     }
 
     /// Whether it is to be asked after all others.
-    pub(super) fn is_silent(&self) -> bool {
-        now_ms() < self.silent_until_ms.load(Ordering::Relaxed)
+    pub(super) fn is_silent(&self, now_ms: u64) -> bool {
+        now_ms < self.silent_until_ms.load(Ordering::Relaxed)
     }
 
     /// Notes that only a query without EDNS was answered. Returns whether that is news.
-    pub(super) fn note_no_edns(&self, why: NoEdns) -> bool {
+    pub(super) fn note_no_edns(&self, why: NoEdns, now_ms: u64) -> bool {
         let for_ms = match why {
             NoEdns::Refused => REFUSED_EDNS_MS,
             NoEdns::Silent => SILENT_TO_EDNS_MS,
         };
-        let now_ms = now_ms();
         self.plain_until_ms.swap(now_ms.saturating_add(for_ms), Ordering::Relaxed) <= now_ms
     }
 
     /// Whether its replies keep the letter case of the question.
-    pub(super) fn keeps_case(&self) -> bool {
-        now_ms() >= self.case_until_ms.load(Ordering::Relaxed)
+    pub(super) fn keeps_case(&self, now_ms: u64) -> bool {
+        now_ms >= self.case_until_ms.load(Ordering::Relaxed)
     }
 
     /// Notes that they do not.
-    pub(super) fn note_case_changed(&self) {
-        self.case_until_ms.store(now_ms().saturating_add(CASE_CHANGED_MS), Ordering::Relaxed);
+    pub(super) fn note_case_changed(&self, now_ms: u64) {
+        self.case_until_ms.store(now_ms.saturating_add(CASE_CHANGED_MS), Ordering::Relaxed);
     }
 
     /// Whether it sends our queries back to us.
@@ -205,7 +223,7 @@ impl Server {
         self.looping.swap(looping, Ordering::Relaxed) != looping
     }
 
-    pub(super) fn report(&self, domains: Vec<String>) -> ServerReport {
+    pub(super) fn report(&self, domains: Vec<String>, now_ms: u64) -> ServerReport {
         ServerReport {
             address: self.address,
             domains,
@@ -214,15 +232,9 @@ impl Server {
             srtt_us: Some(self.srtt_us.load(Ordering::Relaxed)).filter(|&srtt_us| srtt_us > 0),
             rtt: self.rtt.snapshot(),
             looping: self.is_looping(),
-            without_edns: now_ms() < self.plain_until_ms.load(Ordering::Relaxed),
+            without_edns: now_ms < self.plain_until_ms.load(Ordering::Relaxed),
         }
     }
-}
-
-/// Milliseconds since this was first asked, from 1 on. For intervals of this room only, which tests do not drive.
-pub(super) fn now_ms() -> u64 {
-    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
 }
 
 #[cfg(test)]
@@ -251,11 +263,12 @@ pub(super) mod tests {
     #[test]
     fn a_server_that_has_spoken_edns_is_not_asked_without_because_of_silence() {
         let server = server(1);
-        assert!(server.takes_edns(false) && !server.takes_edns(true));
+        assert!(server.takes_edns(false, 1) && !server.takes_edns(true, 1));
         server.note_edns();
-        assert!(server.takes_edns(true));
-        assert!(server.note_no_edns(NoEdns::Refused) && !server.takes_edns(false));
-        assert!(!server.note_no_edns(NoEdns::Silent), "no news");
+        assert!(server.takes_edns(true, 1));
+        assert!(server.note_no_edns(NoEdns::Refused, 1) && !server.takes_edns(false, 1));
+        assert!(!server.note_no_edns(NoEdns::Silent, 2), "no news");
+        assert!(server.takes_edns(false, REFUSED_EDNS_MS + 2), "it may have been repaired");
     }
 
     #[test]
@@ -271,12 +284,12 @@ pub(super) mod tests {
     #[test]
     fn a_server_that_is_silent_three_times_is_asked_last_until_it_replies() {
         let server = server(1);
-        server.note_silence();
-        server.note_silence();
-        assert!(!server.is_silent());
-        server.note_silence();
-        assert!(server.is_silent());
+        server.note_silence(1);
+        server.note_silence(1);
+        assert!(!server.is_silent(1));
+        server.note_silence(1);
+        assert!(server.is_silent(2) && !server.is_silent(SILENT_MS_MIN + 1));
         server.note_rtt(Duration::from_millis(3));
-        assert!(!server.is_silent());
+        assert!(!server.is_silent(2));
     }
 }

@@ -22,5 +22,6 @@ pub mod openmetrics;
 #[cfg(feature = "lab")]
 pub mod rig;
 pub mod rolling;
+pub mod scenario;
 pub mod signed;
 pub mod upstream;

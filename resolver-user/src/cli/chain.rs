@@ -16,7 +16,7 @@ use crate::config::{self, Config, UpstreamConfig};
 use crate::control::report::StatusReport;
 use crate::metrics::Metrics;
 use crate::resolve::fetch_failure;
-use crate::upstream::Forwarder;
+use crate::upstream::{Forwarder, Network, Outside};
 use crate::validator::{InsecureReason, Policy, TrustAnchors, Verdict};
 use crate::wire::Question;
 
@@ -66,7 +66,8 @@ pub(super) fn chain(arguments: &ChainArguments) -> ExitCode {
         Ok(sources) => sources,
         Err((error, code)) => return fail(&error, code),
     };
-    let forwarder = Forwarder::new(&sources.upstream, true, &[], Arc::new(Metrics::default()));
+    let outside = Outside { transport: Arc::new(Network::default()), clock: Arc::new(SystemClock) };
+    let forwarder = Forwarder::new(&sources.upstream, true, &[], Arc::new(Metrics::default()), outside);
     let walked = match block_on(walk(question, &sources, &forwarder)) {
         Ok(Some(walked)) => walked,
         Ok(None) => return fail("the walk did not end", EXIT_INDETERMINATE),

@@ -16,7 +16,7 @@ use super::{Control, EXIT_CONFIG, EXIT_NETWORK, block_on, daemon_status, say};
 use crate::chain::extended_error_name;
 use crate::control::report::StatusReport;
 use crate::metrics::Metrics;
-use crate::upstream::{Way, exchange};
+use crate::upstream::{Network, Way, exchange};
 use crate::wire::{Message, QueryWriter, Question, RCode, RecordType};
 
 /// All names came out as they must.
@@ -276,7 +276,9 @@ async fn ask(server: SocketAddr, question: &Question, checking_disabled: bool) -
         dnssec_ok: false,
         udp_payload_len: Some(UDP_PAYLOAD_LEN),
     };
-    exchange(server, &Way::default(), query, PATIENCE, &Metrics::default()).await.map_err(|error| error.to_string())
+    exchange(&Network::default(), server, &Way::default(), query, PATIENCE, &Metrics::default())
+        .await
+        .map_err(|error| error.to_string())
 }
 
 impl Seen {

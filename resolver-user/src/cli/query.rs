@@ -13,7 +13,7 @@ use crate::chain::extended_error_name;
 use crate::config::{self, PORT, ServerHost};
 use crate::control::report::StatusReport;
 use crate::metrics::Metrics;
-use crate::upstream::{Way, exchange};
+use crate::upstream::{Network, Way, exchange};
 use crate::wire::{Message, QueryWriter, RCode, Record, RecordType, rdata_text};
 
 /// Longest wait for an answer: longer than the daemon takes to give up.
@@ -72,7 +72,9 @@ pub(super) fn query(arguments: &QueryArguments) -> ExitCode {
         udp_payload_len: Some(UDP_PAYLOAD_LEN),
     };
     let started = Instant::now();
-    let exchanged = block_on(async { exchange(server, &Way::default(), query, PATIENCE, &Metrics::default()).await });
+    let exchanged = block_on(async {
+        exchange(&Network::default(), server, &Way::default(), query, PATIENCE, &Metrics::default()).await
+    });
     let took_ms = started.elapsed().as_secs_f64() * 1e3;
     let message = match exchanged {
         Ok(Ok(message)) => message,

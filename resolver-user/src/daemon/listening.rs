@@ -404,7 +404,9 @@ mod tests {
     use tokio_util::task::TaskTracker;
 
     use super::*;
+    use crate::clock::SystemClock;
     use crate::metrics::Metrics;
+    use crate::upstream::{Network, Outside};
 
     /// A configuration that listens on these addresses, one thread each.
     fn config(port: u16, addresses: &[[u8; 4]]) -> Config {
@@ -418,8 +420,9 @@ mod tests {
     fn start(config: &Config) -> Arc<Listening> {
         let metrics = Arc::new(Metrics::default());
         let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
-        let resolver = super::super::resolver(config, &[], None, None, Arc::clone(&metrics), tracker.clone()).unwrap();
-        let resolver = Arc::new(resolver);
+        let outside = Outside { transport: Arc::new(Network::default()), clock: Arc::new(SystemClock) };
+        let owned = (Arc::clone(&metrics), tracker.clone());
+        let resolver = Arc::new(super::super::assemble(config, &[], None, None, owned, outside).unwrap());
         let bound = Bound::new(config, &Inherited::default()).unwrap();
         let shared = Arc::new(Shared::new(resolver, metrics, bound.access.clone(), tracker, stop));
         Arc::new(Listening::start(bound, config.clone(), shared, None))

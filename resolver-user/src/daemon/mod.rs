@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::cache::{AnswerCache, InFlight, ResponseCache};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, Now, SystemClock};
 use crate::config::{Config, DnssecConfig, XdpMode};
 use crate::control::{ControlError, ControlService, print_status, serve_control};
 use crate::export::{ExportError, bind_metrics, serve_metrics};
@@ -37,7 +37,7 @@ use crate::publish::{FastPathError, Publisher};
 use crate::resolve::{Ident, Resolver, Rules};
 use crate::slow_lane::SlowLane;
 use crate::trust::{Configured, Followed, StateError, Timestamp, TimestampError, Timing, Trust, TrustChange};
-use crate::upstream::Forwarder;
+use crate::upstream::{Forwarder, Network, Outside};
 use anchors::{follow_anchors, log_anchors};
 use fast_path::start_fast_path;
 use listening::{Bound, Listening};
@@ -177,14 +177,16 @@ async fn serve(
     let signals = Signals::take().map_err(|source| DaemonError::Runtime { source })?;
     let bound = Bound::new(&config, &prepared.inherited)?;
     let scraped = config.observing.metrics_address.map(bind_metrics).transpose()?;
-    let trust = trust(&config, timing)?;
+    let trust = trust(&config, timing, SystemClock.now())?;
     let fast_path = start_fast_path(&config, &prepared.pin_dir, &bound)?;
     let publisher = fast_path.as_ref().map(|fast_path| Arc::new(fast_path.publisher()));
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
     let metrics = Arc::new(Metrics::default());
     let own = bound.addresses();
-    let resolver = resolver(&config, &own, trust, publisher.clone(), Arc::clone(&metrics), tracker.clone())?;
-    let resolver = Arc::new(resolver);
+    let transport = Arc::new(Network::new(Arc::clone(&metrics)));
+    let outside = Outside { transport, clock: Arc::new(SystemClock) };
+    let owned = (Arc::clone(&metrics), tracker.clone());
+    let resolver = Arc::new(assemble(&config, &own, trust, publisher.clone(), owned, outside)?);
     // The names of servers, before the first question needs them.
     resolver.rules.load_full().upstream.refresh_names().await;
     let access = bound.access.clone();
@@ -271,12 +273,14 @@ async fn keep_alive(daemon: Arc<Daemon>, stop: CancellationToken) {
 }
 
 /// What validation starts from, as configured.
-fn trust(config: &Config, timing: Timing) -> Result<Option<Trust>, DaemonError> {
+///
+/// # Errors
+/// A file that it is kept in cannot be used.
+pub fn trust(config: &Config, timing: Timing, now: Now) -> Result<Option<Trust>, DaemonError> {
     if !config.dnssec.enabled {
         return Ok(None);
     }
     let timestamp = config.dnssec.timestamp.as_deref().map(Timestamp::open).transpose()?;
-    let now = SystemClock.now();
     if let Some(timestamp) = timestamp.as_ref().filter(|timestamp| timestamp.is_past(now)) {
         timestamp.touch(now)?;
     }
@@ -338,24 +342,30 @@ async fn keep_servers(resolver: Arc<Resolver>, listening: Arc<Listening>, stop: 
     }
 }
 
-fn resolver(
+/// Puts together what finds answers, over the network and the clock of `outside`: those of the machine, or scripted ones of
+/// a test. `own`: addresses that we listen on; `trust`: what [`trust`] made of the same configuration. Its tasks go to the
+/// tracker.
+///
+/// # Errors
+/// No thread can be started.
+pub fn assemble(
     config: &Config,
     own: &[SocketAddr],
     trust: Option<Trust>,
     publisher: Option<Arc<Publisher>>,
-    metrics: Arc<Metrics>,
-    tracker: TaskTracker,
+    (metrics, tracker): (Arc<Metrics>, TaskTracker),
+    outside: Outside,
 ) -> Result<Resolver, DaemonError> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let clock = Arc::clone(&outside.clock);
     let slow_lane = SlowLane::start(Arc::clone(&clock), Arc::clone(&metrics));
     let slow_lane = slow_lane.map_err(|source| DaemonError::Runtime { source })?;
-    let rules = rules(config, own, &metrics, None);
+    let upstream = Forwarder::new(&config.upstream, config.dnssec.enabled, own, Arc::clone(&metrics), outside);
     Ok(Resolver {
         cache: AnswerCache::new(config.cache.size),
         searches: Arc::new(InFlight::default()),
         fetches: Arc::new(InFlight::default()),
         responses: ResponseCache::default(),
-        rules: ArcSwap::from_pointee(rules),
+        rules: ArcSwap::from_pointee(rules(config, Arc::new(upstream))),
         trust,
         slow_lane,
         publisher,
@@ -366,15 +376,8 @@ fn resolver(
     })
 }
 
-/// What the configuration decides about answers. What `before` has and the configuration did not change goes on as it is;
-/// of changed servers, those that stay are known as before. `own`: addresses that we listen on.
-fn rules(config: &Config, own: &[SocketAddr], metrics: &Arc<Metrics>, before: Option<(&Config, &Rules)>) -> Rules {
-    let validating = config.dnssec.enabled;
-    let upstream = match before {
-        Some((old, rules)) if old.upstream == config.upstream => Arc::clone(&rules.upstream),
-        Some((_, rules)) => Arc::new(rules.upstream.renewed(&config.upstream, validating, own)),
-        None => Arc::new(Forwarder::new(&config.upstream, validating, own, Arc::clone(metrics))),
-    };
+/// What the configuration decides about answers.
+fn rules(config: &Config, upstream: Arc<Forwarder>) -> Rules {
     Rules {
         generation: 0,
         upstream,

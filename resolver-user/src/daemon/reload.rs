@@ -75,7 +75,13 @@ impl Daemon {
             let answers_differ = trust_differs || answers_differ(&old, &new);
             let before = self.resolver.rules.load_full();
             let own = self.listening.addresses();
-            let mut after = rules(&new, &own, &self.resolver.metrics, Some((&old, &before)));
+            // Servers that stay are known as before.
+            let upstream = if old.upstream == new.upstream {
+                Arc::clone(&before.upstream)
+            } else {
+                Arc::new(before.upstream.renewed(&new.upstream, new.dnssec.enabled, &own))
+            };
+            let mut after = rules(&new, upstream);
             // The names of servers, before the first question needs them.
             Handle::current().block_on(after.upstream.refresh_names());
             after.generation = before.generation.saturating_add(u64::from(answers_differ));

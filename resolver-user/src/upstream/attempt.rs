@@ -1,12 +1,14 @@
 //! One try: a question to one server, with EDNS if it takes that, in mixed letter case if that is wanted.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tracing::warn;
 
 use super::UpstreamError;
-use super::exchange::{LetterCase, exchange, exchange_mixed};
+use super::exchange::{exchange, exchange_mixed};
 use super::server::{NoEdns, Server};
+use super::transport::{LetterCase, Outside};
 use crate::metrics::Metrics;
 use crate::wire::{Message, QueryWriter, Question, RCode};
 
@@ -29,20 +31,25 @@ pub(super) struct Asking {
 
 /// Asks one server. One that will not take EDNS is asked again without, and remembered; without EDNS there are no
 /// signatures, so that only what needs none can be believed of its replies.
-pub(super) async fn ask(server: &Server, asking: &Asking, metrics: &Metrics) -> Result<Message, UpstreamError> {
+pub(super) async fn ask(
+    server: &Server,
+    asking: &Asking,
+    metrics: &Metrics,
+    outside: &Outside,
+) -> Result<Message, UpstreamError> {
     let started = Instant::now();
-    let with_edns = server.takes_edns(asking.last_resort);
+    let with_edns = server.takes_edns(asking.last_resort, outside.now_ms());
     if !with_edns {
         metrics.upstream_without_edns.add_one();
     }
-    let reply = ask_once(server, asking, with_edns, asking.patience, metrics).await?;
+    let reply = ask_once(server, asking, with_edns, asking.patience, metrics, outside).await?;
     server.note_rtt(started.elapsed());
     if reply.edns.is_some() {
         server.note_edns();
         return Ok(reply);
     }
     if !with_edns {
-        note(server, NoEdns::Silent, asking.last_resort && is_answer(&reply));
+        note(server, NoEdns::Silent, asking.last_resort && is_answer(&reply), outside.now_ms());
         return Ok(reply);
     }
     // RFC 6891 §7: a server that knows no EDNS may say so by these codes.
@@ -51,14 +58,14 @@ pub(super) async fn ask(server: &Server, asking: &Asking, metrics: &Metrics) -> 
     }
     metrics.upstream_without_edns.add_one();
     let left = asking.patience.saturating_sub(started.elapsed());
-    let plain = ask_once(server, asking, false, left, metrics).await?;
-    note(server, NoEdns::Refused, is_answer(&plain));
+    let plain = ask_once(server, asking, false, left, metrics, outside).await?;
+    note(server, NoEdns::Refused, is_answer(&plain), outside.now_ms());
     Ok(plain)
 }
 
 /// Notes that a server answers without EDNS only, if it did.
-fn note(server: &Server, why: NoEdns, answered: bool) {
-    if answered && server.note_no_edns(why) {
+fn note(server: &Server, why: NoEdns, answered: bool, now_ms: u64) {
+    if answered && server.note_no_edns(why, now_ms) {
         warn!(server = %server.address, ?why, "the server does not take EDNS: no DNSSEC from it for a while");
     }
 }
@@ -73,6 +80,7 @@ async fn ask_once(
     with_edns: bool,
     patience: Duration,
     metrics: &Metrics,
+    outside: &Outside,
 ) -> Result<Message, UpstreamError> {
     let query = QueryWriter {
         question: &asking.question,
@@ -82,12 +90,13 @@ async fn ask_once(
         dnssec_ok: true,
         udp_payload_len: with_edns.then_some(asking.udp_payload_len),
     };
-    if !asking.case_mixed || !server.keeps_case() {
-        return exchange(server.address, &server.way, query, patience, metrics).await;
+    if !asking.case_mixed || !server.keeps_case(outside.now_ms()) {
+        return exchange(&*outside.transport, server.address, &server.way, query, patience, metrics).await;
     }
-    let (reply, letter_case) = exchange_mixed(server.address, &server.way, query, patience, metrics).await?;
+    let (reply, letter_case) =
+        exchange_mixed(&*outside.transport, server.address, &server.way, query, patience, metrics).await?;
     if letter_case == LetterCase::Changed {
-        server.note_case_changed();
+        server.note_case_changed(outside.now_ms());
         warn!(server = %server.address, "the server changes the letter case of questions: asked without 0x20 for a while");
     }
     Ok(reply)

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::task::JoinSet;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use super::attempt::{Asking, ask};
@@ -16,6 +16,7 @@ use super::refresh::{Watched, fixed_port, read_resolv_files};
 use super::scrub::scrub;
 use super::server::Server;
 use super::table::{Found, Route, Table};
+use super::transport::Outside;
 use super::{ServerReport, UpstreamError};
 use crate::config::UpstreamConfig;
 use crate::metrics::Metrics;
@@ -40,6 +41,7 @@ pub struct Forwarder {
     /// The servers have changed since they were last probed for loops.
     pub(super) unprobed: AtomicBool,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) outside: Outside,
 }
 
 /// A try that ended.
@@ -66,20 +68,26 @@ impl Forwarder {
     /// A forwarder as configured. `validating`: replies are validated here, so the servers need not. `own`: addresses that
     /// we listen on, which are no servers. Reads resolv.conf; host names of servers are not resolved before
     /// [`Self::refresh`].
-    pub fn new(config: &UpstreamConfig, validating: bool, own: &[SocketAddr], metrics: Arc<Metrics>) -> Self {
-        Self::build(config, validating, own, metrics, None)
+    pub fn new(
+        config: &UpstreamConfig,
+        validating: bool,
+        own: &[SocketAddr],
+        metrics: Arc<Metrics>,
+        outside: Outside,
+    ) -> Self {
+        Self::build(config, validating, own, (metrics, outside), None)
     }
 
     /// The same after the configuration has changed: what is known of servers that stay goes on to be known.
     pub fn renewed(&self, config: &UpstreamConfig, validating: bool, own: &[SocketAddr]) -> Self {
-        Self::build(config, validating, own, Arc::clone(&self.metrics), Some(self))
+        Self::build(config, validating, own, (Arc::clone(&self.metrics), self.outside.clone()), Some(self))
     }
 
     fn build(
         config: &UpstreamConfig,
         validating: bool,
         own: &[SocketAddr],
-        metrics: Arc<Metrics>,
+        (metrics, outside): (Arc<Metrics>, Outside),
         older: Option<&Self>,
     ) -> Self {
         let kept_port = older.filter(|older| older.config.query_port == config.query_port);
@@ -97,12 +105,13 @@ impl Forwarder {
             watched: Mutex::new(Watched::new(found, file)),
             unprobed: AtomicBool::new(true),
             metrics,
+            outside,
         }
     }
 
     /// How each server behaved.
     pub fn reports(&self) -> Vec<ServerReport> {
-        self.table.load().reports()
+        self.table.load().reports(self.outside.now_ms())
     }
 
     /// The servers as options that another process could be given: lines of the configuration, and what was found in
@@ -151,12 +160,12 @@ impl Forwarder {
         let Some(_place) = group.place(max) else {
             self.metrics.refused_forward_max.add_one();
             let limit = self.config.forward_max;
-            if group.may_warn() {
+            if group.may_warn(self.outside.now_ms()) {
                 warn!(limit, "too many questions are with the servers (dns-forward-max): refusing more");
             }
             return Err(UpstreamError::TooMany { limit });
         };
-        let plan = group.plan(self.order());
+        let plan = group.plan(self.order(), self.outside.now_ms());
         let started = Instant::now();
         let deadline = started.checked_add(self.config.give_up_after).unwrap_or(started);
         let mut race = Race {
@@ -238,9 +247,9 @@ impl Race<'_> {
             last_resort: round.saturating_add(1) >= ROUNDS,
             patience: self.deadline.saturating_duration_since(Instant::now()),
         };
-        let metrics = Arc::clone(&self.forwarder.metrics);
+        let (metrics, outside) = (Arc::clone(&self.forwarder.metrics), self.forwarder.outside.clone());
         self.tries.spawn(async move {
-            let outcome = ask(&server, &asking, &metrics).await;
+            let outcome = ask(&server, &asking, &metrics, &outside).await;
             Tried { number, server, outcome }
         });
         wait
@@ -248,7 +257,7 @@ impl Race<'_> {
 
     /// The first usable reply until then. Ends early if there is nothing to wait for.
     async fn wait_until(&mut self, moment: Instant) -> Option<Response> {
-        while let Ok(Some(joined)) = timeout_at(moment.into(), self.tries.join_next()).await {
+        while let Ok(Some(joined)) = timeout_at(moment, self.tries.join_next()).await {
             let Ok(tried) = joined else { continue };
             match self.judge(tried) {
                 Ok(response) => return Some(response),

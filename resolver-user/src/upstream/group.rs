@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use super::server::{Server, now_ms};
+use super::server::Server;
 
 /// Questions after which all servers are asked again, to find the fastest; dnsmasq's.
 const QUESTIONS_BETWEEN_RACES: u32 = 50;
@@ -79,7 +79,7 @@ impl Group {
     }
 
     /// Whom to ask now. Servers that send our queries back are left out.
-    pub(super) fn plan(&self, order: Order) -> Plan {
+    pub(super) fn plan(&self, order: Order, now_ms: u64) -> Plan {
         let mut numbers: Vec<usize> = (0..self.servers.len()).collect();
         if order != Order::Strict {
             let favoured = self.favoured.load(Ordering::Relaxed);
@@ -89,17 +89,16 @@ impl Group {
         let at_once = match order {
             Order::Strict => 1,
             Order::All => numbers.len(),
-            Order::Favoured if self.is_race_due() => numbers.len(),
+            Order::Favoured if self.is_race_due(now_ms) => numbers.len(),
             Order::Favoured => 1,
         };
         Plan { order: numbers, at_once: at_once.clamp(1, AT_ONCE_MAX) }
     }
 
     /// Whether it is time to ask all servers at once; then the count begins again.
-    fn is_race_due(&self) -> bool {
+    fn is_race_due(&self, now_ms: u64) -> bool {
         let questions = self.questions.fetch_add(1, Ordering::Relaxed);
         let raced_at_ms = self.raced_at_ms.load(Ordering::Relaxed);
-        let now_ms = now_ms();
         let due = raced_at_ms == 0
             || questions >= QUESTIONS_BETWEEN_RACES
             || now_ms.saturating_sub(raced_at_ms) > TIME_BETWEEN_RACES_MS;
@@ -123,8 +122,8 @@ impl Group {
     }
 
     /// Whether it may be told now that there are too many questions.
-    pub(super) fn may_warn(&self) -> bool {
-        let (last_ms, now_ms) = (self.warned_at_ms.load(Ordering::Relaxed), now_ms());
+    pub(super) fn may_warn(&self, now_ms: u64) -> bool {
+        let last_ms = self.warned_at_ms.load(Ordering::Relaxed);
         let due = last_ms == 0 || now_ms.saturating_sub(last_ms) >= WARNING_PERIOD_MS;
         due && self.warned_at_ms.compare_exchange(last_ms, now_ms, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
@@ -146,7 +145,7 @@ mod tests {
     }
 
     fn orders(group: &Group, order: Order) -> (Vec<usize>, usize) {
-        let plan = group.plan(order);
+        let plan = group.plan(order, 1);
         (plan.order, plan.at_once)
     }
 
@@ -188,14 +187,14 @@ mod tests {
         assert!(group.place(None).is_some(), "what a question under way needs is not counted against it");
         drop(first);
         assert!(group.place(Some(2)).is_some());
-        assert!(group.may_warn() && !group.may_warn(), "once in five seconds");
+        assert!(group.may_warn(1) && !group.may_warn(2), "once in five seconds");
     }
 
     #[test]
     fn a_new_group_of_the_same_servers_keeps_its_favourite() {
         let old = group(2);
         old.favour(1);
-        old.plan(Order::Favoured);
+        old.plan(Order::Favoured, 1);
         let new = Group::new(vec![Arc::clone(&old.servers[1]), Arc::clone(&old.servers[0])]);
         new.remember(&old);
         assert_eq!(orders(&new, Order::Favoured), (vec![0, 1], 1));

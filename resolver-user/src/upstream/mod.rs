@@ -2,7 +2,8 @@
 //!
 //! In: a question. Out: a scrubbed [`Response`](crate::wire::Response), or an [`UpstreamError`] once every server and try
 //! has failed. Rooms: [`Forwarder`] chooses servers and tries: by name from a `table`, among those of a `group`. `attempt` asks
-//! one `server` and remembers how it behaves, `exchange` does one query and reply over a `socket`, `scrub` drops what cannot
+//! one `server` and remembers how it behaves, `exchange` one question by UDP or TCP over the `transport`, which is the `network` with the
+//! sockets of a `way`, or scripted servers in a test; `scrub` drops what cannot
 //! concern the question, `refresh` follows what changes while the daemon runs.
 //! Refuses: to believe anything (the validator judges), to cache, and to accept a reply that does not match its query in
 //! address, port, ID and question (RFC 5452 §9). Ruled by RFC 1035 §7, RFC 5452, RFC 6840 §5.9, RFC 7766 §5.
@@ -13,11 +14,13 @@ mod attempt;
 mod exchange;
 mod forward;
 mod group;
+mod network;
 mod refresh;
 mod scrub;
 mod server;
-mod socket;
 mod table;
+mod transport;
+mod way;
 
 use std::io;
 use std::net::SocketAddr;
@@ -28,9 +31,11 @@ use crate::wire::{RCode, WireError};
 
 pub use exchange::exchange;
 pub use forward::Forwarder;
+pub use network::Network;
 pub use scrub::scrub;
 pub use server::ServerReport;
-pub use socket::Way;
+pub use transport::{Exchanging, LetterCase, Outgoing, Outside, Protocol, Reply, Transport, TransportError};
+pub use way::Way;
 
 /// Why a question got no usable reply.
 #[derive(Debug, Error)]

@@ -7,11 +7,11 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use tokio::net::lookup_host;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use super::Forwarder;
@@ -201,7 +201,7 @@ impl Forwarder {
     async fn probe_for_loops(&self) {
         let mut probes = JoinSet::new();
         for server in &self.table.load_full().usual.servers {
-            let (server, metrics) = (server.clone(), self.metrics.clone());
+            let (server, metrics, outside) = (server.clone(), self.metrics.clone(), self.outside.clone());
             probes.spawn(async move {
                 let Ok(qname) = format!("{:08x}.{PROBE_ZONE}", server.probe).parse::<Name>() else { return };
                 let question = Question::new(qname, RecordType::TXT);
@@ -214,7 +214,8 @@ impl Forwarder {
                     udp_payload_len: None,
                 };
                 // Whatever it says: it has been asked.
-                let _said = exchange(server.address, &server.way, query, PROBE_TIME_MAX, &metrics).await;
+                let _said =
+                    exchange(&*outside.transport, server.address, &server.way, query, PROBE_TIME_MAX, &metrics).await;
             });
         }
         probes.join_all().await;

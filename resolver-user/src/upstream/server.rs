@@ -1,11 +1,10 @@
 //! One server and what is known of it.
 
 use std::net::SocketAddr;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::socket::Way;
+use super::way::Way;
 use crate::config::ServerSpec;
 use crate::metrics::{Counter, Durations, Histogram};
 
@@ -46,7 +45,7 @@ pub(super) struct Server {
     looping: AtomicBool,
     /// It has answered with EDNS.
     speaks_edns: AtomicBool,
-    /// Until when it is asked without EDNS, in milliseconds of [`now_ms`].
+    /// Until when it is asked without EDNS, in milliseconds of [`Outside::now_ms`](super::Outside).
     plain_until_ms: AtomicU64,
     /// Until when it is asked in our own letter case.
     case_until_ms: AtomicU64,
@@ -124,9 +123,9 @@ impl Server {
     }
 
     /// Whether to ask with EDNS. `last_resort`: earlier tries of the same question got no reply.
-    pub(super) fn takes_edns(&self, last_resort: bool) -> bool {
+    pub(super) fn takes_edns(&self, last_resort: bool, now_ms: u64) -> bool {
         let silent = last_resort && !self.speaks_edns.load(Ordering::Relaxed);
-        !silent && now_ms() >= self.plain_until_ms.load(Ordering::Relaxed)
+        !silent && now_ms >= self.plain_until_ms.load(Ordering::Relaxed)
     }
 
     /// Notes a reply with EDNS.
@@ -135,23 +134,22 @@ impl Server {
     }
 
     /// Notes that only a query without EDNS was answered. Returns whether that is news.
-    pub(super) fn note_no_edns(&self, why: NoEdns) -> bool {
+    pub(super) fn note_no_edns(&self, why: NoEdns, now_ms: u64) -> bool {
         let for_ms = match why {
             NoEdns::Refused => REFUSED_EDNS_MS,
             NoEdns::Silent => SILENT_TO_EDNS_MS,
         };
-        let now_ms = now_ms();
         self.plain_until_ms.swap(now_ms.saturating_add(for_ms), Ordering::Relaxed) <= now_ms
     }
 
     /// Whether its replies keep the letter case of the question.
-    pub(super) fn keeps_case(&self) -> bool {
-        now_ms() >= self.case_until_ms.load(Ordering::Relaxed)
+    pub(super) fn keeps_case(&self, now_ms: u64) -> bool {
+        now_ms >= self.case_until_ms.load(Ordering::Relaxed)
     }
 
     /// Notes that they do not.
-    pub(super) fn note_case_changed(&self) {
-        self.case_until_ms.store(now_ms().saturating_add(CASE_CHANGED_MS), Ordering::Relaxed);
+    pub(super) fn note_case_changed(&self, now_ms: u64) {
+        self.case_until_ms.store(now_ms.saturating_add(CASE_CHANGED_MS), Ordering::Relaxed);
     }
 
     /// Whether it sends our queries back to us.
@@ -164,7 +162,7 @@ impl Server {
         self.looping.swap(looping, Ordering::Relaxed) != looping
     }
 
-    pub(super) fn report(&self, domains: Vec<String>) -> ServerReport {
+    pub(super) fn report(&self, domains: Vec<String>, now_ms: u64) -> ServerReport {
         ServerReport {
             address: self.address,
             domains,
@@ -173,15 +171,9 @@ impl Server {
             srtt_us: Some(self.srtt_us.load(Ordering::Relaxed)).filter(|&srtt_us| srtt_us > 0),
             rtt: self.rtt.snapshot(),
             looping: self.is_looping(),
-            without_edns: now_ms() < self.plain_until_ms.load(Ordering::Relaxed),
+            without_edns: now_ms < self.plain_until_ms.load(Ordering::Relaxed),
         }
     }
-}
-
-/// Milliseconds since this was first asked, from 1 on. For intervals of this room only, which tests do not drive.
-pub(super) fn now_ms() -> u64 {
-    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
 }
 
 #[cfg(test)]
@@ -210,10 +202,11 @@ pub(super) mod tests {
     #[test]
     fn a_server_that_has_spoken_edns_is_not_asked_without_because_of_silence() {
         let server = server(1);
-        assert!(server.takes_edns(false) && !server.takes_edns(true));
+        assert!(server.takes_edns(false, 1) && !server.takes_edns(true, 1));
         server.note_edns();
-        assert!(server.takes_edns(true));
-        assert!(server.note_no_edns(NoEdns::Refused) && !server.takes_edns(false));
-        assert!(!server.note_no_edns(NoEdns::Silent), "no news");
+        assert!(server.takes_edns(true, 1));
+        assert!(server.note_no_edns(NoEdns::Refused, 1) && !server.takes_edns(false, 1));
+        assert!(!server.note_no_edns(NoEdns::Silent, 2), "no news");
+        assert!(server.takes_edns(false, REFUSED_EDNS_MS + 2), "it may have been repaired");
     }
 }

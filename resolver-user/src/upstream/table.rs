@@ -13,7 +13,7 @@ use tracing::warn;
 use super::ServerReport;
 use super::group::Group;
 use super::server::Server;
-use super::socket::Way;
+use super::way::Way;
 use crate::config::{ServerHost, ServerSpec, Targets, UpstreamConfig};
 use crate::wire::{DomainMap, Name, RecordType};
 
@@ -110,9 +110,9 @@ impl Table {
         servers
     }
 
-    pub(super) fn reports(&self) -> Vec<ServerReport> {
+    pub(super) fn reports(&self, now_ms: u64) -> Vec<ServerReport> {
         let domains = |server: &Server| self.domains_of.get(&server.spec).cloned().unwrap_or_default();
-        self.servers().iter().map(|server| server.report(domains(server))).collect()
+        self.servers().iter().map(|server| server.report(domains(server), now_ms)).collect()
     }
 }
 
@@ -296,7 +296,7 @@ mod tests {
     fn a_server_of_two_domains_is_one_server_of_one_group() {
         let table = table(&config(&["server=/a/b/192.0.2.1", "server=/c/192.0.2.1", "server=192.0.2.1"]));
         assert_eq!((table.groups.len(), table.servers().len()), (2, 1));
-        assert_eq!(table.reports()[0].domains, ["a", "b", "c"]);
+        assert_eq!(table.reports(1)[0].domains, ["a", "b", "c"]);
     }
 
     #[test]
@@ -307,7 +307,7 @@ mod tests {
         }
         let change = |options: &[&str]| {
             let second = Table::new(&config(options), None, &Found::default(), Some(&first));
-            second.reports().iter().map(|report| report.sent).collect::<Vec<_>>()
+            second.reports(1).iter().map(|report| report.sent).collect::<Vec<_>>()
         };
         assert_eq!(change(&["server=192.0.2.3", "server=192.0.2.1", "server=/b/192.0.2.2"]), [0, 1, 1]);
         assert_eq!(change(&["server=192.0.2.1#54", "max-port=2000"]), [0], "another port is another server");

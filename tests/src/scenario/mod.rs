@@ -11,3 +11,5 @@ pub mod message;
 pub mod servers;
 pub mod check;
 pub mod settings;
+pub mod play;
+pub mod world;

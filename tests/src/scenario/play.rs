@@ -1,0 +1,304 @@
+//! Plays a scenario: starts the user half over the scripted world, and goes through the steps.
+//!
+//! In: a [`Script`]. Out: nothing, or a [`Failure`] at a step. Time is tokio's paused time: it stands still while anybody has
+//! something to do, and jumps to the next timer when nobody has.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use resolver_user::answer::Transport;
+use resolver_user::clock::Clock;
+use resolver_user::config::{Config, ConfigError, load};
+use resolver_user::daemon::{DaemonError, assemble};
+use resolver_user::listener::{Answered, ClientQuery, QueryBytes, QueryService};
+use resolver_user::metrics::Metrics;
+use resolver_user::resolve::Resolver;
+use resolver_user::trust::{Configured, Trust};
+use resolver_user::upstream::Outside;
+use resolver_user::validator::{DsAnchor, Policy};
+use resolver_user::wire::Name;
+use thiserror::Error;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use super::check::Difference;
+use super::expression::{Expression, Values};
+use super::message::Seen;
+use super::record::{Record, RecordError, name_wire};
+use super::script::{Action, Script, Step};
+use super::settings::{Settings, Unplayable};
+use super::world::{ScriptedClock, World};
+
+/// Wall time where a script says none, in seconds since 1970: some day in 2026.
+const UNIX_S: u64 = 1_780_000_000;
+/// Longest virtual time that an answer may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How far time moves while waiting.
+const MOMENT: Duration = Duration::from_millis(10);
+/// DNSKEY, DS.
+const ANCHOR_TYPES: [u16; 2] = [48, 43];
+
+/// Why a scenario did not pass.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// It needs something that the product does not claim, or nobody here understands its configuration.
+    #[error(transparent)]
+    Unplayable(#[from] Unplayable),
+    /// An anchor cannot be read.
+    #[error("trust anchor: {0}")]
+    Anchor(#[from] RecordError),
+    /// Our own configuration does not take what it asks for.
+    #[error("configuration: {0:?}")]
+    Config(Vec<ConfigError>),
+    /// The resolver does not start.
+    #[error(transparent)]
+    Start(#[from] DaemonError),
+    /// What came is not what a step demands.
+    #[error("step {step}, line {line}: {difference}")]
+    Differs {
+        /// The step's number.
+        step: u32,
+        /// Its line.
+        line: usize,
+        /// What differs.
+        difference: Difference,
+    },
+}
+
+/// Plays a script. `told` gets every query that servers were asked, a line each.
+///
+/// # Errors
+/// The first thing that is not as demanded.
+pub fn play(script: Script, told: &mut Vec<String>) -> Result<(), Failure> {
+    let settings = Settings::read(&script.config)?;
+    if let Some(Step { action: Action::Foreign(_), .. }) = script.steps.iter().find(|step| matches!(step.action, Action::Foreign(_))) {
+        return Err(Unplayable::Feature("steps of Unbound's own test program").into());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = runtime.map_err(|source| DaemonError::Runtime { source })?;
+    runtime.block_on(async {
+        let mut stage = Stage::new(Arc::new(script), &settings)?;
+        let played = stage.play().await;
+        *told = stage.world.told();
+        played
+    })
+}
+
+/// Everything while a scenario runs.
+struct Stage {
+    script: Arc<Script>,
+    world: Arc<World>,
+    clock: Arc<ScriptedClock>,
+    resolver: Arc<Resolver>,
+    /// Answers that clients wait for, the oldest first.
+    answers: VecDeque<oneshot::Receiver<Vec<u8>>>,
+    /// What was checked last, for REPLY.
+    values: HashMap<String, f64>,
+    clients: u16,
+}
+
+impl Stage {
+    fn new(script: Arc<Script>, settings: &Settings) -> Result<Self, Failure> {
+        let world = Arc::new(World::new(Arc::clone(&script)));
+        let clock = Arc::new(ScriptedClock::new(settings.unix_s.unwrap_or(UNIX_S)));
+        let config = load(&words(settings)).map_err(Failure::Config)?;
+        let trust = trust(settings, &config, clock.as_ref())?;
+        let outside = Outside { transport: world.clone(), clock: clock.clone() };
+        let owned = (Arc::new(Metrics::default()), TaskTracker::new());
+        let resolver = Arc::new(assemble(&config, &[], trust, None, owned, outside)?);
+        let (answers, values) = (VecDeque::new(), HashMap::new());
+        Ok(Self { script, world, clock, resolver, answers, values, clients: 0 })
+    }
+
+    async fn play(&mut self) -> Result<(), Failure> {
+        for step in self.script.clone().steps.iter() {
+            self.world.enter_step(step.number);
+            let done = self.act(&step.action).await;
+            done.map_err(|difference| Failure::Differs { step: step.number, line: step.line, difference })?;
+        }
+        Ok(())
+    }
+
+    async fn act(&mut self, action: &Action) -> Result<(), Difference> {
+        match action {
+            Action::Query(entry, client) => {
+                self.clients += 1;
+                self.ask(entry.query(self.clients), client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+                self.settle().await;
+            }
+            Action::CheckAnswer(entry) => entry.check(&self.answer().await?)?,
+            Action::CheckOutQuery(entry, at) => {
+                self.wait(|stage| stage.world.find(entry, *at).is_some()).await;
+                if self.world.find(entry, *at).is_none() {
+                    let asked = self.world.oldest().map(|outgoing| (outgoing.address, outgoing.seen.question));
+                    return difference("query to a server", format!("{:?}", entry.question), format!("{asked:?}"));
+                }
+            }
+            Action::Reply(entry, at) => {
+                self.wait(|stage| stage.world.waiting() > 0).await;
+                if !self.world.answer(entry, *at) {
+                    return difference("query to be replied to", format!("{:?}", entry.question), "none".to_owned());
+                }
+                self.settle().await;
+            }
+            Action::Timeout | Action::Error => {
+                let waiting = self.world.waiting();
+                self.wait(|stage| stage.world.waiting() < waiting || waiting == 0).await;
+            }
+            Action::TimePasses(expression) => self.pass(expression).await?,
+            Action::Traffic => self.settle().await,
+            Action::Assign(name, expression) => {
+                let value = self.evaluate(expression)?;
+                self.values.insert(name.clone(), value);
+            }
+            Action::CheckAutotrust(..) | Action::Nothing | Action::Foreign(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Hands a client's query to the resolver, as the listener does.
+    fn ask(&mut self, packet: Vec<u8>, client: IpAddr) {
+        let (sender, receiver) = oneshot::channel();
+        self.answers.push_back(receiver);
+        let resolver = Arc::clone(&self.resolver);
+        let client = SocketAddr::new(client, 5353);
+        tokio::spawn(async move {
+            // TCP: what a client takes by UDP is no matter of these scripts.
+            let Ok(query) = ClientQuery::read(&packet, client, Transport::Tcp) else { return };
+            let mut out = Vec::new();
+            let work = match resolver.answer_now(&query, &mut out) {
+                Answered::Now(work) => work,
+                Answered::Later => {
+                    let bytes = QueryBytes::new(&packet, &query);
+                    let (answer, work) = Arc::clone(&resolver).answer_later(bytes).await;
+                    out = answer;
+                    work
+                }
+            };
+            // Whoever asked may have failed already.
+            _ = sender.send(out);
+            if let Some(work) = work {
+                resolver.after_sending(work);
+            }
+        });
+    }
+
+    /// The answer to the oldest query that has none yet.
+    async fn answer(&mut self) -> Result<Seen, Difference> {
+        let Some(mut receiver) = self.answers.pop_front() else {
+            return difference("answer", "one".to_owned(), "nobody asked".to_owned()).map(|()| Seen::default());
+        };
+        let mut got = None;
+        self.wait(|_| {
+            got = got.take().or_else(|| receiver.try_recv().ok());
+            got.is_some()
+        })
+        .await;
+        let seen = got.and_then(|answer| Seen::read(&answer));
+        match seen {
+            Some(seen) => Ok(seen),
+            None => difference("answer", "one".to_owned(), "none".to_owned()).map(|()| Seen::default()),
+        }
+    }
+
+    /// Lets everybody do what there is to do, without any timer.
+    async fn settle(&self) {
+        self.moment(Duration::from_millis(1)).await;
+    }
+
+    async fn wait(&mut self, mut is_over: impl FnMut(&Self) -> bool) {
+        let begin = Instant::now();
+        self.settle().await;
+        while !is_over(self) && begin.elapsed() < PATIENCE {
+            self.moment(MOMENT).await;
+        }
+    }
+
+    /// Moves time, the runtime's and the clock's.
+    async fn moment(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+        self.clock.advance_ns(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        // What was due in this moment is done in it.
+        for _ in 0..64 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn pass(&mut self, expression: &Expression) -> Result<(), Difference> {
+        let seconds = self.evaluate(expression)?;
+        let time = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        self.clock.advance_ns(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        tokio::time::advance(time).await;
+        self.settle().await;
+        Ok(())
+    }
+
+    fn evaluate(&self, expression: &Expression) -> Result<f64, Difference> {
+        match expression.evaluate(self) {
+            Some(value) => Ok(value),
+            None => difference("value", format!("{expression:?}"), "out of range, or no value".to_owned()).map(|()| 0.0),
+        }
+    }
+}
+
+impl Values for Stage {
+    fn value(&self, name: &str) -> Option<f64> {
+        self.values.get(name).copied()
+    }
+
+    fn time_s(&self) -> f64 {
+        self.clock.now().unix_s as f64
+    }
+
+    fn next_timer_s(&self) -> f64 {
+        0.0
+    }
+}
+
+fn difference(what: &'static str, expected: String, seen: String) -> Result<(), Difference> {
+    Err(Difference { what, expected, seen })
+}
+
+/// Our configuration for what a scenario asks for, as words of a command line. Anchors are not in it: see [`trust`].
+fn words(settings: &Settings) -> Vec<String> {
+    let mut words: Vec<String> = ["no-resolv", "no-hosts"].map(|option| format!("--{option}")).to_vec();
+    for forward in &settings.forwards {
+        for server in &forward.servers {
+            let domain = if forward.zone == "." { String::new() } else { format!("/{}/", forward.zone) };
+            words.push(format!("--server={domain}{server}"));
+        }
+    }
+    words.extend(settings.options.iter().map(|option| format!("--{option}")));
+    words
+}
+
+/// What validation starts from: none without an anchor.
+fn trust(settings: &Settings, config: &Config, clock: &dyn Clock) -> Result<Option<Trust>, Failure> {
+    let mut anchors = Vec::new();
+    for line in settings.anchors.iter().chain(&settings.followed) {
+        let record = Record::read(line.split(';').next().unwrap_or(line))?;
+        anchors.extend(ANCHOR_TYPES.contains(&record.rtype).then(|| anchor(&record)).flatten());
+    }
+    if anchors.is_empty() || !settings.validates {
+        return Ok(None);
+    }
+    let negative = settings.insecure.iter().map(|name| Ok(Name::from_wire(&name_wire(name)?).ok()));
+    let negative = negative.collect::<Result<Vec<_>, RecordError>>()?.into_iter().flatten().collect();
+    let policy = Policy { sha1_allowed: true, sha1_taken_on_trust: settings.fake_sha1, ..config.dnssec.policy };
+    let configured = Configured { anchors, negative, policy, private: config.upstream.private_domains() };
+    Ok(Some(Trust::new(configured, None, clock.now())))
+}
+
+/// The anchor of a DS or DNSKEY record.
+fn anchor(record: &Record) -> Option<DsAnchor> {
+    let zone = Name::from_wire(&record.owner).ok()?;
+    if record.rtype == ANCHOR_TYPES[0] {
+        return DsAnchor::of_key(&zone, &record.rdata);
+    }
+    let (&[high, low, algorithm, digest_type], digest) = record.rdata.split_first_chunk::<4>()?;
+    Some(DsAnchor { zone, key_tag: u16::from_be_bytes([high, low]), algorithm, digest_type, digest: digest.into() })
+}
+

@@ -9,6 +9,7 @@ pub mod record;
 pub mod script;
 pub mod message;
 pub mod servers;
+pub mod autotrust;
 pub mod check;
 pub mod settings;
 pub mod play;

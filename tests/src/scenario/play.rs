@@ -15,7 +15,7 @@ use resolver_user::daemon::{DaemonError, assemble};
 use resolver_user::listener::{Answered, ClientQuery, QueryBytes, QueryService};
 use resolver_user::metrics::Metrics;
 use resolver_user::resolve::Resolver;
-use resolver_user::trust::{Configured, Trust};
+use resolver_user::trust::{Configured, StateError, Trust};
 use resolver_user::upstream::Outside;
 use resolver_user::validator::{DsAnchor, Policy};
 use resolver_user::wire::Name;
@@ -24,6 +24,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use super::autotrust;
 use super::check::Difference;
 use super::expression::{Expression, Values};
 use super::message::Seen;
@@ -31,6 +32,7 @@ use super::record::{Record, RecordError, name_wire};
 use super::script::{Action, Script, Step};
 use super::settings::{Settings, Unplayable};
 use super::world::{ScriptedClock, World};
+use crate::daemon::TestDirectory;
 
 /// Wall time where a script says none, in seconds since 1970: some day in 2026.
 const UNIX_S: u64 = 1_780_000_000;
@@ -53,6 +55,9 @@ pub enum Failure {
     /// Our own configuration does not take what it asks for.
     #[error("configuration: {0:?}")]
     Config(Vec<ConfigError>),
+    /// The file of followed anchors cannot be made.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// The resolver does not start.
     #[error(transparent)]
     Start(#[from] DaemonError),
@@ -98,19 +103,25 @@ struct Stage {
     /// What was checked last, for REPLY.
     values: HashMap<String, f64>,
     clients: u16,
+    /// Where the state of followed anchors is.
+    _folder: Option<TestDirectory>,
 }
 
 impl Stage {
     fn new(script: Arc<Script>, settings: &Settings) -> Result<Self, Failure> {
         let world = Arc::new(World::new(Arc::clone(&script)));
-        let clock = Arc::new(ScriptedClock::new(settings.unix_s.unwrap_or(UNIX_S)));
+        // Scripts with followed anchors set the time by letting it pass.
+        let unix_s = settings.unix_s.unwrap_or(if settings.followed.is_empty() { UNIX_S } else { 0 });
+        let clock = Arc::new(ScriptedClock::new(unix_s));
         let config = load(&words(settings)).map_err(Failure::Config)?;
         let trust = trust(settings, &config, clock.as_ref())?;
+        let followed = trust.as_ref().filter(|_| !settings.followed.is_empty());
+        let folder = followed.map(autotrust::follow).transpose()?;
         let outside = Outside { transport: world.clone(), clock: clock.clone() };
         let owned = (Arc::new(Metrics::default()), TaskTracker::new());
         let resolver = Arc::new(assemble(&config, &[], trust, None, owned, outside)?);
         let (answers, values) = (VecDeque::new(), HashMap::new());
-        Ok(Self { script, world, clock, resolver, answers, values, clients: 0 })
+        Ok(Self { script, world, clock, resolver, answers, values, clients: 0, _folder: folder })
     }
 
     async fn play(&mut self) -> Result<(), Failure> {
@@ -149,12 +160,16 @@ impl Stage {
                 self.wait(|stage| stage.world.waiting() < waiting || waiting == 0).await;
             }
             Action::TimePasses(expression) => self.pass(expression).await?,
-            Action::Traffic => self.settle().await,
+            Action::Traffic => {
+                self.settle().await;
+                self.look_at_anchors().await;
+            }
+            Action::CheckAutotrust(_, lines) => autotrust::check(&self.resolver, lines)?,
             Action::Assign(name, expression) => {
                 let value = self.evaluate(expression)?;
                 self.values.insert(name.clone(), value);
             }
-            Action::CheckAutotrust(..) | Action::Nothing | Action::Foreign(_) => {}
+            Action::Nothing | Action::Foreign(_) => {}
         }
         Ok(())
     }
@@ -233,7 +248,15 @@ impl Stage {
         self.clock.advance_ns(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
         tokio::time::advance(time).await;
         self.settle().await;
+        self.look_at_anchors().await;
         Ok(())
+    }
+
+    /// Lets the followed anchors be looked at, as far as they are due.
+    async fn look_at_anchors(&mut self) {
+        let resolver = Arc::clone(&self.resolver);
+        let task = tokio::spawn(async move { autotrust::look(&resolver).await });
+        self.wait(|_| task.is_finished()).await;
     }
 
     fn evaluate(&self, expression: &Expression) -> Result<f64, Difference> {
@@ -254,7 +277,7 @@ impl Values for Stage {
     }
 
     fn next_timer_s(&self) -> f64 {
-        0.0
+        autotrust::next_look_s(&self.resolver).unwrap_or_default() as f64
     }
 }
 
@@ -280,7 +303,8 @@ fn trust(settings: &Settings, config: &Config, clock: &dyn Clock) -> Result<Opti
     let mut anchors = Vec::new();
     for line in settings.anchors.iter().chain(&settings.followed) {
         let record = Record::read(line.split(';').next().unwrap_or(line))?;
-        anchors.extend(ANCHOR_TYPES.contains(&record.rtype).then(|| anchor(&record)).flatten());
+        let counts = settings.followed.is_empty() || autotrust::is_anchor(&record);
+        anchors.extend((counts && ANCHOR_TYPES.contains(&record.rtype)).then(|| anchor(&record)).flatten());
     }
     if anchors.is_empty() || !settings.validates {
         return Ok(None);

@@ -23,15 +23,15 @@ const BOOT_S: u64 = 1_000_000;
 /// The clock. It moves with the runtime's paused time and by TIME_PASSES.
 #[derive(Debug)]
 pub struct ScriptedClock {
-    /// Wall time at boot, in seconds since 1970.
-    wall_at_boot_s: u64,
+    /// Wall time at the start, in seconds since 1970.
+    start_unix_s: u64,
     boot_ns: AtomicU64,
 }
 
 impl ScriptedClock {
     /// A clock that shows this wall time, in seconds since 1970.
     pub fn new(unix_s: u64) -> Self {
-        Self { wall_at_boot_s: unix_s.saturating_sub(BOOT_S), boot_ns: AtomicU64::new(BOOT_S * NS_PER_S) }
+        Self { start_unix_s: unix_s, boot_ns: AtomicU64::new(BOOT_S * NS_PER_S) }
     }
 
     /// Moves forward.
@@ -43,7 +43,7 @@ impl ScriptedClock {
 impl Clock for ScriptedClock {
     fn now(&self) -> Now {
         let boot_ns = self.boot_ns.load(Ordering::Relaxed);
-        Now { unix_s: self.wall_at_boot_s + boot_ns / NS_PER_S, boot_ns }
+        Now { unix_s: self.start_unix_s + boot_ns / NS_PER_S - BOOT_S, boot_ns }
     }
 }
 

@@ -29,7 +29,7 @@ use crate::metrics::Metrics;
 use crate::publish::{Publication, Publisher};
 use crate::slow_lane::{Run, SlowLane};
 use crate::trust::{Basis, KeySentinel, Trust};
-use crate::upstream::{Forwarder, UpstreamError};
+use crate::upstream::{Allowance, Upstream, UpstreamError};
 use crate::validator::{
     BudgetItem, FetchFailure, IndeterminateReason, Pace, Step, Validated, Validation, Verdict, WorkBudget,
 };
@@ -82,7 +82,7 @@ pub struct Rules {
     /// whose generation rises at the same moments and more.
     pub generation: u64,
     /// Where replies come from.
-    pub upstream: Arc<Forwarder>,
+    pub upstream: Arc<Upstream>,
     /// What the operator says about names: given before anything else, never published.
     pub local: Arc<LocalData>,
     /// What clients do not get to see.
@@ -275,14 +275,19 @@ impl Resolver {
     }
 
     /// Asks upstream, validates, and says what came of it and for how many seconds that may be kept.
-    async fn resolve(self: &Arc<Self>, question: &Question, basis: Option<&Basis>) -> (Outcome, u32) {
+    async fn resolve(
+        self: &Arc<Self>,
+        question: &Question,
+        basis: Option<&Basis>,
+        allowance: &Arc<Allowance>,
+    ) -> (Outcome, u32) {
         let rules = self.rules.load_full();
         let basis_of_denials = basis.filter(|_| rules.keeping.keeps_negative);
         if let Some(known) = basis_of_denials.and_then(|basis| self.known_denial(basis, question)) {
             let ttl_s = known.ttl_s();
             return (Outcome::Proven(known), ttl_s);
         }
-        let response = match rules.upstream.fetch(question).await {
+        let response = match rules.upstream.fetch(question, allowance).await {
             Ok(response) if rules.filters.ignores(&response) => {
                 // Differs: dnsmasq goes on listening for another reply; the client is told that none came.
                 self.metrics.replies_ignored.add_one();
@@ -304,7 +309,7 @@ impl Resolver {
             return (Outcome::Unchecked(response), ttl_s);
         };
         let received = self.clock.now();
-        match self.validate(basis, question, &response).await {
+        match self.validate(basis, question, &response, allowance).await {
             Verdict::Proven(validated) => {
                 basis.denials.learn(&validated, received);
                 let ttl_s = validated.ttl_s().min(ANSWER_TTL_S_MAX);
@@ -334,7 +339,13 @@ impl Resolver {
     }
 
     /// Judges a response, fetching what the validator asks for. All of it is paid from one budget.
-    async fn validate(self: &Arc<Self>, basis: &Basis, question: &Question, response: &Arc<Response>) -> Verdict {
+    async fn validate(
+        self: &Arc<Self>,
+        basis: &Basis,
+        question: &Question,
+        response: &Arc<Response>,
+        allowance: &Arc<Allowance>,
+    ) -> Verdict {
         let (anchors, zones) = (Arc::clone(&basis.anchors), Arc::clone(&basis.zones));
         let validation = Validation::new(question.clone(), Arc::clone(response), anchors, zones, basis.policy);
         let mut run = Run { validation, budget: WorkBudget::new(basis.policy.limits) };
@@ -354,7 +365,7 @@ impl Resolver {
                     if let Err(item) = run.budget.spend_sub_query() {
                         break Verdict::Indeterminate(item.into());
                     }
-                    run.validation.supply(self.fetch_shared(&needed).await);
+                    run.validation.supply(self.fetch_shared(&needed, allowance).await);
                 }
             }
         };
@@ -364,7 +375,11 @@ impl Resolver {
     }
 
     /// Fetches on behalf of a validation: from a moment ago, from whoever is fetching the same now, or from upstream.
-    async fn fetch_shared(self: &Arc<Self>, question: &Question) -> Result<Arc<Response>, FetchFailure> {
+    async fn fetch_shared(
+        self: &Arc<Self>,
+        question: &Question,
+        allowance: &Arc<Allowance>,
+    ) -> Result<Arc<Response>, FetchFailure> {
         self.metrics.sub_queries.add_one();
         if let Some(response) = self.responses.response(question, self.clock.now().boot_ns) {
             self.metrics.sub_queries_merged.add_one();
@@ -377,7 +392,8 @@ impl Resolver {
             }
             Joined::Leader(leader) => {
                 let receiver = leader.follow();
-                self.tracker.spawn(fetch(Arc::clone(self), question.clone(), leader));
+                let allowance = Arc::clone(allowance);
+                self.tracker.spawn(fetch(Arc::clone(self), question.clone(), allowance, leader));
                 result(receiver).await.unwrap_or(Err(FetchFailure::NoAnswer))
             }
         }
@@ -390,7 +406,7 @@ impl Resolver {
     pub async fn fetch_keys(self: &Arc<Self>, zone: &Name) -> Result<Response, UpstreamError> {
         let question = Question::new(zone.clone(), RecordType::DNSKEY);
         self.signal_anchors(&question);
-        self.rules.load_full().upstream.fetch_more(&question).await
+        self.rules.load_full().upstream.fetch_more(&question, &Arc::default()).await
     }
 
     /// Tells an anchored zone whose keys are asked for which anchors we have for it, if that is wanted and due (RFC 8145).
@@ -403,7 +419,7 @@ impl Resolver {
         let Some(signal) = trust.signal(&question.qname, self.clock.now()) else { return };
         self.metrics.anchors_signalled.add_one();
         self.tracker.spawn(async move {
-            let _does_not_matter = rules.upstream.fetch(&signal).await;
+            let _does_not_matter = rules.upstream.fetch(&signal, &Arc::default()).await;
         });
     }
 
@@ -488,7 +504,9 @@ async fn search(resolver: Arc<Resolver>, question: Question, leader: Leader<Arc<
     let basis = resolver.trust.as_ref().map(Trust::basis);
     let generation = basis.as_ref().map_or_else(|| resolver.rules().generation, |basis| basis.generation);
     let time_max = RESOLUTION_TIME_MAX.max(resolver.rules().upstream.patience().saturating_add(VALIDATION_TIME));
-    let resolved = timeout(time_max, resolver.resolve(&question, basis.as_deref())).await;
+    let allowance = Arc::new(Allowance::default());
+    let resolved = timeout(time_max, resolver.resolve(&question, basis.as_deref(), &allowance)).await;
+    resolver.metrics.queries_per_search.count(allowance.spent());
     let (outcome, ttl_s) = resolved.unwrap_or_else(|_| {
         let failure = FetchFailure::NoAnswer;
         let reason = IndeterminateReason::Fetch { question: question.clone(), failure };
@@ -514,10 +532,15 @@ async fn search(resolver: Arc<Resolver>, question: Question, leader: Leader<Arc<
 }
 
 /// The task of one fetch for validations.
-async fn fetch(resolver: Arc<Resolver>, question: Question, leader: Leader<Result<Arc<Response>, FetchFailure>>) {
+async fn fetch(
+    resolver: Arc<Resolver>,
+    question: Question,
+    allowance: Arc<Allowance>,
+    leader: Leader<Result<Arc<Response>, FetchFailure>>,
+) {
     resolver.signal_anchors(&question);
     let rules = resolver.rules.load_full();
-    let fetched = rules.upstream.fetch_more(&question).await;
+    let fetched = rules.upstream.fetch_more(&question, &allowance).await;
     let fetched = fetched.map(Arc::new).map_err(|error| fetch_failure(&error));
     // A reply of servers that are not asked any more is for those who wait, and for nobody else.
     if let (Ok(response), true) = (&fetched, rules.generation == resolver.rules().generation) {
@@ -529,10 +552,12 @@ async fn fetch(resolver: Arc<Resolver>, question: Question, leader: Leader<Resul
 /// What a failed fetch means to a validation.
 pub(crate) fn fetch_failure(error: &UpstreamError) -> FetchFailure {
     match error {
-        UpstreamError::Timeout { .. } | UpstreamError::NoServer => FetchFailure::NoAnswer,
+        UpstreamError::Timeout { .. } | UpstreamError::NoServer | UpstreamError::Exhausted => FetchFailure::NoAnswer,
         UpstreamError::TooMany { .. } => FetchFailure::TooMany,
         UpstreamError::Network { .. } => FetchFailure::Network,
-        UpstreamError::Malformed { .. } | UpstreamError::Refused { .. } => FetchFailure::ServerError,
+        UpstreamError::Malformed { .. } | UpstreamError::Refused { .. } | UpstreamError::Lame { .. } => {
+            FetchFailure::ServerError
+        }
     }
 }
 

@@ -74,6 +74,21 @@ impl LabDaemon {
     /// # Panics
     /// If it does not come up.
     pub fn listening(facts: &Facts, lines: &str) -> Self {
+        let servers = facts.upstreams.iter().map(|upstream| format!("server={}#{}\n", upstream.ipv4, upstream.port));
+        Self::run(facts, &format!("{}{lines}", servers.collect::<String>()))
+    }
+
+    /// Starts a daemon that resolves from the lab's root, with these lines added.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    pub fn iterating(facts: &Facts, lines: &str) -> Self {
+        let at = &facts.resolver.interfaces[0];
+        let hints = &facts.root_hints_file;
+        Self::run(facts, &format!("listen-address={},{}\nroot-hints={hints}\n{lines}", at.ipv4, at.ipv6))
+    }
+
+    fn run(facts: &Facts, lines: &str) -> Self {
         // A test that failed has poisoned nothing but its own daemon.
         let turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let folder = xtask::paths::target().join("lab-tests");
@@ -362,9 +377,6 @@ impl Asker {
 fn config_text(facts: &Facts, socket: &Path, lines: &str) -> String {
     let at = &facts.resolver.interfaces[0];
     let mut text = String::from("no-resolv\nno-hosts\ndnssec\nxdp=native\n");
-    for upstream in &facts.upstreams {
-        text += &format!("server={}#{}\n", upstream.ipv4, upstream.port);
-    }
     text += &format!("xdp-interface={}\nxdp-pin-dir={}\n", at.name, pin_dir(facts).display());
     text += &format!("trust-anchors-file={}\n", facts.trust_anchors_file);
     text += &format!("control-socket={}\n{lines}\n", socket.display());

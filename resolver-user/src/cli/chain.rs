@@ -16,7 +16,7 @@ use crate::config::{self, Config, UpstreamConfig};
 use crate::control::report::StatusReport;
 use crate::metrics::Metrics;
 use crate::resolve::fetch_failure;
-use crate::upstream::{Forwarder, Network, Outside};
+use crate::upstream::{Network, Outside, Upstream};
 use crate::validator::{InsecureReason, Policy, TrustAnchors, Verdict};
 use crate::wire::Question;
 
@@ -67,14 +67,14 @@ pub(super) fn chain(arguments: &ChainArguments) -> ExitCode {
         Err((error, code)) => return fail(&error, code),
     };
     let outside = Outside { transport: Arc::new(Network::default()), clock: Arc::new(SystemClock) };
-    let forwarder = Forwarder::new(&sources.upstream, true, &[], Arc::new(Metrics::default()), outside);
-    let walked = match block_on(walk(question, &sources, &forwarder)) {
+    let upstream = Upstream::new(&sources.upstream, true, &[], Arc::new(Metrics::default()), outside);
+    let walked = match block_on(walk(question, &sources, &upstream)) {
         Ok(Some(walked)) => walked,
         Ok(None) => return fail("the walk did not end", EXIT_INDETERMINATE),
         Err(error) => return fail(&error.to_string(), EXIT_INDETERMINATE),
     };
     let chain = report(&walked, SystemClock.now());
-    let servers: Vec<String> = forwarder.reports().iter().map(|server| server.address.to_string()).collect();
+    let servers: Vec<String> = upstream.reports().iter().map(|server| server.address.to_string()).collect();
     if arguments.asking.control.json {
         let printed = Printed { servers: &servers, anchors_from: sources.anchors_from, chain: &chain };
         match serde_json::to_string(&printed) {
@@ -145,13 +145,13 @@ fn sources(arguments: &ChainArguments, server: Option<&str>) -> Result<Sources, 
 }
 
 /// Walks, asking the servers as the daemon would: RD, CD and DO set, UDP first, then TCP.
-async fn walk(question: Question, sources: &Sources, forwarder: &Forwarder) -> Option<Walked> {
-    forwarder.refresh(&[]).await;
+async fn walk(question: Question, sources: &Sources, upstream: &Upstream) -> Option<Walked> {
+    upstream.refresh(&[]).await;
     let mut walk = Walk::new(question, Arc::clone(&sources.anchors), sources.policy);
     // Bound: every question but the first is paid from the validation's budget.
     while let Some(needed) = walk.needed() {
         let started = Instant::now();
-        let fetched = forwarder.fetch(&needed).await;
+        let fetched = upstream.fetch(&needed, &Arc::default()).await;
         let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let remark = fetched.as_ref().err().map(ToString::to_string);
         let reply = fetched.map(Arc::new).map_err(|error| fetch_failure(&error));

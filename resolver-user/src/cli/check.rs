@@ -15,8 +15,7 @@ use super::query::{daemon_address, extended_errors, read_server};
 use super::{Control, EXIT_CONFIG, EXIT_NETWORK, block_on, daemon_status, say};
 use crate::chain::extended_error_name;
 use crate::control::report::StatusReport;
-use crate::metrics::Metrics;
-use crate::upstream::{Network, Way, exchange};
+use crate::upstream::{Network, ask_server};
 use crate::wire::{Message, QueryWriter, Question, RCode, RecordType};
 
 /// All names came out as they must.
@@ -275,10 +274,9 @@ async fn ask(server: SocketAddr, question: &Question, checking_disabled: bool) -
         checking_disabled,
         dnssec_ok: false,
         udp_payload_len: Some(UDP_PAYLOAD_LEN),
+        cookie: &[],
     };
-    exchange(&Network::default(), server, &Way::default(), query, PATIENCE, &Metrics::default())
-        .await
-        .map_err(|error| error.to_string())
+    ask_server(&Network::default(), server, query, PATIENCE).await.map_err(|error| error.to_string())
 }
 
 impl Seen {

@@ -12,8 +12,7 @@ use super::{Asking, EXIT_CONFIG, EXIT_NETWORK, block_on, daemon_status, say};
 use crate::chain::extended_error_name;
 use crate::config::{self, PORT, ServerHost};
 use crate::control::report::StatusReport;
-use crate::metrics::Metrics;
-use crate::upstream::{Network, Way, exchange};
+use crate::upstream::{Network, ask_server};
 use crate::wire::{Message, QueryWriter, RCode, Record, RecordType, rdata_text};
 
 /// Longest wait for an answer: longer than the daemon takes to give up.
@@ -70,11 +69,10 @@ pub(super) fn query(arguments: &QueryArguments) -> ExitCode {
         checking_disabled: false,
         dnssec_ok: arguments.dnssec,
         udp_payload_len: Some(UDP_PAYLOAD_LEN),
+        cookie: &[],
     };
     let started = Instant::now();
-    let exchanged = block_on(async {
-        exchange(&Network::default(), server, &Way::default(), query, PATIENCE, &Metrics::default()).await
-    });
+    let exchanged = block_on(async { ask_server(&Network::default(), server, query, PATIENCE).await });
     let took_ms = started.elapsed().as_secs_f64() * 1e3;
     let message = match exchanged {
         Ok(Ok(message)) => message,

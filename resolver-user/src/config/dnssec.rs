@@ -113,9 +113,9 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
 ];
 
 /// What a switch that is on may be.
-const SWITCH: &str = "nothing, or no";
+pub(super) const SWITCH: &str = "nothing, or no";
 
-fn switch(value: Option<&str>, switch: &mut SwitchedOn) -> Result<(), String> {
+pub(super) fn switch(value: Option<&str>, switch: &mut SwitchedOn) -> Result<(), String> {
     *switch = match value {
         None => SwitchedOn(true),
         Some("no") => SwitchedOn(false),

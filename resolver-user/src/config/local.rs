@@ -136,7 +136,7 @@ impl LocalConfig {
         for entry in entries {
             let kind = match entry.target {
                 ServerTarget::LocalOnly => RuleKind::LocalOnly,
-                ServerTarget::Usual | ServerTarget::Server(_) => RuleKind::Forwarded,
+                ServerTarget::Usual | ServerTarget::Server(_) | ServerTarget::Stub(_) => RuleKind::Forwarded,
             };
             self.source.rules.extend(entry.own_domains().map(|domain| (domain.clone(), kind)));
         }

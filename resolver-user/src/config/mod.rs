@@ -6,7 +6,8 @@
 //! is and the table of all, `repeated` what may stand once. Each topic (`listening`, `access`, `upstream`, `cache`, `local`,
 //! `filter`, `dnssec`, `xdp`, `logging`, `observing`, `process`, `files`) has a part of the [`Config`] with its defaults, the
 //! options that fill it, and the check of the whole part. `hosts` reads hosts files, `records` records, `domains` names and
-//! domains, `anchors` trust anchors, `limits` limits of validation, `servers` (with `reverse`) lines about servers; `written`
+//! domains, `anchors` trust anchors, `limits` limits of validation, `servers` (with `reverse`) lines about servers, `iterating`
+//! resolution from the root; `written`
 //! writes options of validation back.
 //! Refuses: sockets, tasks, and options that dnsmasq has but that have no place here; none is silently ignored.
 
@@ -19,6 +20,7 @@ mod domains;
 mod files;
 mod filter;
 mod hosts;
+mod iterating;
 mod limits;
 mod listening;
 mod load;
@@ -48,6 +50,7 @@ pub use cache::{CACHE_SIZE, CacheConfig};
 pub use dnssec::{ConfiguredAnchor, DnssecConfig};
 pub use files::FilesConfig;
 pub use filter::FilterConfig;
+pub use iterating::{Families, IteratingConfig, RootHints};
 pub use listening::{ListeningConfig, LocalService};
 pub use load::{CONF_FILE, load, load_again, load_for_daemon};
 pub use local::LocalConfig;

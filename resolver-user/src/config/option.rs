@@ -8,7 +8,8 @@ use std::str::FromStr;
 
 use super::syntax::reveal;
 use super::{
-    Config, access, cache, dnssec, files, filter, listening, local, logging, observing, process, upstream, xdp,
+    Config, access, cache, dnssec, files, filter, iterating, listening, local, logging, observing, process, upstream,
+    xdp,
 };
 
 /// Whether an option takes a value.
@@ -80,6 +81,7 @@ pub const TOPICS: &[Topic] = &[
     Topic { title: "Listening", options: listening::OPTIONS },
     Topic { title: "Access", options: access::OPTIONS },
     Topic { title: "Servers", options: upstream::OPTIONS },
+    Topic { title: "Resolution from the root", options: iterating::OPTIONS },
     Topic { title: "Cache", options: cache::OPTIONS },
     Topic { title: "Names of your own", options: local::OPTIONS },
     Topic { title: "Filters", options: filter::OPTIONS },

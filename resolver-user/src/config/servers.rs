@@ -4,7 +4,7 @@
 //! Resolves no host name and opens nothing.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::domains::patterns;
 use super::option::number;
@@ -35,8 +35,10 @@ pub enum ServerTarget {
     LocalOnly,
     /// Those who are asked about all other names.
     Usual,
-    /// This server.
+    /// This server, which recurses.
     Server(ServerSpec),
+    /// The servers of the zone itself, and those that they name: this is one of them.
+    Stub(ServerSpec),
 }
 
 /// A server, and how its queries are sent.
@@ -83,6 +85,14 @@ impl ServerSpec {
     pub fn plain(ip: IpAddr) -> Self {
         Self { host: ServerHost::Address { ip, scope: None }, port: PORT, interface: None, source: None }
     }
+
+    /// Its address, if it is named by one.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match &self.host {
+            ServerHost::Address { ip, .. } => Some((*ip, self.port).into()),
+            ServerHost::Name(_) => None,
+        }
+    }
 }
 
 /// Who is asked about the names of one pattern.
@@ -92,6 +102,8 @@ pub struct Targets {
     pub usual: bool,
     /// These servers, in order; none, and not the usual ones: nobody.
     pub servers: Vec<ServerSpec>,
+    /// Servers of a stub zone; stronger than `servers`.
+    pub stubs: Vec<ServerSpec>,
 }
 
 /// Who is asked about which names, where it is not the usual servers.
@@ -105,6 +117,7 @@ pub(super) fn by_domain<'a>(entries: impl Iterator<Item = &'a ServerEntry>) -> D
                 ServerTarget::Usual => targets.usual = true,
                 ServerTarget::Server(spec) if targets.servers.contains(spec) => {}
                 ServerTarget::Server(spec) => targets.servers.push(spec.clone()),
+                ServerTarget::Stub(spec) => targets.stubs.push(spec.clone()),
             }
         }
     }
@@ -116,7 +129,9 @@ pub(super) fn read_value(value: &str) -> Result<ServerEntry, String> {
     let Some(rest) = value.strip_prefix('/') else {
         return match read_target(value)? {
             target @ ServerTarget::Server(_) => Ok(ServerEntry { domains: Vec::new(), target }),
-            ServerTarget::LocalOnly | ServerTarget::Usual => Err("neither a server nor a domain".to_owned()),
+            ServerTarget::LocalOnly | ServerTarget::Usual | ServerTarget::Stub(_) => {
+                Err("neither a server nor a domain".to_owned())
+            }
         };
     };
     let (domains, target) = rest.rsplit_once('/').ok_or("a domain stands between two slashes")?;
@@ -200,7 +215,7 @@ fn read_host(text: &str) -> Result<ServerHost, String> {
 }
 
 impl fmt::Display for ServerEntry {
-    /// As the value of `server=`.
+    /// As the value of `server=`, or of `stub=`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.domains.is_empty() {
             f.write_str("/")?;
@@ -209,7 +224,7 @@ impl fmt::Display for ServerEntry {
         match &self.target {
             ServerTarget::LocalOnly => Ok(()),
             ServerTarget::Usual => f.write_str("#"),
-            ServerTarget::Server(spec) => spec.fmt(f),
+            ServerTarget::Server(spec) | ServerTarget::Stub(spec) => spec.fmt(f),
         }
     }
 }

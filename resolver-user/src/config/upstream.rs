@@ -1,12 +1,15 @@
 //! Who is asked, in which order, how long, and from where.
 
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::iterating::IteratingConfig;
 use super::option::{OptionSpec, PATH, flag, number, path, perhaps, value};
 use super::servers::{self, ServerEntry, ServerSpec, ServerTarget, Targets};
 use super::{ConfigError, RESOLV_CONF};
-use crate::wire::{DomainMap, DomainPattern};
+use crate::wire::{DomainMap, DomainPattern, Name};
 
 /// Questions that may be with the servers of one group at once unless told otherwise.
 /// Differs: dnsmasq allows 150; the guide's 1000 costs us little, and leaves room among the listener's 4096 queries for
@@ -60,8 +63,11 @@ pub struct UpstreamConfig {
     pub edns_packet_max: u16,
     /// `dns-loop-detect`: find servers that send our queries back to us.
     pub loop_detect: bool,
-    /// `do-0x20-encode`: ask in mixed letter case, and take only replies in the same.
-    pub case_mixed: bool,
+    /// `do-0x20-encode` or `no-0x20-encode`: whether to ask in mixed letter case, and to take only replies in the same. None:
+    /// only authoritative servers are asked so.
+    pub case_mixed: Option<bool>,
+    /// Resolution from the root.
+    pub iterating: IteratingConfig,
 }
 
 impl Default for UpstreamConfig {
@@ -82,7 +88,8 @@ impl Default for UpstreamConfig {
             port_limit: None,
             edns_packet_max: EDNS_PACKET_MAX,
             loop_detect: false,
-            case_mixed: false,
+            case_mixed: None,
+            iterating: IteratingConfig::default(),
         }
     }
 }
@@ -167,21 +174,28 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         config.upstream.loop_detect = true;
     }),
     flag("do-0x20-encode", "ask servers in mixed letter case, and want it back", |config| {
-        config.upstream.case_mixed = true;
+        config.upstream.case_mixed = Some(true);
     }),
-    flag("no-0x20-encode", "do not (the default)", |config| config.upstream.case_mixed = false),
+    flag("no-0x20-encode", "do not, authoritative servers neither", |config| {
+        config.upstream.case_mixed = Some(false);
+    }),
 ];
 
 impl UpstreamConfig {
     /// Takes the usual file if none is named, and checks what only the options together show.
     pub(super) fn complete(&mut self, warnings: &mut Vec<String>) -> Result<(), ConfigError> {
-        if self.no_resolv {
+        let is_recursive = self.iterating.recursive.is_some();
+        if is_recursive && self.usual_servers().next().is_some() {
+            let what = "from the root or by server= without a domain: say one of them";
+            return Err(ConfigError::of_the_whole("recursive", what));
+        }
+        if self.no_resolv || is_recursive {
             self.resolv_files.clear();
         } else if self.resolv_files.is_empty() {
             self.resolv_files.push(RESOLV_CONF.into());
         }
-        if self.servers.is_empty() && self.resolv_files.is_empty() {
-            warnings.push("no-resolv, and no server: nothing can be forwarded".to_owned());
+        if !is_recursive && !self.names_servers() && self.resolv_files.is_empty() {
+            warnings.push("no-resolv, and no server: names are resolved from the root, as with recursive".to_owned());
         }
         if self.port_limit.is_some() {
             warnings.push("port-limit changes nothing: each try is sent from a port of its own".to_owned());
@@ -210,8 +224,27 @@ impl UpstreamConfig {
     pub fn usual_servers(&self) -> impl Iterator<Item = &ServerSpec> {
         self.servers.iter().filter(|entry| entry.is_for_all()).filter_map(|entry| match &entry.target {
             ServerTarget::Server(spec) => Some(spec),
-            ServerTarget::LocalOnly | ServerTarget::Usual => None,
+            ServerTarget::LocalOnly | ServerTarget::Usual | ServerTarget::Stub(_) => None,
         })
+    }
+
+    /// Whether any line names a server that recurses. If none does, and no resolv.conf either, names are resolved from the
+    /// root. Choice: lines for some domains alone leave all other names without servers, as with dnsmasq.
+    pub fn names_servers(&self) -> bool {
+        self.servers.iter().any(|entry| matches!(entry.target, ServerTarget::Server(_)))
+    }
+
+    /// Each stub zone with the addresses of its servers.
+    pub fn stub_zones(&self) -> HashMap<Name, Vec<SocketAddr>> {
+        let mut zones: HashMap<Name, Vec<SocketAddr>> = HashMap::new();
+        for entry in &self.servers {
+            let ServerTarget::Stub(spec) = &entry.target else { continue };
+            let Some(address) = spec.address() else { continue };
+            for zone in entry.domains.iter().filter_map(DomainPattern::name) {
+                zones.entry(zone.clone()).or_default().push(address);
+            }
+        }
+        zones
     }
 
     /// Each domain with each of its servers.
@@ -219,7 +252,7 @@ impl UpstreamConfig {
         self.servers.iter().flat_map(|entry| {
             let spec = match &entry.target {
                 ServerTarget::Server(spec) => Some(spec),
-                ServerTarget::LocalOnly | ServerTarget::Usual => None,
+                ServerTarget::LocalOnly | ServerTarget::Usual | ServerTarget::Stub(_) => None,
             };
             spec.into_iter().flat_map(|spec| entry.own_domains().map(move |domain| (spec, domain)))
         })
@@ -290,6 +323,7 @@ mod tests {
     #[test]
     fn the_last_word_on_letter_case_counts() {
         let mixed = |options: &[&str]| read(options).unwrap().upstream.case_mixed;
-        assert!(!mixed(&[]) && mixed(&["do-0x20-encode"]) && !mixed(&["do-0x20-encode", "no-0x20-encode"]));
+        assert_eq!((mixed(&[]), mixed(&["do-0x20-encode"])), (None, Some(true)));
+        assert_eq!(mixed(&["do-0x20-encode", "no-0x20-encode"]), Some(false));
     }
 }

@@ -74,7 +74,10 @@ pub struct StatusReport {
     pub listening: Vec<String>,
     /// Servers that are forwarded to.
     pub servers: Vec<ServerStatus>,
-    /// The same, and names that are never forwarded, as options without dashes.
+    /// What resolving from the root has found; none if no name is resolved so.
+    #[serde(default)]
+    pub recursion: Option<RecursionStatus>,
+    /// The servers, and names that are never forwarded, as options without dashes.
     #[serde(default)]
     pub server_options: Vec<String>,
     /// Answers in the daemon's cache.
@@ -128,6 +131,19 @@ pub struct ServerStatus {
     pub failed: u64,
     /// Smoothed round-trip time, in milliseconds.
     pub srtt_ms: Option<f64>,
+}
+
+/// What resolving from the root has found so far.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RecursionStatus {
+    /// Whether all names are resolved so that no line gives to others; else those of stub zones.
+    pub usual: bool,
+    /// Zones whose servers are known.
+    pub zones_known: u64,
+    /// Servers that are known.
+    pub servers_known: u64,
+    /// Those that were asked most.
+    pub servers: Vec<ServerStatus>,
 }
 
 /// An answer in the daemon's cache.

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use super::ClientError;
 use super::report::{
-    AnchorEntry, CachedEntry, FastPathEntry, FastPathStatus, FlushReport, NegativeAnchorEntry, Request, StatusReport,
-    WorkReport,
+    AnchorEntry, CachedEntry, FastPathEntry, FastPathStatus, FlushReport, NegativeAnchorEntry, RecursionStatus,
+    Request, ServerStatus, StatusReport, WorkReport,
 };
 use crate::export::{self, Format};
 
@@ -46,32 +46,43 @@ pub fn print_status(status: &StatusReport) -> String {
         vec!["local".into(), format!("{} names, {} domains", status.local_names, status.local_domains)],
         vec!["searches".into(), status.searches.to_string()],
     ];
-    rows.extend(status.servers.iter().map(|server| {
-        let srtt = server.srtt_ms.map_or("-".to_owned(), |srtt_ms| format!("{srtt_ms:.1} ms"));
-        let mut text = format!("{}  sent {}  failed {}  srtt {srtt}", server.address, server.sent, server.failed);
-        if !server.domains.is_empty() {
-            let domains = server.domains.iter().map(|domain| if domain.is_empty() { "(undotted)" } else { domain });
-            text = format!("{text}  for {}", domains.collect::<Vec<_>>().join(" "));
-        }
-        for (is_so, what) in [(server.looping, "left out: loop"), (server.without_edns, "without EDNS")] {
-            if is_so {
-                text = format!("{text}  {what}");
-            }
-        }
-        vec!["server".into(), text]
-    }));
+    rows.extend(status.servers.iter().map(|one| vec!["server".into(), server(one)]));
+    rows.extend(status.recursion.iter().flat_map(recursion));
     let mut text = table(&rows);
     text.push_str("\ndaemon\n");
     text.push_str(&counters(&status.counters));
-    if status.dnssec {
-        text.push_str("\nwork of validation\n");
-        text.push_str(&work(&status.work));
-    }
+    text.push_str("\nwork on behalf of queries\n");
+    text.push_str(&work(&status.work));
     match &status.fast_path {
         None => text.push_str("\nXDP: off\n"),
         Some(fast_path) => text.push_str(&fast_path_status(fast_path)),
     }
     text
+}
+
+/// A server and how it behaved.
+fn server(server: &ServerStatus) -> String {
+    let srtt = server.srtt_ms.map_or("-".to_owned(), |srtt_ms| format!("{srtt_ms:.1} ms"));
+    let mut text = format!("{}  sent {}  failed {}  srtt {srtt}", server.address, server.sent, server.failed);
+    if !server.domains.is_empty() {
+        let domains = server.domains.iter().map(|domain| if domain.is_empty() { "(undotted)" } else { domain });
+        text = format!("{text}  for {}", domains.collect::<Vec<_>>().join(" "));
+    }
+    for (is_so, what) in [(server.looping, "left out: loop"), (server.without_edns, "without EDNS")] {
+        if is_so {
+            text = format!("{text}  {what}");
+        }
+    }
+    text
+}
+
+/// What resolving from the root has found, and the servers that were asked most.
+fn recursion(recursion: &RecursionStatus) -> Vec<Vec<String>> {
+    let RecursionStatus { usual, zones_known, servers_known, servers } = recursion;
+    let from = if *usual { "from the root" } else { "stub zones" };
+    let head = format!("{from}: {zones_known} zones and {servers_known} servers known");
+    let servers = servers.iter().take(AUTHORITIES_SHOWN).map(|one| vec!["authority".into(), server(one)]);
+    [vec!["recursion".into(), head]].into_iter().chain(servers).collect()
 }
 
 fn dnssec(status: &StatusReport) -> String {
@@ -214,6 +225,9 @@ fn table(rows: &[Vec<String>]) -> String {
 fn indent(text: &str) -> String {
     text.lines().map(|line| format!("  {line}\n")).collect()
 }
+
+/// Authoritative servers that are shown.
+const AUTHORITIES_SHOWN: usize = 10;
 
 #[cfg(test)]
 mod tests {

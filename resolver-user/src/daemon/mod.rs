@@ -37,7 +37,7 @@ use crate::publish::{FastPathError, Publisher};
 use crate::resolve::{Ident, Resolver, Rules};
 use crate::slow_lane::SlowLane;
 use crate::trust::{Configured, Followed, StateError, Timestamp, TimestampError, Timing, Trust, TrustChange};
-use crate::upstream::{Forwarder, Network, Outside};
+use crate::upstream::{Network, Outside, Upstream};
 use anchors::{follow_anchors, log_anchors};
 use fast_path::start_fast_path;
 use listening::{Bound, Listening};
@@ -359,7 +359,7 @@ pub fn assemble(
     let clock = Arc::clone(&outside.clock);
     let slow_lane = SlowLane::start(Arc::clone(&clock), Arc::clone(&metrics));
     let slow_lane = slow_lane.map_err(|source| DaemonError::Runtime { source })?;
-    let upstream = Forwarder::new(&config.upstream, config.dnssec.enabled, own, Arc::clone(&metrics), outside);
+    let upstream = Upstream::new(&config.upstream, config.dnssec.enabled, own, Arc::clone(&metrics), outside);
     Ok(Resolver {
         cache: AnswerCache::new(config.cache.size),
         searches: Arc::new(InFlight::default()),
@@ -377,7 +377,7 @@ pub fn assemble(
 }
 
 /// What the configuration decides about answers.
-fn rules(config: &Config, upstream: Arc<Forwarder>) -> Rules {
+fn rules(config: &Config, upstream: Arc<Upstream>) -> Rules {
     Rules {
         generation: 0,
         upstream,

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tracing::info;
@@ -13,25 +14,25 @@ use crate::cache::{CachedAnswer, Outcome};
 use crate::config;
 use crate::control::ControlService;
 use crate::control::report::{
-    AnchorEntry, CachedEntry, FastPathEntry, FlushReport, NegativeAnchorEntry, ServerStatus, StatusReport, WorkReport,
+    AnchorEntry, CachedEntry, FastPathEntry, FlushReport, NegativeAnchorEntry, RecursionStatus, ServerStatus,
+    StatusReport, WorkReport,
 };
 use crate::export::Family;
 use crate::metrics::WorkMetric;
 use crate::publish::Publisher;
 use crate::trust::{NegativeAnchor, NegativeAnchorError, Trust};
-use crate::validator::ProvenStatus;
+use crate::upstream::{ServerReport, UPSTREAM_QUERIES_MAX};
+use crate::validator::{ProvenStatus, WorkLimits};
 use crate::wire::Name;
 
 impl ControlService for Daemon {
     fn status(&self) -> StatusReport {
-        let servers = self.resolver.rules().upstream.reports().into_iter().map(|server| ServerStatus {
-            address: server.address.to_string(),
-            domains: server.domains,
-            looping: server.looping,
-            without_edns: server.without_edns,
-            sent: server.sent,
-            failed: server.failed,
-            srtt_ms: server.srtt_us.map(|srtt_us| f64::from(srtt_us) / 1e3),
+        let upstream = Arc::clone(&self.resolver.rules().upstream);
+        let recursion = upstream.recursion().map(|report| RecursionStatus {
+            usual: report.usual,
+            zones_known: report.zones as u64,
+            servers_known: report.servers as u64,
+            servers: report.most_asked.into_iter().map(server_status).collect(),
         });
         StatusReport {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -42,8 +43,9 @@ impl ControlService for Daemon {
             awaits_clock: self.resolver.trust.as_ref().is_some_and(Trust::awaits_clock),
             work: self.work(),
             listening: self.listening.addresses().iter().map(SocketAddr::to_string).collect(),
-            servers: servers.collect(),
-            server_options: self.resolver.rules().upstream.options(),
+            servers: upstream.reports().into_iter().map(server_status).collect(),
+            recursion,
+            server_options: upstream.options(),
             cache_entries: self.resolver.cache.len() as u64,
             cache_entries_max: self.config.load().cache.size as u64,
             local_names: self.resolver.rules().local.name_count() as u64,
@@ -102,6 +104,18 @@ impl ControlService for Daemon {
     }
 }
 
+fn server_status(server: ServerReport) -> ServerStatus {
+    ServerStatus {
+        address: server.address.to_string(),
+        domains: server.domains,
+        looping: server.looping,
+        without_edns: server.without_edns,
+        sent: server.sent,
+        failed: server.failed,
+        srtt_ms: server.srtt_us.map(|srtt_us| f64::from(srtt_us) / 1e3),
+    }
+}
+
 impl Daemon {
     /// The options that make others validate as we do now.
     fn dnssec_options(&self) -> Vec<String> {
@@ -113,9 +127,11 @@ impl Daemon {
 
     /// What validations have cost, each kind beside its limit.
     fn work(&self) -> Vec<WorkReport> {
-        let Some(trust) = &self.resolver.trust else { return Vec::new() };
-        let (work, limits) = (&self.resolver.metrics.work, trust.basis().policy.limits);
+        let metrics = &self.resolver.metrics;
+        let (work, limits) = (&metrics.work, self.resolver.trust.as_ref().map(|trust| trust.basis().policy.limits));
+        let limits = limits.unwrap_or(WorkLimits::DEFAULT);
         let kinds = [
+            ("upstream_queries", &metrics.queries_per_search, Some(UPSTREAM_QUERIES_MAX)),
             ("signature_checks", &work.signature_checks, None),
             ("signature_weight", &work.signature_weight, Some(limits.signature_checks)),
             ("failed_checks", &work.failed_checks, None),

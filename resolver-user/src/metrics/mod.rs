@@ -39,7 +39,8 @@ pub struct WorkMetric {
 }
 
 impl WorkMetric {
-    fn count(&self, amount: u32) {
+    /// Counts what one query has cost.
+    pub fn count(&self, amount: u32) {
         self.total.fetch_add(amount.into(), Ordering::Relaxed);
         self.most.fetch_max(amount.into(), Ordering::Relaxed);
     }
@@ -127,6 +128,8 @@ macro_rules! metrics {
             $($(#[doc = $doc])* pub $field: Counter,)*
             /// What validations have cost.
             pub work: WorkMetrics,
+            /// Queries to servers on behalf of each search.
+            pub queries_per_search: WorkMetric,
             /// How long UDP queries that were answered at once were with us: from receiving a batch to having sent its answers.
             pub hit_duration: Histogram,
             /// How long the answers took that had to be found.
@@ -228,6 +231,14 @@ metrics! {
     upstream_mismatched,
     /// Replies in another letter case than the query, which was then sent again by TCP.
     upstream_case_changed,
+    /// Replies without the cookie of a server that has sent one before, or with another's; it was then asked again by TCP.
+    upstream_cookies_missing,
+    /// Tries at authoritative servers that were waited for in vain, before another one was made.
+    upstream_timeouts,
+    /// Replies of authoritative servers that know nothing of the zone they were named for.
+    upstream_lame,
+    /// Referrals to zones further down.
+    upstream_referrals,
     /// Queries sent without EDNS, because the server does not take it or did not answer.
     upstream_without_edns,
     /// Servers that sent a query of ours back to us.

@@ -1,14 +1,16 @@
 //! One try: a question to one server, with EDNS if it takes that, in mixed letter case if that is wanted.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::warn;
 
 use super::UpstreamError;
-use super::exchange::{exchange, exchange_mixed};
+use super::allowance::Allowance;
+use super::exchange::{Carrier, exchange_with, mix_case};
 use super::server::{NoEdns, Server};
-use super::transport::{LetterCase, Outside};
+use super::transport::{LetterCase, Outgoing, Outside, Protocol};
 use crate::metrics::Metrics;
 use crate::wire::{Message, QueryWriter, Question, RCode};
 
@@ -17,16 +19,22 @@ use crate::wire::{Message, QueryWriter, Question, RCode};
 pub(super) struct Asking {
     /// The question.
     pub(super) question: Question,
+    /// RD: the server is to find the answer (RFC 1035 §4.1.1).
+    pub(super) recursion_desired: bool,
     /// CD: leave validation to us (RFC 6840 §5.9).
     pub(super) checking_disabled: bool,
     /// UDP payload size to announce, in bytes.
     pub(super) udp_payload_len: u16,
     /// Whether to ask in mixed letter case.
     pub(super) case_mixed: bool,
+    /// Whether the server gets a cookie of ours (RFC 7873).
+    pub(super) with_cookie: bool,
     /// Earlier tries at the same server got no reply.
     pub(super) last_resort: bool,
     /// How long to wait.
     pub(super) patience: Duration,
+    /// What each query is paid from.
+    pub(super) allowance: Arc<Allowance>,
 }
 
 /// Asks one server. One that will not take EDNS is asked again without, and remembered; without EDNS there are no
@@ -84,20 +92,24 @@ async fn ask_once(
 ) -> Result<Message, UpstreamError> {
     let query = QueryWriter {
         question: &asking.question,
-        recursion_desired: true,
+        recursion_desired: asking.recursion_desired,
         authentic_wanted: false,
         checking_disabled: asking.checking_disabled,
         dnssec_ok: true,
         udp_payload_len: with_edns.then_some(asking.udp_payload_len),
+        cookie: &[],
     };
-    if !asking.case_mixed || !server.keeps_case(outside.now_ms()) {
-        return exchange(&*outside.transport, server.address, &server.way, query, patience, metrics).await;
-    }
-    let (reply, letter_case) =
-        exchange_mixed(&*outside.transport, server.address, &server.way, query, patience, metrics).await?;
-    if letter_case == LetterCase::Changed {
+    let mixed = (asking.case_mixed && server.keeps_case(outside.now_ms()))
+        .then(|| Question::new(mix_case(&asking.question.qname), asking.question.qtype));
+    let way = &server.way;
+    let outgoing = Outgoing { server: server.address, protocol: Protocol::Udp, query, spelled: mixed.as_ref(), way };
+    let jar = (with_edns && asking.with_cookie).then_some(&server.cookies);
+    let carrier = Carrier { transport: &*outside.transport, allowance: &asking.allowance, metrics };
+    let reply = exchange_with(carrier, outgoing, jar, patience).await?;
+    // Nobody but the server can have changed it on the way by TCP.
+    if reply.letter_case == LetterCase::Changed {
         server.note_case_changed(outside.now_ms());
         warn!(server = %server.address, "the server changes the letter case of questions: asked without 0x20 for a while");
     }
-    Ok(reply)
+    Ok(reply.message)
 }

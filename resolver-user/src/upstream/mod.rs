@@ -1,7 +1,7 @@
 //! Asks other servers.
 //!
 //! In: a question. Out: a scrubbed [`Response`](crate::wire::Response), or an [`UpstreamError`] once every server and try
-//! has failed. Rooms: [`Forwarder`] chooses servers and tries: by name from a `table`, among those of a `group`. `attempt` asks
+//! has failed. Rooms: [`Upstream`] chooses servers and tries: by name from a `table`, among those of a `group`. `attempt` asks
 //! one `server` and remembers how it behaves, `exchange` one question by UDP or TCP over the `transport`, which is the `network` with the
 //! sockets of a `way`, or scripted servers in a test; `scrub` drops what cannot
 //! concern the question, `refresh` follows what changes while the daemon runs.
@@ -10,10 +10,14 @@
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used))]
 
+mod allowance;
 mod attempt;
+mod cookie;
 mod exchange;
+mod fetch;
 mod forward;
 mod group;
+mod iterate;
 mod network;
 mod refresh;
 mod scrub;
@@ -27,15 +31,30 @@ use std::net::SocketAddr;
 
 use thiserror::Error;
 
-use crate::wire::{RCode, WireError};
+use crate::wire::{Name, RCode, WireError};
 
-pub use exchange::exchange;
-pub use forward::Forwarder;
+pub use allowance::{Allowance, UPSTREAM_QUERIES_MAX};
+pub use exchange::{Carrier, ask_server, exchange};
+pub use fetch::Upstream;
 pub use network::Network;
 pub use scrub::scrub;
 pub use server::ServerReport;
+
 pub use transport::{Exchanging, LetterCase, Outgoing, Outside, Protocol, Reply, Transport, TransportError};
 pub use way::Way;
+
+/// What resolving from the root has found so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecursionReport {
+    /// Whether all names are resolved so that no line gives to others; else those of stub zones.
+    pub usual: bool,
+    /// Zones whose servers are known.
+    pub zones: usize,
+    /// Servers that are known.
+    pub servers: usize,
+    /// Those that were asked most.
+    pub most_asked: Vec<ServerReport>,
+}
 
 /// Why a question got no usable reply.
 #[derive(Debug, Error)]
@@ -72,6 +91,17 @@ pub enum UpstreamError {
     TooMany {
         /// How many may be.
         limit: usize,
+    },
+    /// One query of a client has set off as many queries as it may.
+    #[error("{UPSTREAM_QUERIES_MAX} queries to servers have found no answer")]
+    Exhausted,
+    /// The server knows nothing of the zone that it was named for.
+    #[error("{server} knows nothing of {zone}")]
+    Lame {
+        /// The server.
+        server: SocketAddr,
+        /// The zone.
+        zone: Name,
     },
     /// The server cannot or will not answer.
     #[error("{server} answered {rcode}")]

@@ -141,6 +141,7 @@ mod tests {
             checking_disabled: true,
             dnssec_ok: true,
             udp_payload_len: Some(1232),
+            cookie: &[],
         };
         let reply = |change: &dyn Fn(&mut Vec<u8>)| {
             let mut bytes = query.write(7);

@@ -1,6 +1,6 @@
 //! What of the servers changes while the daemon runs: resolv.conf, host names, and the discovery of loops.
 //!
-//! In: a call about once a second. Out: servers replaced in the [`Forwarder`], what is known of those that stay kept.
+//! In: a call about once a second. Out: servers replaced in the [`Upstream`], what is known of those that stay kept.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -14,9 +14,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
-use super::Forwarder;
-use super::exchange::exchange;
+use super::Upstream;
+use super::allowance::Allowance;
+use super::exchange::{Carrier, exchange};
 use super::table::{Found, Table};
+use super::transport::{Outgoing, Protocol};
 use crate::config::{ServerHost, UpstreamConfig};
 use crate::wire::{Name, QueryWriter, Question, RecordType};
 
@@ -55,7 +57,7 @@ impl Watched {
     }
 }
 
-impl Forwarder {
+impl Upstream {
     pub(super) fn watched(&self) -> MutexGuard<'_, Watched> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -143,6 +145,7 @@ impl Forwarder {
         let changed = watched.found.own != own;
         if changed {
             watched.found.own = own.to_vec();
+            self.recursor.note_own(own);
         }
         changed
     }
@@ -212,10 +215,14 @@ impl Forwarder {
                     checking_disabled: false,
                     dnssec_ok: false,
                     udp_payload_len: None,
+                    cookie: &[],
                 };
                 // Whatever it says: it has been asked.
-                let _said =
-                    exchange(&*outside.transport, server.address, &server.way, query, PROBE_TIME_MAX, &metrics).await;
+                let (address, way) = (server.address, &server.way);
+                let outgoing = Outgoing { server: address, protocol: Protocol::Udp, query, spelled: None, way };
+                let carrier =
+                    Carrier { transport: &*outside.transport, allowance: &Allowance::default(), metrics: &metrics };
+                let _said = exchange(carrier, outgoing, PROBE_TIME_MAX).await;
             });
         }
         probes.join_all().await;

@@ -4,10 +4,12 @@
 //! SOA, NS and DS at names above the question or an alias, and the proofs NSEC and NSEC3, which stand at other names.
 //! The additional section is dropped: whoever wants those records asks for them.
 
-use crate::wire::{Message, Name, Question, RCode, Record, RecordType, Response, Rrsig, group, group_authority};
+use crate::wire::{
+    CLASS_IN, Message, Name, Question, RCode, Record, RecordType, Response, RrSet, Rrsig, group, group_authority,
+};
 
 /// Names of an alias chain that are followed here. The validator's own limit is lower.
-const CHAIN_LEN_MAX: usize = 16;
+pub(super) const CHAIN_LEN_MAX: usize = 16;
 /// Records of an authority section that are looked at: a proof has at most four sets, each with its signatures.
 const AUTHORITY_RECORDS_MAX: usize = 128;
 
@@ -45,6 +47,48 @@ pub fn scrub(message: Message, question: &Question, competent: impl Fn(&Name) ->
     });
     let rcode = if foreign.is_some() { RCode::NOERROR } else { message.rcode() };
     Response { question: question.clone(), rcode, answer, authority }
+}
+
+/// The name that the aliases of a reply lead to, if it says nothing about that name.
+pub(super) fn rest_of_chain(response: &Response) -> Option<Name> {
+    let Question { qname, qtype } = &response.question;
+    let last = chain_of_sets(&response.answer, qname).pop()?;
+    let is_answered = response.answer.iter().any(|set| set.owner == last && set.rtype == *qtype);
+    let is_denied = || {
+        let soa = |set: &RrSet| set.rtype == RecordType::SOA && last.is_at_or_below(&set.owner);
+        response.rcode != RCode::NOERROR || response.authority.iter().any(soa)
+    };
+    let follows_aliases = !matches!(*qtype, RecordType::CNAME | RecordType::ANY | RecordType::RRSIG);
+    (follows_aliases && last != *qname && !is_answered && !is_denied()).then_some(last)
+}
+
+/// A reply whose alias chain is cut before the first name that `competent` says is other servers' to speak of.
+pub(super) fn cut_chain(response: Response, competent: impl Fn(&Name) -> bool) -> Response {
+    let mut chain = chain_of_sets(&response.answer, &response.question.qname);
+    let Some(foreign) = chain.iter().skip(1).position(|name| !competent(name)) else { return response };
+    chain.truncate(foreign.saturating_add(1));
+    let Response { question, mut answer, mut authority, .. } = response;
+    answer.retain(|set| {
+        let leads_on = set.rtype == RecordType::DNAME && chain.iter().any(|name| name.is_below(&set.owner));
+        chain.contains(&set.owner) || leads_on
+    });
+    // It would deny what is at the end of the chain.
+    authority.retain(|set| set.rtype != RecordType::SOA);
+    Response { question, rcode: RCode::NOERROR, answer, authority }
+}
+
+/// The names that the aliases of scrubbed sets lead to, the question's first.
+fn chain_of_sets(answer: &[RrSet], qname: &Name) -> Vec<Name> {
+    let record = |set: &RrSet, rdata: &[u8]| Record {
+        owner: set.owner.clone(),
+        rtype: set.rtype,
+        class: CLASS_IN,
+        ttl_s: set.ttl_s,
+        rdata: rdata.into(),
+    };
+    let aliases = answer.iter().filter(|set| matches!(set.rtype, RecordType::CNAME | RecordType::DNAME));
+    let records: Vec<Record> = aliases.filter_map(|set| set.rdatas.first().map(|rdata| record(set, rdata))).collect();
+    alias_chain(&records, &Question::new(qname.clone(), RecordType::A))
 }
 
 /// A DNAME or its signature: it stands above the name that it concerns.
@@ -143,6 +187,33 @@ mod tests {
         let answer =
             vec![record("d.", RecordType::DNAME, name("e.").wire()), record("x.y.e.", RecordType::A, &[1, 2, 3, 4])];
         assert_eq!(owners(&scrub(reply(answer, Vec::new()), &question, |_| true).answer), ["d. DNAME", "x.y.e. A"]);
+    }
+
+    #[test]
+    fn the_rest_of_a_chain_is_what_a_reply_says_nothing_about() {
+        let question = Question::new(name("www.a."), RecordType::A);
+        let cname = || record("www.a.", RecordType::CNAME, name("host.b.").wire());
+        let rest = |answer, authority| {
+            let response = scrub(reply(answer, authority), &question, |_| true);
+            rest_of_chain(&response).map(|name| name.to_string())
+        };
+        assert_eq!(rest(vec![cname()], vec![]).as_deref(), Some("host.b."));
+        assert_eq!(rest(vec![cname(), record("host.b.", RecordType::A, &[1, 2, 3, 4])], vec![]), None);
+        assert_eq!(rest(vec![cname()], vec![record("b.", RecordType::SOA, &[])]), None, "denied");
+        assert_eq!(rest(vec![record("www.a.", RecordType::A, &[1, 2, 3, 4])], vec![]), None);
+        assert_eq!(rest(vec![], vec![]), None);
+        let long = vec![
+            cname(),
+            record("host.b.", RecordType::CNAME, name("c.").wire()),
+            record("c.", RecordType::A, &[1; 4]),
+        ];
+        let whole = scrub(reply(long, vec![record("c.", RecordType::SOA, &[])]), &question, |_| true);
+        let cut = cut_chain(whole.clone(), |name| !name.is_at_or_below(&"c.".parse().unwrap()));
+        assert_eq!(
+            (owners(&cut.answer), cut.authority.len()),
+            (vec!["www.a. CNAME".into(), "host.b. CNAME".into()], 0)
+        );
+        assert_eq!(cut_chain(whole.clone(), |_| true), whole);
     }
 
     #[test]

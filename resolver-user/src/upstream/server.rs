@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::cookie::Jar;
 use super::way::Way;
 use crate::config::ServerSpec;
 use crate::metrics::{Counter, Durations, Histogram};
@@ -14,6 +15,16 @@ const RETRY_AFTER_MIN: Duration = Duration::from_millis(300);
 const RETRY_AFTER_MAX: Duration = Duration::from_millis(1500);
 /// Weight of a new round-trip time, as a shift: 1/8 (RFC 6298 §2).
 const SRTT_SHIFT: u32 = 3;
+/// Shortest wait for an authoritative server, which knows its answer.
+const REPLY_WITHIN_MIN: Duration = Duration::from_millis(60);
+/// The wait for one of which nothing is known.
+const REPLY_WITHIN_UNKNOWN: Duration = Duration::from_millis(400);
+/// Queries in a row without a reply after which a server is asked last.
+const SILENT_QUERIES_MAX: u32 = 2;
+/// How long it then is, in milliseconds; doubled for each further one, some times.
+const BACK_OFF_MS: u64 = 1000;
+/// How many times. Choice: 64 s, after which one question finds out whether the server is back.
+const BACK_OFF_DOUBLINGS_MAX: u32 = 6;
 /// How long a server that refused EDNS by FORMERR or NOTIMP is asked without, in milliseconds.
 /// Choice: ten minutes, so that a server that was repaired is soon believed.
 const REFUSED_EDNS_MS: u64 = 600_000;
@@ -33,6 +44,8 @@ pub(super) struct Server {
     pub(super) way: Way,
     /// What its probe for loops is called.
     pub(super) probe: u32,
+    /// Its cookies.
+    pub(super) cookies: Jar,
     /// Queries sent.
     pub(super) sent: Counter,
     /// Queries that got no usable reply.
@@ -41,6 +54,10 @@ pub(super) struct Server {
     srtt_us: AtomicU32,
     /// Round-trip times of the replies.
     rtt: Histogram,
+    /// Queries since the last reply that were waited for in vain.
+    silent: AtomicU32,
+    /// Until when others are asked first, in milliseconds of [`Outside::now_ms`](super::Outside).
+    backed_off_until_ms: AtomicU64,
     /// It sent its probe back to us, so it is not asked.
     looping: AtomicBool,
     /// It has answered with EDNS.
@@ -88,10 +105,13 @@ impl Server {
             address,
             way,
             probe: rand::random(),
+            cookies: Jar::new(),
             sent: Counter::default(),
             failed: Counter::default(),
             srtt_us: AtomicU32::new(0),
             rtt: Histogram::default(),
+            silent: AtomicU32::new(0),
+            backed_off_until_ms: AtomicU64::new(0),
             looping: AtomicBool::new(false),
             speaks_edns: AtomicBool::new(false),
             plain_until_ms: AtomicU64::new(0),
@@ -110,9 +130,37 @@ impl Server {
         }
     }
 
+    /// The smoothed round-trip time, if it has answered.
+    pub(super) fn srtt(&self) -> Option<Duration> {
+        let srtt_us = self.srtt_us.load(Ordering::Relaxed);
+        (srtt_us > 0).then(|| Duration::from_micros(srtt_us.into()))
+    }
+
+    /// How long to wait for a reply of an authoritative server before another try is made beside this one.
+    pub(super) fn reply_within(&self) -> Duration {
+        let srtt = self.srtt().map(|srtt| srtt.saturating_mul(3).max(REPLY_WITHIN_MIN));
+        srtt.map_or(REPLY_WITHIN_UNKNOWN, |wait| wait.min(RETRY_AFTER_MAX))
+    }
+
+    /// Notes that it was waited for in vain.
+    pub(super) fn note_silence(&self, now_ms: u64) {
+        let silent = self.silent.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        if let Some(more) = silent.checked_sub(SILENT_QUERIES_MAX) {
+            let for_ms = BACK_OFF_MS << more.min(BACK_OFF_DOUBLINGS_MAX);
+            self.backed_off_until_ms.store(now_ms.saturating_add(for_ms), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether others are to be asked first.
+    pub(super) fn is_backed_off(&self, now_ms: u64) -> bool {
+        now_ms < self.backed_off_until_ms.load(Ordering::Relaxed)
+    }
+
     /// Takes a measured round-trip time into the histogram and into the smoothed one. A lost update among threads does no harm.
     pub(super) fn note_rtt(&self, rtt: Duration) {
         self.rtt.record(rtt);
+        self.silent.store(0, Ordering::Relaxed);
+        self.backed_off_until_ms.store(0, Ordering::Relaxed);
         let new_us = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX).max(1);
         let old_us = self.srtt_us.load(Ordering::Relaxed);
         let smoothed = match old_us {

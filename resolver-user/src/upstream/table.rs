@@ -36,6 +36,10 @@ pub(super) struct Found {
 pub(super) struct Table {
     /// For all names that are not in `domains`.
     pub(super) usual: Arc<Group>,
+    /// Whether those names are resolved from the root instead.
+    pub(super) usual_iterates: bool,
+    /// Whether there are stub zones.
+    has_stubs: bool,
     domains: DomainMap<Domain>,
     /// All groups, the usual one first.
     groups: Vec<Arc<Group>>,
@@ -48,6 +52,7 @@ pub(super) struct Table {
 enum Domain {
     Usual,
     LocalOnly,
+    Iterate,
     Group(Arc<Group>),
 }
 
@@ -56,6 +61,8 @@ enum Domain {
 pub(super) enum Route<'a> {
     /// Nobody: what is not known here does not exist.
     LocalOnly,
+    /// The servers of the zone, from the root down.
+    Iterate,
     /// These servers.
     Group(&'a Arc<Group>),
 }
@@ -69,23 +76,37 @@ impl Table {
         let usual = builder.group(&usual);
         let domains = config.servers_by_domain().map(|targets: Targets| match &*targets.servers {
             _ if targets.usual => Domain::Usual,
+            _ if !targets.stubs.is_empty() => Domain::Iterate,
             [] => Domain::LocalOnly,
             specs => Domain::Group(builder.group(specs)),
         });
-        Self { usual, domains, groups: builder.groups, domains_of: domains_of(config) }
+        let no_servers = !config.names_servers() && usual.servers.is_empty();
+        let usual_iterates = config.iterating.recursive.is_some() || no_servers;
+        let has_stubs = !config.stub_zones().is_empty();
+        Self { usual, usual_iterates, has_stubs, domains, groups: builder.groups, domains_of: domains_of(config) }
     }
 
     /// Who is asked about a name and a type. Allocates nothing.
     pub(super) fn route(&self, qname_wire: &[u8], qtype: RecordType) -> Route<'_> {
         // The DS of a domain that is excepted from one above is the public tree's, as the domain is.
         if qtype == RecordType::DS && self.is_excepted(qname_wire) {
-            return Route::Group(&self.usual);
+            return self.usual_route();
         }
         match self.domains.find_question(qname_wire, qtype).map(|found| found.value) {
             Some(Domain::LocalOnly) => Route::LocalOnly,
+            Some(Domain::Iterate) => Route::Iterate,
             Some(Domain::Group(group)) => Route::Group(group),
-            Some(Domain::Usual) | None => Route::Group(&self.usual),
+            Some(Domain::Usual) | None => self.usual_route(),
         }
+    }
+
+    fn usual_route(&self) -> Route<'_> {
+        if self.usual_iterates { Route::Iterate } else { Route::Group(&self.usual) }
+    }
+
+    /// Whether any name is resolved from the root, or from a stub zone down.
+    pub(super) fn iterates(&self) -> bool {
+        self.usual_iterates || self.has_stubs
     }
 
     /// Whether a line gives the usual servers to this very domain.
@@ -239,6 +260,7 @@ mod tests {
     fn route(table: &Table, qname: &str, qtype: RecordType) -> String {
         match table.route(qname.parse::<Name>().unwrap().wire(), qtype) {
             Route::LocalOnly => "local".to_owned(),
+            Route::Iterate => "root".to_owned(),
             Route::Group(group) => {
                 let numbers = group.servers.iter().map(|server| match server.address.ip() {
                     IpAddr::V4(ip) => ip.octets()[3].to_string(),
@@ -290,6 +312,26 @@ mod tests {
         assert_eq!(route(&table, "com", RecordType::DS), "1 2");
         assert_eq!(route(&table, ".", RecordType::DS), "1 2");
         assert_eq!(route(&table, "corp.example", RecordType::DNSKEY), "3 4");
+    }
+
+    #[test]
+    fn names_are_resolved_from_the_root_where_nobody_is_named_for_them() {
+        let of = |options: &[&str], qname: &str| route(&table(&config(options)), qname, RecordType::A);
+        assert_eq!(of(&[], "example"), "root");
+        assert_eq!(of(&["local=/lan/"], "example"), "root");
+        assert_eq!(of(&["server=192.0.2.1"], "example"), "1");
+        assert_eq!(of(&["server=/lan/192.0.2.1"], "example"), "", "as with dnsmasq, there is nobody to ask");
+        let mixed = ["recursive", "server=/lan/192.0.2.1", "stub=/corp.lan/192.0.2.2", "local=/none/"];
+        for (qname, expected) in [("example", "root"), ("x.lan", "1"), ("x.corp.lan", "root"), ("x.none", "local")] {
+            assert_eq!(of(&mixed, qname), expected, "{qname}");
+        }
+        let stub = ["server=192.0.2.1", "stub=/corp.lan/192.0.2.2"];
+        assert_eq!((of(&stub, "corp.lan").as_str(), of(&stub, "lan").as_str()), ("root", "1"));
+        let ds_of_stub = route(&table(&config(&stub)), "corp.lan", RecordType::DS);
+        assert_eq!(ds_of_stub, "1", "the parent knows the DS");
+        let found = Found { nameservers: vec!["192.0.2.9".parse().unwrap()], ..Found::default() };
+        let with_file = Table::new(&config(&[]), None, &found, None);
+        assert_eq!(route(&with_file, "example", RecordType::A), "9", "of resolv.conf");
     }
 
     #[test]

@@ -27,6 +27,16 @@ pub enum DomainPattern {
     Any,
 }
 
+impl DomainPattern {
+    /// The name, if the pattern is one name and all below it.
+    pub fn name(&self) -> Option<&Name> {
+        match self {
+            Self::Domain(name) => Some(name),
+            Self::Partial { .. } | Self::Undotted | Self::Any => None,
+        }
+    }
+}
+
 /// Values by folded bytes of a name.
 type ByWire<T> = HashMap<Box<[u8]>, T>;
 

@@ -96,6 +96,7 @@ impl RCode {
     pub const REFUSED: Self = Self(5);
     pub const YXDOMAIN: Self = Self(6);
     pub const BADVERS: Self = Self(16);
+    pub const BADCOOKIE: Self = Self(23);
 }
 
 impl fmt::Display for RCode {
@@ -109,6 +110,7 @@ impl fmt::Display for RCode {
             Self::REFUSED => "REFUSED",
             Self::YXDOMAIN => "YXDOMAIN",
             Self::BADVERS => "BADVERS",
+            Self::BADCOOKIE => "BADCOOKIE",
             Self(number) => return write!(f, "RCODE{number}"),
         };
         f.write_str(name)

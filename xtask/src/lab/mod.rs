@@ -11,6 +11,7 @@
 
 mod defects;
 pub mod facts;
+pub mod losses;
 mod pass_program;
 pub mod peers;
 mod process;

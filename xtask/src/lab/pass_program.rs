@@ -8,6 +8,12 @@ pub const SECTION: &str = "xdp";
 
 /// The object file.
 pub fn object() -> Vec<u8> {
+    // r0 = XDP_PASS; exit
+    object_of(&[[0xb7, 0, 0, 0, 2, 0, 0, 0], [0x95, 0, 0, 0, 0, 0, 0, 0]].concat())
+}
+
+/// The object file of another program.
+pub fn object_of(code: &[u8]) -> Vec<u8> {
     let mut names = b"\0".to_vec();
     let mut name = |text: &str| {
         let at = names.len() as u32;
@@ -16,10 +22,9 @@ pub fn object() -> Vec<u8> {
         at
     };
     let (code_name, license_name, symbols_name) = (name(SECTION), name("license"), name(".symtab"));
-    let (strings_name, function_name) = (name(".strtab"), name("pass"));
+    let (strings_name, function_name) = (name(".strtab"), name("program"));
 
-    // r0 = XDP_PASS; exit
-    let code = [[0xb7, 0, 0, 0, 2, 0, 0, 0], [0x95, 0, 0, 0, 0, 0, 0, 0]].concat();
+    let code = code.to_vec();
     let license = b"Dual MIT/GPL\0\0\0\0".to_vec();
     let symbols = [vec![0; SYMBOL_LEN], function_symbol(function_name, code.len() as u64)].concat();
     names.resize(names.len().next_multiple_of(8), 0);

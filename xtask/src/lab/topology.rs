@@ -16,12 +16,12 @@ use super::{
 };
 use crate::command::{Failure, Tool, write};
 
-/// Last number of the addresses of a server in the servers' namespace.
+/// Last numbers of the addresses of a server in the servers' namespace. Those of the tree have two, so that one can be dead.
 pub const fn hosts_of(server: Server) -> &'static [u8] {
     match server {
-        Server::Root => &[10],
-        Server::Test => &[11],
-        Server::Example => &[12],
+        Server::Root => &[10, 13],
+        Server::Test => &[11, 14],
+        Server::Example => &[12, 15],
         Server::Bind => &[20, 21],
         Server::Zoo => &[30],
         Server::ZooNsd => &[31],

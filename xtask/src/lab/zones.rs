@@ -37,6 +37,9 @@ pub enum Server {
     ZooNsd,
 }
 
+/// The servers of the plain tree.
+pub const TREE_SERVERS: [Server; 4] = [Server::Root, Server::Test, Server::Example, Server::Bind];
+
 /// How a zone is signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Signing {

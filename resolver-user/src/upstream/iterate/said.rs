@@ -1,0 +1,81 @@
+//! What a reply of an authoritative server amounts to.
+//!
+//! In: a reply, what was asked, and the zone whose server it is. Out: [`Said`]. Records outside of the zone are dropped first
+//! ([`cut_down`]): nobody speaks of names that are not below the zone it was asked about.
+
+use crate::wire::{Message, Name, Question, RCode, RecordType};
+
+/// What a reply amounts to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    /// An answer, or an alias.
+    Answer,
+    /// That the name or the type does not exist. `proven`: with records that can prove it.
+    Absent {
+        /// Whether it is the name that does not.
+        nxdomain: bool,
+        /// Whether denial records came along.
+        proven: bool,
+    },
+    /// That the servers of this zone know.
+    Referral(Name),
+    /// Something that only counts if no other server has better: from a cache, or nothing at all.
+    Doubtful,
+    /// That the server knows nothing of the zone.
+    Lame,
+    /// That it cannot or will not answer.
+    Refused(RCode),
+}
+
+/// Drops what is not at or below the zone.
+pub(super) fn cut_down(message: &mut Message, zone: &Name) {
+    if !zone.is_root() {
+        for section in [&mut message.answer, &mut message.authority, &mut message.additional] {
+            section.retain(|record| record.owner.is_at_or_below(zone));
+        }
+    }
+}
+
+/// Reads a reply that is cut down to the zone.
+pub(super) fn read(message: &Message, asked: &Question, zone: &Name) -> Said {
+    let (rcode, flags) = (message.rcode(), message.header.flags);
+    if !matches!(rcode, RCode::NOERROR | RCode::NXDOMAIN | RCode::YXDOMAIN) {
+        return Said::Refused(rcode);
+    }
+    // A recursive server answers from its cache, which is not what the zone has to say.
+    let is_cache = flags.recursion_available && !flags.authoritative;
+    let has = |rtype| message.authority.iter().any(|record| record.rtype == rtype);
+    if answers(message, asked) || rcode == RCode::YXDOMAIN {
+        return if is_cache { Said::Doubtful } else { Said::Answer };
+    }
+    let denied = || {
+        let of_name = |owner: &Name| asked.qname.is_at_or_below(owner);
+        message.authority.iter().any(|record| record.rtype == RecordType::SOA && of_name(&record.owner))
+    };
+    if rcode == RCode::NXDOMAIN || denied() {
+        let proven = has(RecordType::NSEC) || has(RecordType::NSEC3);
+        let absent = Said::Absent { nxdomain: rcode == RCode::NXDOMAIN, proven };
+        return if is_cache { Said::Doubtful } else { absent };
+    }
+    if let Some(child) = referred(message, &asked.qname, zone) {
+        return Said::Referral(child);
+    }
+    if flags.authoritative || is_cache { Said::Doubtful } else { Said::Lame }
+}
+
+/// Whether the answer section says something of the name that was asked about.
+fn answers(message: &Message, asked: &Question) -> bool {
+    message.answer.iter().any(|record| {
+        let any = matches!(asked.qtype, RecordType::ANY | RecordType::RRSIG);
+        let fits = any || record.rtype == asked.qtype || record.rtype == RecordType::CNAME;
+        (fits && record.owner == asked.qname)
+            || record.rtype == RecordType::DNAME && asked.qname.is_below(&record.owner)
+    })
+}
+
+/// The zone that a reply refers to: one below that of the server, and at or above the name.
+fn referred(message: &Message, qname: &Name, zone: &Name) -> Option<Name> {
+    let owners = message.authority.iter().filter(|record| record.rtype == RecordType::NS).map(|record| &record.owner);
+    let fitting = owners.filter(|owner| owner.is_below(zone) && qname.is_at_or_below(owner));
+    fitting.max_by_key(|owner| owner.label_count()).cloned()
+}

@@ -1,0 +1,4 @@
+//! Iterations among scripted servers, without sockets.
+
+mod way_down;
+mod world;

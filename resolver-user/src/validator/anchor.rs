@@ -105,11 +105,13 @@ impl TrustAnchors {
     /// The usable ones of `anchors`, and `negative` ones: at and below those, everything is insecure unless a deeper
     /// anchor says otherwise.
     pub fn new(anchors: Vec<DsAnchor>, negative: Vec<Name>) -> Self {
-        Self {
-            anchors: anchors.into_iter().filter(|anchor| anchor.check().is_ok()).collect(),
-            negative,
-            private: DomainMap::default(),
-        }
+        Self::under(&Policy::DEFAULT, anchors, negative)
+    }
+
+    /// The same under a policy, which may take SHA-1 on trust.
+    pub fn under(policy: &Policy, anchors: Vec<DsAnchor>, negative: Vec<Name>) -> Self {
+        let is_usable = |anchor: &DsAnchor| policy.sha1_taken_on_trust || anchor.check().is_ok();
+        Self { anchors: anchors.into_iter().filter(is_usable).collect(), negative, private: DomainMap::default() }
     }
 
     /// The same with domains that the operator has given servers of their own (true), and domains that have none (false).

@@ -4,6 +4,7 @@
 //! key whose state is another one. Of Unbound's file, keys and their states are compared: times of its own timers are not ours.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use resolver_user::clock::Clock;
@@ -12,7 +13,6 @@ use resolver_user::trust::{Followed, KeyState, StateError, Timing, Trust};
 
 use super::check::Difference;
 use super::record::Record;
-use crate::daemon::TestDirectory;
 
 /// DNSKEY.
 const DNSKEY: u16 = 48;
@@ -21,14 +21,13 @@ const SECURE_ENTRY_POINT: u8 = 0x01;
 /// Flag of a revoked key, low byte of the flags.
 const REVOKED: u8 = 0x80;
 
-/// Has a trust follow its anchors, with the times of the RFC. The folder goes with the scenario.
+/// Has a trust follow its anchors, with the times of the RFC and its state in a folder.
 ///
 /// # Errors
 /// The state file cannot be made.
-pub fn follow(trust: &Trust) -> Result<TestDirectory, StateError> {
-    let folder = TestDirectory::new();
-    trust.follow(Followed::open(folder.path().join("state"), Timing::RFC)?);
-    Ok(folder)
+pub fn follow(trust: &Trust, folder: &Path) -> Result<(), StateError> {
+    trust.follow(Followed::open(folder.join("state"), Timing::RFC)?);
+    Ok(())
 }
 
 /// Whether a line of the first file is an anchor to start from: a key that signs keys, or a DS.

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,12 +100,14 @@ struct Stage {
     clock: Arc<ScriptedClock>,
     resolver: Arc<Resolver>,
     /// Answers that clients wait for, the oldest first.
-    answers: VecDeque<oneshot::Receiver<Vec<u8>>>,
-    /// What was checked last, for REPLY.
+    answers: VecDeque<(oneshot::Receiver<Vec<u8>>, Option<Vec<u8>>)>,
+    /// Values with names.
     values: HashMap<String, f64>,
     clients: u16,
-    /// Where the state of followed anchors is.
-    _folder: Option<TestDirectory>,
+    /// Deckard's dialect, where a step ends with the answer.
+    is_deckards: bool,
+    /// Where root hints and the state of followed anchors are.
+    _folder: TestDirectory,
 }
 
 impl Stage {
@@ -113,24 +116,61 @@ impl Stage {
         // Scripts with followed anchors set the time by letting it pass.
         let unix_s = settings.unix_s.unwrap_or(if settings.followed.is_empty() { UNIX_S } else { 0 });
         let clock = Arc::new(ScriptedClock::new(unix_s));
-        let config = load(&words(settings)).map_err(Failure::Config)?;
+        let folder = TestDirectory::new();
+        let config = load(&words(settings, folder.path())?).map_err(Failure::Config)?;
         let trust = trust(settings, &config, clock.as_ref())?;
-        let followed = trust.as_ref().filter(|_| !settings.followed.is_empty());
-        let folder = followed.map(autotrust::follow).transpose()?;
+        if let Some(trust) = trust.as_ref().filter(|_| !settings.followed.is_empty()) {
+            autotrust::follow(trust, folder.path())?;
+        }
         let outside = Outside { transport: world.clone(), clock: clock.clone() };
         let owned = (Arc::new(Metrics::default()), TaskTracker::new());
         let resolver = Arc::new(assemble(&config, &[], trust, None, owned, outside)?);
         let (answers, values) = (VecDeque::new(), HashMap::new());
-        Ok(Self { script, world, clock, resolver, answers, values, clients: 0, _folder: folder })
+        Ok(Self { script, world, clock, resolver, answers, values, clients: 0, is_deckards: settings.is_deckards, _folder: folder })
     }
 
+    /// In the order of Unbound's own runner: what the step waits for comes first, then replies of the servers, then the step.
     async fn play(&mut self) -> Result<(), Failure> {
-        for step in self.script.clone().steps.iter() {
-            self.world.enter_step(step.number);
-            let done = self.act(&step.action).await;
+        let script = Arc::clone(&self.script);
+        let mut asked_in = 0;
+        for step in &script.steps {
+            // Deckard's steps are over when their query is answered; Unbound's go on to the next one while servers are asked.
+            self.world.enter_step(if self.is_deckards { asked_in } else { step.number });
+            let done = self.come_to(&step.action).await;
+            if matches!(step.action, Action::Query(..)) {
+                asked_in = step.number;
+            }
             done.map_err(|difference| Failure::Differs { step: step.number, line: step.line, difference })?;
         }
         Ok(())
+    }
+
+    /// Lets everything happen that comes before the step, then the step.
+    async fn come_to(&mut self, action: &Action) -> Result<(), Difference> {
+        let begin = Instant::now();
+        loop {
+            self.settle().await;
+            let is_there = match action {
+                Action::CheckOutQuery(entry, at) => self.world.find(entry, *at).is_some(),
+                Action::CheckAnswer(_) => self.has_answer(),
+                _ => false,
+            };
+            if is_there {
+                return self.act(action).await;
+            }
+            if self.world.answer_from_ranges() {
+                continue;
+            }
+            let waits = match action {
+                Action::CheckOutQuery(..) | Action::CheckAnswer(_) => true,
+                Action::Reply(entry, at) => self.world.find(entry, *at).is_none(),
+                _ => false,
+            };
+            if !waits || begin.elapsed() > PATIENCE {
+                return self.act(action).await;
+            }
+            self.moment(MOMENT).await;
+        }
     }
 
     async fn act(&mut self, action: &Action) -> Result<(), Difference> {
@@ -138,32 +178,30 @@ impl Stage {
             Action::Query(entry, client) => {
                 self.clients += 1;
                 self.ask(entry.query(self.clients), client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)));
-                self.settle().await;
             }
-            Action::CheckAnswer(entry) => entry.check(&self.answer().await?)?,
+            Action::CheckAnswer(entry) => entry.check(&self.answer()?)?,
             Action::CheckOutQuery(entry, at) => {
-                self.wait(|stage| stage.world.find(entry, *at).is_some()).await;
                 if self.world.find(entry, *at).is_none() {
                     let asked = self.world.oldest().map(|outgoing| (outgoing.address, outgoing.seen.question));
                     return difference("query to a server", format!("{:?}", entry.question), format!("{asked:?}"));
                 }
+                if entry.adjusts_to("copy_id") {
+                    self.world.answer(entry, *at);
+                }
             }
             Action::Reply(entry, at) => {
-                self.wait(|stage| stage.world.waiting() > 0).await;
                 if !self.world.answer(entry, *at) {
                     return difference("query to be replied to", format!("{:?}", entry.question), "none".to_owned());
                 }
-                self.settle().await;
             }
             Action::Timeout | Action::Error => {
-                let waiting = self.world.waiting();
-                self.wait(|stage| stage.world.waiting() < waiting || waiting == 0).await;
+                let (waiting, begin) = (self.world.waiting(), Instant::now());
+                while waiting > 0 && self.world.waiting() >= waiting && begin.elapsed() < PATIENCE {
+                    self.moment(MOMENT).await;
+                }
             }
             Action::TimePasses(expression) => self.pass(expression).await?,
-            Action::Traffic => {
-                self.settle().await;
-                self.look_at_anchors().await;
-            }
+            Action::Traffic => self.look_at_anchors().await,
             Action::CheckAutotrust(_, lines) => autotrust::check(&self.resolver, lines)?,
             Action::Assign(name, expression) => {
                 let value = self.evaluate(expression)?;
@@ -177,7 +215,7 @@ impl Stage {
     /// Hands a client's query to the resolver, as the listener does.
     fn ask(&mut self, packet: Vec<u8>, client: IpAddr) {
         let (sender, receiver) = oneshot::channel();
-        self.answers.push_back(receiver);
+        self.answers.push_back((receiver, None));
         let resolver = Arc::clone(&self.resolver);
         let client = SocketAddr::new(client, 5353);
         tokio::spawn(async move {
@@ -201,35 +239,26 @@ impl Stage {
         });
     }
 
-    /// The answer to the oldest query that has none yet.
-    async fn answer(&mut self) -> Result<Seen, Difference> {
-        let Some(mut receiver) = self.answers.pop_front() else {
-            return difference("answer", "one".to_owned(), "nobody asked".to_owned()).map(|()| Seen::default());
-        };
-        let mut got = None;
-        self.wait(|_| {
-            got = got.take().or_else(|| receiver.try_recv().ok());
-            got.is_some()
-        })
-        .await;
-        let seen = got.and_then(|answer| Seen::read(&answer));
-        match seen {
-            Some(seen) => Ok(seen),
-            None => difference("answer", "one".to_owned(), "none".to_owned()).map(|()| Seen::default()),
+    /// Whether the oldest query that was not checked has its answer.
+    fn has_answer(&mut self) -> bool {
+        let Some((receiver, got)) = self.answers.front_mut() else { return false };
+        if got.is_none() {
+            *got = receiver.try_recv().ok();
         }
+        got.is_some()
+    }
+
+    /// The answer to the oldest query that was not checked.
+    fn answer(&mut self) -> Result<Seen, Difference> {
+        let missing = |seen: &str| Difference { what: "answer", expected: "one".to_owned(), seen: seen.to_owned() };
+        let (_, got) = self.answers.pop_front().ok_or_else(|| missing("nobody asked"))?;
+        let answer = got.ok_or_else(|| missing("none"))?;
+        Seen::read(&answer).ok_or_else(|| missing("one that cannot be read"))
     }
 
     /// Lets everybody do what there is to do, without any timer.
     async fn settle(&self) {
         self.moment(Duration::from_millis(1)).await;
-    }
-
-    async fn wait(&mut self, mut is_over: impl FnMut(&Self) -> bool) {
-        let begin = Instant::now();
-        self.settle().await;
-        while !is_over(self) && begin.elapsed() < PATIENCE {
-            self.moment(MOMENT).await;
-        }
     }
 
     /// Moves time, the runtime's and the clock's.
@@ -256,7 +285,13 @@ impl Stage {
     async fn look_at_anchors(&mut self) {
         let resolver = Arc::clone(&self.resolver);
         let task = tokio::spawn(async move { autotrust::look(&resolver).await });
-        self.wait(|_| task.is_finished()).await;
+        let begin = Instant::now();
+        while !task.is_finished() && begin.elapsed() < PATIENCE {
+            self.settle().await;
+            if !self.world.answer_from_ranges() {
+                self.moment(MOMENT).await;
+            }
+        }
     }
 
     fn evaluate(&self, expression: &Expression) -> Result<f64, Difference> {
@@ -285,8 +320,9 @@ fn difference(what: &'static str, expected: String, seen: String) -> Result<(), 
     Err(Difference { what, expected, seen })
 }
 
-/// Our configuration for what a scenario asks for, as words of a command line. Anchors are not in it: see [`trust`].
-fn words(settings: &Settings) -> Vec<String> {
+/// Our configuration for what a scenario asks for, as words of a command line; `folder` is for its root hints. Anchors are not in it:
+/// see [`trust`].
+fn words(settings: &Settings, folder: &Path) -> Result<Vec<String>, Failure> {
     let mut words: Vec<String> = ["no-resolv", "no-hosts"].map(|option| format!("--{option}")).to_vec();
     for forward in &settings.forwards {
         for server in &forward.servers {
@@ -294,8 +330,37 @@ fn words(settings: &Settings) -> Vec<String> {
             words.push(format!("--server={domain}{server}"));
         }
     }
+    let of_root = settings.stubs.iter().filter(|stub| stub.zone == ".").flat_map(|stub| &stub.servers);
+    let roots: Vec<IpAddr> = settings.roots.iter().chain(of_root).copied().collect();
+    for stub in settings.stubs.iter().filter(|stub| stub.zone != ".") {
+        words.extend(stub.servers.iter().map(|server| format!("--stub=/{}/{server}", stub.zone)));
+    }
+    if !settings.forwards.iter().any(|forward| forward.zone == ".") {
+        words.push(match settings.without[..] {
+            ['4'] => "--recursive=ipv6".to_owned(),
+            ['6'] => "--recursive=ipv4".to_owned(),
+            _ => "--recursive".to_owned(),
+        });
+        if !roots.is_empty() {
+            let hints = folder.join("root.hints");
+            std::fs::write(&hints, hints_of(&roots)).map_err(|source| DaemonError::Runtime { source })?;
+            words.push(format!("--root-hints={}", hints.display()));
+        }
+        if settings.minimises == Some(false) {
+            words.push("--qname-minimisation=no".to_owned());
+        }
+    }
     words.extend(settings.options.iter().map(|option| format!("--{option}")));
-    words
+    Ok(words)
+}
+
+/// A file of root hints. Their names are of no matter: they are asked for the true ones first.
+fn hints_of(roots: &[IpAddr]) -> String {
+    let lines = roots.iter().enumerate().map(|(number, address)| {
+        let rtype = if address.is_ipv4() { "A" } else { "AAAA" };
+        format!(". 3600000 NS root{number}.hints.invalid.\nroot{number}.hints.invalid. 3600000 {rtype} {address}\n")
+    });
+    lines.collect()
 }
 
 /// What validation starts from: none without an anchor.

@@ -32,6 +32,8 @@ pub struct Settings {
     pub options: Vec<String>,
     /// Whether anything is validated although there is an anchor.
     pub validates: bool,
+    /// Deckard's dialect: there are no sections.
+    pub is_deckards: bool,
     /// IP versions that are not used to ask.
     pub without: Vec<char>,
 }
@@ -125,7 +127,7 @@ impl Settings {
     /// # Errors
     /// [`Unplayable`].
     pub fn read(lines: &[String]) -> Result<Self, Unplayable> {
-        let mut settings = Self { validates: true, ..Self::default() };
+        let mut settings = Self { validates: true, is_deckards: true, ..Self::default() };
         let mut lines = lines.iter().map(|line| without_comment(line)).filter(|line| !line.is_empty());
         let mut place = Place::Server;
         while let Some(line) = lines.next() {
@@ -150,12 +152,17 @@ impl Settings {
         let unknown = || Unplayable::Unknown(format!("{word}: {value}"));
         let address = || value.split(['@', '#']).next().unwrap_or(value).parse::<IpAddr>().map_err(|_| unknown());
         match (word, &*place) {
-            ("server", _) => *place = Place::Server,
+            ("server", _) => {
+                self.is_deckards = false;
+                *place = Place::Server;
+            }
             ("stub-zone", _) => {
+                self.is_deckards = false;
                 self.stubs.push(Upstream::default());
                 *place = Place::Stub;
             }
             ("forward-zone", _) => {
+                self.is_deckards = false;
                 self.forwards.push(Upstream::default());
                 *place = Place::Forward;
             }
@@ -174,6 +181,9 @@ impl Settings {
             ("forward-addr", _) => self.forwards.push(Upstream { zone: ".".to_owned(), servers: vec![address()?] }),
             ("trust-anchor", _) => self.anchors.push(value.to_owned()),
             ("domain-insecure", _) => self.insecure.push(value.to_owned()),
+            ("val-override-date" | "val-override-timestamp", _) if value.starts_with('-') => {
+                self.options.push("dnssec-no-timecheck".to_owned());
+            }
             ("val-override-date" | "val-override-timestamp", _) => self.unix_s = wall_time(value),
             ("fake-sha1", _) => self.fake_sha1 = value == "yes",
             ("qname-minimisation" | "query-minimization", _) => self.minimises = Some(matches!(value, "yes" | "on")),

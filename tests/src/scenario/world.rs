@@ -58,6 +58,8 @@ struct State {
     step: u32,
     next_number: u64,
     waiting: Vec<Waiting>,
+    /// Queries that got a reply that no resolver takes.
+    lost: Vec<Waiting>,
     /// What was asked, for the report of a failure.
     told: Vec<String>,
 }
@@ -85,17 +87,27 @@ impl World {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Goes to a step: queries that wait may have an answer now.
+    /// Goes to a step.
     pub fn enter_step(&self, step: u32) {
+        self.state().step = step;
+    }
+
+    /// Answers the oldest waiting query that a range of the script has an answer for; false if there is none.
+    pub fn answer_from_ranges(&self) -> bool {
         let mut state = self.state();
-        state.step = step;
-        for Waiting { number, outgoing, reply } in std::mem::take(&mut state.waiting) {
-            match self.script.answer(step, &outgoing).and_then(|entry| reply_of(entry, &outgoing)) {
-                // Whoever gave up the query does not want the reply.
-                Some(bytes) => _ = reply.send(bytes),
-                None => state.waiting.push(Waiting { number, outgoing, reply }),
-            }
+        let step = state.step;
+        let entry_for = |waiting: &Waiting| self.script.answer(step, &waiting.outgoing).filter(|entry| !entry.adjusts_to("do_not_answer"));
+        let found = state.waiting.iter().enumerate().find_map(|(place, waiting)| Some((place, entry_for(waiting)?)));
+        let Some((place, entry)) = found else { return false };
+        let Waiting { outgoing, reply, number } = state.waiting.remove(place);
+        state.told.push(format!("step {step} {} {:?} by line {}", outgoing.address, outgoing.seen.question, entry.line));
+        match reply_of(entry, &outgoing) {
+            // Whoever gave up the query does not want the reply.
+            Some(bytes) => _ = reply.send(bytes),
+            // Of no use to whoever asked: as if it had been lost.
+            None => state.lost.push(Waiting { outgoing, reply, number }),
         }
+        true
     }
 
     /// The oldest waiting query.
@@ -113,6 +125,7 @@ impl World {
         let mut state = self.state();
         let Some(place) = state.waiting.iter().position(|waiting| waiting.is_for(entry, at)) else { return false };
         let Waiting { outgoing, reply, .. } = state.waiting.remove(place);
+        state.told.push(format!("{} {:?} by line {}", outgoing.address, outgoing.seen.question, entry.line));
         reply_of(entry, &outgoing).is_some_and(|bytes| reply.send(bytes).is_ok())
     }
 
@@ -126,24 +139,23 @@ impl World {
         self.state().told.clone()
     }
 
-    fn arrive(&self, outgoing: Outgoing) -> Result<Vec<u8>, (u64, oneshot::Receiver<Vec<u8>>)> {
+    fn arrive(&self, outgoing: Outgoing) -> (u64, oneshot::Receiver<Vec<u8>>) {
         let mut state = self.state();
-        let entry = self.script.answer(state.step, &outgoing);
-        let line = entry.map_or_else(|| "nobody".to_owned(), |entry| format!("line {}", entry.line));
-        let told = format!("step {} {} {:?} by {line}", state.step, outgoing.address, outgoing.seen.question);
-        state.told.push(told);
-        if let Some(bytes) = entry.and_then(|entry| reply_of(entry, &outgoing)) {
-            return Ok(bytes);
-        }
         let (reply, receiver) = oneshot::channel();
         state.next_number += 1;
         let number = state.next_number;
         state.waiting.push(Waiting { number, outgoing, reply });
-        Err((number, receiver))
+        (number, receiver)
     }
 
     fn give_up(&self, number: u64) {
-        self.state().waiting.retain(|waiting| waiting.number != number);
+        let mut state = self.state();
+        if let Some(place) = state.waiting.iter().position(|waiting| waiting.number == number) {
+            let Waiting { outgoing, .. } = state.waiting.remove(place);
+            let step = state.step;
+            state.told.push(format!("step {step} {} {:?} given up", outgoing.address, outgoing.seen.question));
+        }
+        state.lost.retain(|waiting| waiting.number != number);
     }
 }
 
@@ -184,16 +196,9 @@ impl Transport for World {
             let seen = Seen::read(&query).ok_or_else(|| std::io::Error::other("a query that cannot be read"))?;
             let outgoing =
                 Outgoing { address: sent.server.ip(), tcp: sent.protocol == Protocol::Tcp, query, seen };
-            let bytes = match self.arrive(outgoing) {
-                Ok(bytes) => bytes,
-                Err((number, receiver)) => {
-                    let _until = UntilGivenUp(self, number);
-                    match receiver.await {
-                        Ok(bytes) => bytes,
-                        Err(_) => std::future::pending().await,
-                    }
-                }
-            };
+            let (number, receiver) = self.arrive(outgoing);
+            let _until = UntilGivenUp(self, number);
+            let Ok(bytes) = receiver.await else { std::future::pending().await };
             let message = Message::read(&bytes).map_err(TransportError::from)?;
             Ok(Reply { message, letter_case: LetterCase::Kept })
         })

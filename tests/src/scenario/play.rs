@@ -30,7 +30,7 @@ use super::check::Difference;
 use super::expression::{Expression, Values};
 use super::message::Seen;
 use super::record::{Record, RecordError, name_wire};
-use super::script::{Action, Script, Step};
+use super::script::{Action, Entry, Script, Step};
 use super::settings::{Settings, Unplayable};
 use super::world::{ScriptedClock, World};
 use crate::daemon::TestDirectory;
@@ -41,6 +41,10 @@ const UNIX_S: u64 = 1_780_000_000;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How far time moves while waiting.
 const MOMENT: Duration = Duration::from_millis(10);
+/// TTL that we show of stale data, in seconds (RFC 8767 §4).
+const STALE_TTL_S: u32 = 30;
+/// ANY.
+const ANY: u16 = 255;
 /// DNSKEY, DS.
 const ANCHOR_TYPES: [u16; 2] = [48, 43];
 
@@ -83,6 +87,10 @@ pub fn play(script: Script, told: &mut Vec<String>) -> Result<(), Failure> {
     if let Some(Step { action: Action::Foreign(_), .. }) = script.steps.iter().find(|step| matches!(step.action, Action::Foreign(_))) {
         return Err(Unplayable::Feature("steps of Unbound's own test program").into());
     }
+    let asks_any = |step: &Step| matches!(&step.action, Action::Query(entry, _) if entry.question.as_ref().is_some_and(|asked| asked.qtype == ANY));
+    if script.steps.iter().any(asks_any) {
+        return Err(Unplayable::Feature("queries of type ANY, which are refused (RFC 8482)").into());
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.map_err(|source| DaemonError::Runtime { source })?;
     runtime.block_on(async {
@@ -106,6 +114,8 @@ struct Stage {
     clients: u16,
     /// Deckard's dialect, where a step ends with the answer.
     is_deckards: bool,
+    /// The TTL that the script wants stale data to have.
+    stale_ttl_s: Option<u32>,
     /// Where root hints and the state of followed anchors are.
     _folder: TestDirectory,
 }
@@ -126,7 +136,7 @@ impl Stage {
         let owned = (Arc::new(Metrics::default()), TaskTracker::new());
         let resolver = Arc::new(assemble(&config, &[], trust, None, owned, outside)?);
         let (answers, values) = (VecDeque::new(), HashMap::new());
-        Ok(Self { script, world, clock, resolver, answers, values, clients: 0, is_deckards: settings.is_deckards, _folder: folder })
+        Ok(Self { script, world, clock, resolver, answers, values, clients: 0, is_deckards: settings.is_deckards, stale_ttl_s: settings.stale_ttl_s, _folder: folder })
     }
 
     /// In the order of Unbound's own runner: what the step waits for comes first, then replies of the servers, then the step.
@@ -179,7 +189,10 @@ impl Stage {
                 self.clients += 1;
                 self.ask(entry.query(self.clients), client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)));
             }
-            Action::CheckAnswer(entry) => entry.check(&self.answer()?)?,
+            Action::CheckAnswer(entry) => {
+                let seen = self.answer()?;
+                self.with_our_stale_ttl(entry).check(&seen)?;
+            }
             Action::CheckOutQuery(entry, at) => {
                 if self.world.find(entry, *at).is_none() {
                     let asked = self.world.oldest().map(|outgoing| (outgoing.address, outgoing.seen.question));
@@ -239,6 +252,14 @@ impl Stage {
         });
     }
 
+    /// The entry with the TTL that we show of stale data, where the script has chosen another one.
+    fn with_our_stale_ttl(&self, entry: &Entry) -> Entry {
+        let mut entry = entry.clone();
+        let stale = |record: &&mut Record| self.stale_ttl_s == Some(record.ttl_s);
+        entry.sections.iter_mut().flatten().filter(stale).for_each(|record| record.ttl_s = STALE_TTL_S);
+        entry
+    }
+
     /// Whether the oldest query that was not checked has its answer.
     fn has_answer(&mut self) -> bool {
         let Some((receiver, got)) = self.answers.front_mut() else { return false };
@@ -253,7 +274,11 @@ impl Stage {
         let missing = |seen: &str| Difference { what: "answer", expected: "one".to_owned(), seen: seen.to_owned() };
         let (_, got) = self.answers.pop_front().ok_or_else(|| missing("nobody asked"))?;
         let answer = got.ok_or_else(|| missing("none"))?;
-        Seen::read(&answer).ok_or_else(|| missing("one that cannot be read"))
+        let seen = Seen::read(&answer).ok_or_else(|| missing("one that cannot be read"))?;
+        let told = seen.options.iter().filter(|(code, _)| *code == 15).map(|(_, data)| String::from_utf8_lossy(data.get(2..).unwrap_or_default()));
+        let told: Vec<_> = told.collect();
+        self.world.tell(format!("answer to {:?}: {} {:?} {told:?}", seen.question, seen.rcode, seen.extended_error()));
+        Ok(seen)
     }
 
     /// Lets everybody do what there is to do, without any timer.
@@ -261,10 +286,9 @@ impl Stage {
         self.moment(Duration::from_millis(1)).await;
     }
 
-    /// Moves time, the runtime's and the clock's.
+    /// Moves the runtime's time. The clock stands still meanwhile, as it does for the scripts' authors: it moves by TIME_PASSES.
     async fn moment(&self, time: Duration) {
         tokio::time::sleep(time).await;
-        self.clock.advance_ns(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
         // What was due in this moment is done in it.
         for _ in 0..64 {
             tokio::task::yield_now().await;
@@ -350,6 +374,9 @@ fn words(settings: &Settings, folder: &Path) -> Result<Vec<String>, Failure> {
             words.push("--qname-minimisation=no".to_owned());
         }
     }
+    if settings.is_validating() {
+        words.push("--dnssec".to_owned());
+    }
     words.extend(settings.options.iter().map(|option| format!("--{option}")));
     Ok(words)
 }
@@ -371,7 +398,7 @@ fn trust(settings: &Settings, config: &Config, clock: &dyn Clock) -> Result<Opti
         let counts = settings.followed.is_empty() || autotrust::is_anchor(&record);
         anchors.extend((counts && ANCHOR_TYPES.contains(&record.rtype)).then(|| anchor(&record)).flatten());
     }
-    if anchors.is_empty() || !settings.validates {
+    if !settings.is_validating() {
         return Ok(None);
     }
     let negative = settings.insecure.iter().map(|name| Ok(Name::from_wire(&name_wire(name)?).ok()));

@@ -34,6 +34,8 @@ pub struct Settings {
     pub validates: bool,
     /// Deckard's dialect: there are no sections.
     pub is_deckards: bool,
+    /// The TTL that stale data are to have; we show what RFC 8767 §4 recommends.
+    pub stale_ttl_s: Option<u32>,
     /// IP versions that are not used to ask.
     pub without: Vec<char>,
 }
@@ -117,7 +119,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "root-hints",
     "stub-name",
     "serve-expired-ttl",
-    "serve-expired-reply-ttl",
     "serve-expired-client-timeout",
 ];
 
@@ -146,6 +147,11 @@ impl Settings {
             }
         }
         Ok(settings)
+    }
+
+    /// Whether anything is validated.
+    pub fn is_validating(&self) -> bool {
+        self.validates && !(self.anchors.is_empty() && self.followed.is_empty())
     }
 
     fn set(&mut self, word: &str, value: &str, place: &mut Place) -> Result<(), Unplayable> {
@@ -193,6 +199,7 @@ impl Settings {
             ("module-config", _) => self.modules(value)?,
             ("serve-expired", _) if value == "yes" => self.options.push("use-stale-cache".to_owned()),
             ("serve-expired", _) => {}
+            ("serve-expired-reply-ttl", _) => self.stale_ttl_s = value.parse().ok(),
             ("prefetch", _) if value == "yes" => self.options.push("prefetch".to_owned()),
             ("prefetch", _) => {}
             ("cache-max-ttl", _) => self.options.push(format!("max-cache-ttl={value}")),

@@ -139,6 +139,11 @@ impl World {
         self.state().told.clone()
     }
 
+    /// Adds a line to what [`told`](Self::told) has.
+    pub fn tell(&self, line: String) {
+        self.state().told.push(line);
+    }
+
     fn arrive(&self, outgoing: Outgoing) -> (u64, oneshot::Receiver<Vec<u8>>) {
         let mut state = self.state();
         let (reply, receiver) = oneshot::channel();

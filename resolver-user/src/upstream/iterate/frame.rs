@@ -258,6 +258,14 @@ impl Frame {
         self.next_try_at_ms = 0;
     }
 
+    /// Addresses that the parent of the zone has for the server that is looked for, if it is one of the zone's own: what is left
+    /// where the zone itself does not tell them.
+    pub(super) fn glue_of_itself(&self) -> Vec<SocketAddr> {
+        let own = self.zone.servers.iter().filter(|server| server.name == self.question.qname);
+        let is_v4 = self.question.qtype == RecordType::A;
+        own.flat_map(|server| &server.addresses).filter(|address| address.is_ipv4() == is_v4).copied().collect()
+    }
+
     /// Servers whose addresses are known and that may be asked.
     fn candidates(&self, infra: &Infra, now_ms: u64) -> Vec<Candidate> {
         let mut addresses: Vec<SocketAddr> = Vec::new();

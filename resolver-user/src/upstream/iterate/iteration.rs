@@ -270,8 +270,9 @@ impl Iteration {
                     .filter(|record| record.owner == *name && record.rtype == frame.question.qtype);
                 let (least_s, most_s) = ADDRESS_TTL_S;
                 let ttl_s = own.map(|record| record.ttl_s.clamp(least_s, most_s)).min().unwrap_or(NO_ADDRESS_TTL_S);
-                let addresses = addresses_of(name, &message.answer).into();
-                infra.learn_addresses(name, frame.question.qtype, addresses, after_s(now_ms, ttl_s));
+                let told = addresses_of(name, &message.answer);
+                let addresses = if told.is_empty() { frame.glue_of_itself() } else { told };
+                infra.learn_addresses(name, frame.question.qtype, addresses.into(), after_s(now_ms, ttl_s));
             }
             Purpose::Priming => {
                 let primed = Delegation::of_priming(&message, infra.hints(), now_ms);
@@ -311,8 +312,8 @@ impl Iteration {
                 self.outcome = Some(frame.doubtful.ok_or_else(error));
             }
             Purpose::Addresses => {
-                let Question { qname, qtype } = &frame.question;
-                infra.learn_addresses(qname, *qtype, Arc::new([]), after_s(now_ms, NO_ADDRESS_TTL_S));
+                let (Question { qname, qtype }, addresses) = (&frame.question, frame.glue_of_itself());
+                infra.learn_addresses(qname, *qtype, addresses.into(), after_s(now_ms, NO_ADDRESS_TTL_S));
             }
             Purpose::Priming => {}
         }

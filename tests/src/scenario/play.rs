@@ -18,7 +18,7 @@ use resolver_user::metrics::Metrics;
 use resolver_user::resolve::Resolver;
 use resolver_user::trust::{Configured, StateError, Trust};
 use resolver_user::upstream::Outside;
-use resolver_user::validator::{DsAnchor, Policy};
+use resolver_user::validator::{DsAnchor, Policy, WorkLimits};
 use resolver_user::wire::Name;
 use thiserror::Error;
 use tokio::sync::oneshot;
@@ -41,6 +41,8 @@ const UNIX_S: u64 = 1_780_000_000;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How far time moves while waiting.
 const MOMENT: Duration = Duration::from_millis(10);
+/// Length of the DNSKEY RDATA of an RSA key of 1024 bits with the shortest exponent, in bytes.
+const RSA_1024_KEY_LEN: usize = 4 + 2 + 128;
 /// TTL that we show of stale data, in seconds (RFC 8767 §4).
 const STALE_TTL_S: u32 = 30;
 /// ANY.
@@ -128,7 +130,7 @@ impl Stage {
         let clock = Arc::new(ScriptedClock::new(unix_s));
         let folder = TestDirectory::new();
         let config = load(&words(settings, folder.path())?).map_err(Failure::Config)?;
-        let trust = trust(settings, &config, clock.as_ref())?;
+        let trust = trust(&script, settings, &config, clock.as_ref())?;
         if let Some(trust) = trust.as_ref().filter(|_| !settings.followed.is_empty()) {
             autotrust::follow(trust, folder.path())?;
         }
@@ -391,7 +393,7 @@ fn hints_of(roots: &[IpAddr]) -> String {
 }
 
 /// What validation starts from: none without an anchor.
-fn trust(settings: &Settings, config: &Config, clock: &dyn Clock) -> Result<Option<Trust>, Failure> {
+fn trust(script: &Script, settings: &Settings, config: &Config, clock: &dyn Clock) -> Result<Option<Trust>, Failure> {
     let mut anchors = Vec::new();
     for line in settings.anchors.iter().chain(&settings.followed) {
         let record = Record::read(line.split(';').next().unwrap_or(line))?;
@@ -403,9 +405,27 @@ fn trust(settings: &Settings, config: &Config, clock: &dyn Clock) -> Result<Opti
     }
     let negative = settings.insecure.iter().map(|name| Ok(Name::from_wire(&name_wire(name)?).ok()));
     let negative = negative.collect::<Result<Vec<_>, RecordError>>()?.into_iter().flatten().collect();
-    let policy = Policy { sha1_allowed: true, sha1_taken_on_trust: settings.fake_sha1, ..config.dnssec.policy };
+    // As the authors' resolvers have it: RFC 9276 §3.2 leaves the limits to us.
+    let limits = WorkLimits {
+        nsec3_iterations_insecure_above: 150,
+        nsec3_iterations_bogus_above: u16::MAX,
+        ..config.dnssec.policy.limits
+    };
+    let sha1_taken_on_trust = settings.fake_sha1 || settings.is_deckards && has_keys_of_the_past(script);
+    let policy = Policy { sha1_allowed: true, sha1_taken_on_trust, limits, ..config.dnssec.policy };
     let configured = Configured { anchors, negative, policy, private: config.upstream.private_domains() };
     Ok(Some(Trust::new(configured, None, clock.now())))
+}
+
+/// Whether a script has keys that no library of today verifies with: of DSA, or of RSA with SHA-1 and fewer than 1024 bits.
+fn has_keys_of_the_past(script: &Script) -> bool {
+    let entries = script.ranges.iter().flat_map(|range| &range.entries);
+    let mut keys = entries.flat_map(|entry| entry.sections.iter().flatten()).filter(|record| record.rtype == ANCHOR_TYPES[0]);
+    keys.any(|key| match key.rdata[..] {
+        [_, _, _, 3 | 6, ..] => true,
+        [_, _, _, 5 | 7, ..] => key.rdata.len() < RSA_1024_KEY_LEN,
+        _ => false,
+    })
 }
 
 /// The anchor of a DS or DNSKEY record.

@@ -16,6 +16,10 @@ use crate::wire::{Name, Question, RecordType, Response};
 
 /// Tries for one question in one zone. Choice: with two packets in five lost, one question in 10 000 fails.
 const TRIES_MAX: usize = 14;
+/// Tries for a shortened name before the whole one is told. Choice: with two packets in five lost, one in 40 is told early.
+const SHORTENED_TRIES_MAX: usize = 4;
+/// Tries for the root's own servers: the hints will do without.
+const PRIMING_TRIES_MAX: usize = 4;
 /// Tries at one server of these.
 const TRIES_PER_SERVER: usize = 10;
 /// Tries at each known server before others are looked for.
@@ -60,6 +64,8 @@ pub(super) struct Frame {
     lingers: bool,
     /// Names of servers that were looked up for the zone.
     looked_up: Vec<(Name, RecordType)>,
+    /// Addresses that delegations on the way had for the very name that is looked for.
+    glue_of_itself: Vec<SocketAddr>,
 }
 
 /// What an answer is for.
@@ -108,11 +114,11 @@ pub(super) enum Next {
 
 impl Frame {
     pub(super) fn new(question: Question, purpose: Purpose, zone: Arc<Delegation>) -> Self {
-        Self {
+        let mut frame = Self {
             asked: question.clone(),
             question,
             purpose,
-            zone,
+            zone: Arc::clone(&zone),
             doubtful: None,
             last_error: None,
             may_climb: true,
@@ -124,7 +130,10 @@ impl Frame {
             next_try_at_ms: 0,
             lingers: false,
             looked_up: Vec::new(),
-        }
+            glue_of_itself: Vec::new(),
+        };
+        frame.enter(zone);
+        frame
     }
 
     /// Whether the question itself is asked now.
@@ -134,6 +143,9 @@ impl Frame {
 
     /// Goes on in another zone.
     pub(super) fn enter(&mut self, zone: Arc<Delegation>) {
+        let own = zone.servers.iter().filter(|server| server.name == self.question.qname);
+        let is_v4 = self.question.qtype == RecordType::A;
+        self.glue_of_itself.extend(own.flat_map(|server| &server.addresses).filter(|address| address.is_ipv4() == is_v4));
         self.zone = zone;
         self.looked_up.clear();
         self.begin();
@@ -187,6 +199,11 @@ impl Frame {
             pending.is_late = true;
             pending.server.note_silence(now_ms);
         }
+        // A server that does not answer to a shortened name may answer to the whole one.
+        if !self.asks_all() && self.tries >= SHORTENED_TRIES_MAX {
+            self.tell_all();
+        }
+        let tries_max = if self.purpose == Purpose::Priming { PRIMING_TRIES_MAX } else { TRIES_MAX };
         let candidates = self.candidates(infra, now_ms);
         let least = candidates.iter().map(|candidate| candidate.tries).min();
         if least.is_none_or(|tries| tries >= TRIES_BEFORE_LOOKING)
@@ -196,7 +213,7 @@ impl Frame {
             self.looked_up.push((name.clone(), rtype));
             return Next::LookUp(name, rtype);
         }
-        if self.tries < TRIES_MAX
+        if self.tries < tries_max
             && let Some(chosen) = choose(&candidates, random, now_ms)
         {
             let last_resort = chosen.tries >= TRIES_WITH_EDNS;
@@ -258,12 +275,10 @@ impl Frame {
         self.next_try_at_ms = 0;
     }
 
-    /// Addresses that the parent of the zone has for the server that is looked for, if it is one of the zone's own: what is left
-    /// where the zone itself does not tell them.
+    /// Addresses that delegations on the way had for the very name that is looked for: what is left where its zone does not tell
+    /// them.
     pub(super) fn glue_of_itself(&self) -> Vec<SocketAddr> {
-        let own = self.zone.servers.iter().filter(|server| server.name == self.question.qname);
-        let is_v4 = self.question.qtype == RecordType::A;
-        own.flat_map(|server| &server.addresses).filter(|address| address.is_ipv4() == is_v4).copied().collect()
+        self.glue_of_itself.clone()
     }
 
     /// Servers whose addresses are known and that may be asked.

@@ -190,6 +190,10 @@ fn judge_set(
     let id = SetId { reply, section: Section::Answer, index };
     let side = zone_side(&set.owner, set.rtype);
     let mut part = match chain.judge_set(id, &side, work)? {
+        // What a wildcard's DNAME says of the names below an expanded one is undefined (RFC 4592 §4.4).
+        Judged::Secure { expanded: true, .. } if set.rtype == RecordType::DNAME => {
+            return Err(BogusReason::BadSignature { owner: set.owner.clone(), rtype: set.rtype }.into());
+        }
         Judged::Secure { fact, ttl_s, proof_ttl_s, proof, .. } => Part {
             answer: vec![secure_set(set, &fact.name, ttl_s, work)],
             authority: proof,

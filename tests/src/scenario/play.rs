@@ -29,7 +29,7 @@ use super::autotrust;
 use super::check::Difference;
 use super::expression::{Expression, Values};
 use super::message::Seen;
-use super::record::{Record, RecordError, name_wire};
+use super::record::{Asked, Record, RecordError, name_wire};
 use super::script::{Action, Entry, Script, Step};
 use super::settings::{Settings, Unplayable};
 use super::world::{ScriptedClock, World};
@@ -92,6 +92,10 @@ pub fn play(script: Script, told: &mut Vec<String>) -> Result<(), Failure> {
     let asks_any = |step: &Step| matches!(&step.action, Action::Query(entry, _) if entry.question.as_ref().is_some_and(|asked| asked.qtype == ANY));
     if script.steps.iter().any(asks_any) {
         return Err(Unplayable::Feature("queries of type ANY, which are refused (RFC 8482)").into());
+    }
+    if asks_unasked(&script) {
+        let feature = "answers to queries without RD for what nobody has asked for: glue is none (RFC 2181 §5.4.1)";
+        return Err(Unplayable::Feature(feature).into());
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.map_err(|source| DaemonError::Runtime { source })?;
@@ -415,6 +419,22 @@ fn trust(script: &Script, settings: &Settings, config: &Config, clock: &dyn Cloc
     let policy = Policy { sha1_allowed: true, sha1_taken_on_trust, limits, ..config.dnssec.policy };
     let configured = Configured { anchors, negative, policy, private: config.upstream.private_domains() };
     Ok(Some(Trust::new(configured, None, clock.now())))
+}
+
+/// Whether a client that does not want recursion asks for what no other has asked for before.
+fn asks_unasked(script: &Script) -> bool {
+    let mut asked: Vec<&Asked> = Vec::new();
+    let queries = script.steps.iter().filter_map(|step| match &step.action {
+        Action::Query(entry, _) => Some((entry.question.as_ref()?, entry.says("RD"))),
+        _ => None,
+    });
+    for (question, is_recursive) in queries {
+        if !is_recursive && !asked.iter().any(|known| known.is(question)) {
+            return true;
+        }
+        asked.push(question);
+    }
+    false
 }
 
 /// Whether a script has keys that no library of today verifies with: of DSA, or of RSA with SHA-1 and fewer than 1024 bits.

@@ -3,7 +3,7 @@
 //! In: the entry of a CHECK_ANSWER or CHECK_OUT_QUERY step and what came. Out: nothing, or the first [`Difference`].
 //!
 //! Not compared, since no RFC fixes it: the order of records; the additional section; NS sets beside an answer (RFC 1034 §4.3.2 lets a
-//! resolver add them or not); letter case. An answer shows one TTL for all its records, the least: that is what is compared where TTLs are.
+//! resolver add them or not); denial records beside an answer without AD; letter case. An answer shows one TTL for all its records, the least: that is what is compared where TTLs are.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -18,6 +18,10 @@ const NS: u16 = 2;
 const TXT: u16 = 16;
 /// RRSIG.
 const RRSIG: u16 = 46;
+/// NSEC.
+const NSEC: u16 = 47;
+/// NSEC3.
+const NSEC3: u16 = 50;
 /// Extended errors of a failed validation: bogus, and more exactly why.
 const BOGUS: &[u16] = &[6, 7, 8, 9, 10, 11, 12];
 /// Extended errors where keys cannot be had: they are missing, nobody answers, the network fails.
@@ -89,8 +93,10 @@ impl Entry {
     }
 
     fn check_section(&self, number: usize, seen: &Seen) -> Result<(), Difference> {
-        let expected = comparable(&self.sections, number);
-        let got = comparable(&seen.sections, number);
+        // Without AD nothing is claimed to be proven, so denial records beside it are ballast.
+        let is_proven = self.says("AD");
+        let expected = comparable(&self.sections, number, is_proven);
+        let got = comparable(&seen.sections, number, is_proven);
         if expected == got {
             return Ok(());
         }
@@ -104,7 +110,7 @@ impl Entry {
 
     fn check_ttl(&self, seen: &Seen) -> Result<(), Difference> {
         let ttls = |sections: &[Vec<Record>; 3]| -> Vec<u32> {
-            let compared = (0..2).flat_map(|number| comparable(sections, number));
+            let compared = (0..2).flat_map(|number| comparable(sections, number, self.says("AD")));
             compared.map(|record| record.0.ttl_s).collect()
         };
         let (expected, got) = (ttls(&self.sections), ttls(&seen.sections));
@@ -125,7 +131,8 @@ fn check_extended_error(expected: &str, seen: Option<u16>) -> Result<(), Differe
         let is_of = |code: &u16| kind.contains(code);
         expected.parse().ok().as_ref().is_some_and(is_of) && seen.as_ref().is_some_and(is_of)
     };
-    if both(BOGUS) || both(WITHOUT_KEYS) { Ok(()) } else { same("extended error", expected.to_owned(), told) }
+    // 0 is "other": whoever knows better may say so (RFC 8914 §4.1).
+    if expected == "0" && seen.is_some() || both(BOGUS) || both(WITHOUT_KEYS) { Ok(()) } else { same("extended error", expected.to_owned(), told) }
 }
 
 fn same<T: PartialEq + fmt::Debug>(what: &'static str, expected: T, seen: T) -> Result<(), Difference> {
@@ -167,14 +174,15 @@ impl Ord for Comparable {
 }
 
 /// What of a section is compared: all of the answer; of the authority section what proves something.
-fn comparable(sections: &[Vec<Record>; 3], number: usize) -> BTreeSet<Comparable> {
-    let counts = |record: &&Record| number == 0 || !is_of_ns(record);
+fn comparable(sections: &[Vec<Record>; 3], number: usize, is_proven: bool) -> BTreeSet<Comparable> {
+    let counts = |record: &&Record| number == 0 || !is_of(record, &[NS]) && (is_proven || !is_of(record, &[NSEC, NSEC3]));
     sections[number].iter().filter(counts).cloned().map(Comparable).collect()
 }
 
-/// Whether it is an NS record or a signature of some.
-fn is_of_ns(record: &Record) -> bool {
-    record.rtype == NS || record.rtype == RRSIG && record.rdata.starts_with(&NS.to_be_bytes())
+/// Whether it is a record of one of these types, or a signature of some.
+fn is_of(record: &Record, rtypes: &[u16]) -> bool {
+    let covered = || rtypes.iter().any(|rtype| record.rdata.starts_with(&rtype.to_be_bytes()));
+    rtypes.contains(&record.rtype) || record.rtype == RRSIG && covered()
 }
 
 #[cfg(test)]
@@ -185,7 +193,7 @@ mod tests {
         let records = |lines: &[&str]| lines.iter().map(|line| Record::read(line).unwrap()).collect();
         Entry {
             matches: matches.split(' ').map(str::to_owned).collect(),
-            reply: ["QR", "NOERROR"].map(str::to_owned).to_vec(),
+            reply: ["QR", "AD", "NOERROR"].map(str::to_owned).to_vec(),
             sections: [records(answer), records(authority), Vec::new()],
             ..Entry::default()
         }

@@ -413,6 +413,7 @@ fn trust(script: &Script, settings: &Settings, config: &Config, clock: &dyn Cloc
     let limits = WorkLimits {
         nsec3_iterations_insecure_above: 150,
         nsec3_iterations_bogus_above: u16::MAX,
+        nsec3_rounds: 10_000,
         ..config.dnssec.policy.limits
     };
     let sha1_taken_on_trust = settings.fake_sha1 || settings.is_deckards && has_keys_of_the_past(script);

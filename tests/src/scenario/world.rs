@@ -179,8 +179,9 @@ fn reply_of(entry: &Entry, outgoing: &Outgoing) -> Option<Vec<u8>> {
     let question = Seen::read(&reply).and_then(|seen| seen.question);
     let matches = match (&question, &outgoing.seen.question) {
         (Some(own), Some(asked)) => own.is(asked),
-        // What cannot be read, or has no question, is for the resolver to judge.
-        _ => true,
+        // What cannot be read is for the resolver to judge.
+        (None, _) => Seen::read(&reply).is_none(),
+        (Some(_), None) => false,
     };
     matches.then_some(reply)
 }

@@ -170,7 +170,7 @@ impl Iteration {
             Said::Doubtful if !asks_all => self.go_on_below(asked, now_ms),
             Said::Referral(child) => self.descend(server, &message, &child, now_ms),
             Said::Doubtful => {
-                frame.doubtful = Some(response(message, &frame.question));
+                frame.doubtful = Some(response(message, &frame.question, &zone.zone));
                 frame.turn_from(server, true);
             }
             // RFC 9156 §2.3: whatever a server does not understand of a shortened name, it may of the whole one.
@@ -261,7 +261,7 @@ impl Iteration {
         let Some(frame) = self.frames.pop() else { return };
         let infra = &self.setting.infra;
         match frame.purpose {
-            Purpose::Asker => self.outcome = Some(Ok(response(message, &frame.question))),
+            Purpose::Asker => self.outcome = Some(Ok(response(message, &frame.question, &frame.zone.zone))),
             Purpose::Addresses => {
                 let name = &frame.question.qname;
                 let own = message
@@ -339,10 +339,12 @@ fn start(infra: &Infra, question: &Question, now_ms: u64) -> Arc<Delegation> {
     }
 }
 
-/// A reply as whoever asked may see it: an alias is where it ends. What a server adds of the name that it leads to is asked
-/// for anew, at the servers of that name: within the zone, too, there may be a cut that the server has no word in.
-fn response(message: Message, question: &Question) -> Response {
-    scrub(message, question, |_| false)
+/// A reply as whoever asked may see it: an alias is where it ends, unless what it leads to is in the zone and signed. What a
+/// server adds else is asked for anew: within the zone, too, there may be a cut that the server has no word in.
+fn response(message: Message, question: &Question, zone: &Name) -> Response {
+    let signatures = message.answer.iter().filter(|record| record.rtype == RecordType::RRSIG);
+    let signed: Vec<Name> = signatures.map(|record| record.owner.clone()).collect();
+    scrub(message, question, |name| name.is_at_or_below(zone) && signed.contains(name))
 }
 
 /// What a referral says of the DS of the zone, as a reply to the question for it, and for how many seconds. Only what is

@@ -1,6 +1,6 @@
 //! The fast path on the host: every vector, every kind of room, and frames that were damaged at random.
 
-use resolver_ebpf::abi::Outcome;
+use resolver_ebpf::abi::{COOKIE_VERDICTS, COOKIES_OFF, CookieVerdict, Outcome};
 use resolver_ebpf::host::message::{ClientOpt, ClientQuery};
 use resolver_ebpf::host::records::{self, NOW_BOOT_NS, wire_name};
 use resolver_ebpf::host::vectors::{self, Vector};
@@ -12,14 +12,22 @@ const ROOM: usize = 1300;
 
 /// Runs a vector with so much room before and behind the frame.
 fn check(store: &mut OwnedStore, vector: &Vector, head_room: usize, tail_room: usize) {
-    store.settings.mode = vector.mode;
-    store.settings.abi_version = vector.abi_version;
-    store.settings.clients = vector.clients;
-    store.settings.ttl_shown_s_max = vector.ttl_shown_s_max;
+    vector.apply(&mut store.settings);
+    let cookies_before = cookies_counted(store);
     let mut frame = PlainFrame::new(&vector.frame, head_room, tail_room).unwrap();
     let outcome = serve(&mut frame, &store.view());
     assert_eq!(outcome, vector.outcome, "{} (room {head_room}, {tail_room})", vector.name);
     assert_eq!(hex(frame.bytes()), hex(&vector.result), "{} (room {head_room}, {tail_room})", vector.name);
+    let mut expected = cookies_before;
+    if let Some(verdict) = vector.cookie.filter(|_| outcome.is_answer()) {
+        expected[verdict.number() as usize] += 1;
+    }
+    assert_eq!(cookies_counted(store), expected, "{}", vector.name);
+}
+
+/// Answers with cookies, by verdict.
+fn cookies_counted(store: &OwnedStore) -> [u64; COOKIE_VERDICTS] {
+    store.cookies.each_ref().map(|counter| counter.load())
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -41,6 +49,14 @@ fn every_outcome_has_a_vector() {
         // Only a frame without room brings this one; see below.
         let is_elsewhere = *outcome == Outcome::PassNoRoom;
         assert!(is_elsewhere || vectors.iter().any(|vector| vector.outcome == *outcome), "no vector for {name}");
+    }
+}
+
+#[test]
+fn every_verdict_on_cookies_has_a_vector() {
+    let vectors = vectors::vectors();
+    for (verdict, name) in CookieVerdict::ALL {
+        assert!(vectors.iter().any(|vector| vector.cookie == Some(*verdict)), "no vector for {name}");
     }
 }
 
@@ -82,6 +98,8 @@ fn head_growth_by_any_number_of_bytes_moves_the_front_whole() {
                     abi_version: resolver_ebpf::abi::ABI_VERSION,
                     clients: resolver_ebpf::abi::CLIENTS_ALL,
                     ttl_shown_s_max: resolver_ebpf::abi::FAST_TTL_S_MAX,
+                    cookies: COOKIES_OFF,
+                    cookie: None,
                     frame: query.frame(),
                     outcome: if record.secure { Outcome::AnsweredSecure } else { Outcome::AnsweredInsecure },
                     result: query.answered(&record.answer(), 300),
@@ -111,7 +129,8 @@ fn an_answer_marks_its_slot_with_the_second_and_a_pass_does_not() {
 
 #[test]
 fn damaged_frames_never_panic_and_a_pass_leaves_them_as_they_came() {
-    let store = records::store();
+    let mut store = records::store();
+    store.settings.cookies = 1;
     let seeds: Vec<Vec<u8>> = vectors::vectors().into_iter().map(|vector| vector.frame).collect();
     let mut random = Random(0x0123_4567_89ab_cdef);
     let (mut answered, mut passed) = (0u32, 0u32);

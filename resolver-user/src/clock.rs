@@ -22,6 +22,17 @@ pub struct Now {
 pub trait Clock: Send + Sync {
     /// Reads both clocks.
     fn now(&self) -> Now;
+
+    /// Reads CLOCK_BOOTTIME alone, for who ages many things, in nanoseconds.
+    fn boot_ns(&self) -> u64 {
+        self.now().boot_ns
+    }
+
+    /// What wall time is ahead of CLOCK_BOOTTIME, in nanoseconds.
+    fn wall_offset_ns(&self) -> u64 {
+        let now = self.now();
+        now.unix_s.saturating_mul(NS_PER_S).saturating_sub(now.boot_ns)
+    }
 }
 
 /// The kernel's clocks.
@@ -30,7 +41,15 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Now {
-        Now { unix_s: read(ClockId::CLOCK_REALTIME) / NS_PER_S, boot_ns: read(ClockId::CLOCK_BOOTTIME) }
+        Now { unix_s: read(ClockId::CLOCK_REALTIME) / NS_PER_S, boot_ns: self.boot_ns() }
+    }
+
+    fn boot_ns(&self) -> u64 {
+        read(ClockId::CLOCK_BOOTTIME)
+    }
+
+    fn wall_offset_ns(&self) -> u64 {
+        read(ClockId::CLOCK_REALTIME).saturating_sub(read(ClockId::CLOCK_BOOTTIME))
     }
 }
 

@@ -21,6 +21,7 @@
 //! * [`logging`]: where log lines go
 //! * [`cli`]: the command line
 //! * [`access`]: who may ask; for the listeners and the kernel half
+//! * [`cookies`]: the secrets of clients' DNS cookies; for the listeners and the kernel half
 //! * [`metrics`], [`clock`], [`wire`]: counters, time, and the vocabulary of every room
 //! * [`replace`]: a file, replaced as a whole or not at all
 
@@ -32,6 +33,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod cookies;
 pub mod daemon;
 pub mod export;
 pub mod filter;
@@ -40,10 +42,12 @@ pub mod listener;
 pub mod local;
 pub mod logging;
 pub mod metrics;
+pub mod prefetch;
 pub mod process;
 pub mod publish;
 pub mod replace;
 pub mod resolve;
+pub mod saved;
 pub mod slow_lane;
 pub mod trust;
 pub mod upstream;

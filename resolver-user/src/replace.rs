@@ -19,15 +19,39 @@ pub fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
         io::ErrorKind::NotFound => Ok(path.to_owned()),
         _ => Err(error),
     })?;
-    let draft = draft(&path);
-    let written = write(&draft, &path, content).and_then(|()| fs::rename(&draft, &path));
+    put(&path, |draft| write(draft, &path, content))
+}
+
+/// The same for a file that is ours alone: whatever stood there, link or file, the new one is ours and for our eyes only.
+///
+/// # Errors
+/// The system's. The old file is then as it was.
+pub fn replace_private_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    put(path, |draft| {
+        let mut file = create(draft)?;
+        file.write_all(content)?;
+        file.sync_all()
+    })
+}
+
+/// Has a draft written beside the file and puts it in its place.
+fn put(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    let draft = draft(path);
+    let written = write(&draft).and_then(|()| fs::rename(&draft, path));
     if written.is_err() {
         // The first failure is the one to tell.
         let _gone = fs::remove_file(&draft);
     }
     written?;
     // The rename itself must reach the disk.
-    File::open(parent(&path))?.sync_all()
+    File::open(parent(path))?.sync_all()
+}
+
+/// Makes a draft that nobody else can read.
+fn create(draft: &Path) -> io::Result<File> {
+    // Left behind by a process of our number that was killed.
+    let _stale = fs::remove_file(draft);
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft)
 }
 
 /// Copies a file to a name beside it, in the same way.
@@ -41,9 +65,7 @@ pub fn back_up(path: &Path, copy: &Path) -> io::Result<()> {
 }
 
 fn write(draft: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
-    // Left behind by a process of our number that was killed.
-    let _stale = fs::remove_file(draft);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft)?;
+    let mut file = create(draft)?;
     file.write_all(content)?;
     match fs::metadata(path) {
         Ok(old) => {

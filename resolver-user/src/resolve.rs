@@ -1,13 +1,15 @@
 //! The whole journey of one query: local data → cache → somebody else's search → upstream → validation → filters → cache → answer → publication.
 //!
-//! Start at [`Resolver::answer_now`] (what the operator says, and what the cache holds; `early` has the less common ways) and [`Resolver::answer_later`] (what has to be found). Each
+//! Start at [`Resolver::answer_now`] (what the operator says, and what the cache holds; `early` has the less common ways, `ahead` what is done before somebody has to wait) and [`Resolver::answer_later`] (what has to be found). Each
 //! step is one function; the rooms know nothing of each other.
 
+mod ahead;
 mod early;
+mod publishing;
 mod telling;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
@@ -15,10 +17,10 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
-use crate::answer::{Asked, ChaosQuestion, Failure, Sent, write_answer, write_chaos, write_failure};
+use crate::answer::{Asked, ChaosQuestion, Failure, Sent, turn_addresses, write_answer, write_chaos, write_failure};
 use crate::cache::{
-    AnswerCache, CachedAnswer, InFlight, Joined, Keeping, Leader, Outcome, QuestionKey, QuestionRef, RenderedForm,
-    ResponseCache, result,
+    AnswerCache, CachedAnswer, FAILURE_PAUSE_S_MIN, Failures, InFlight, Joined, Keeping, Leader, Outcome, QuestionKey,
+    QuestionRef, ResponseCache, result,
 };
 use crate::clock::{Clock, NS_PER_S};
 use crate::config::LoggingConfig;
@@ -26,7 +28,9 @@ use crate::filter::Filters;
 use crate::listener::{Answered, ClientQuery, QueryBytes, QueryService, count_sent};
 use crate::local::LocalData;
 use crate::metrics::Metrics;
-use crate::publish::{Publication, Publisher};
+use crate::prefetch::Prefetching;
+use crate::publish::Publisher;
+use crate::saved::Restored;
 use crate::slow_lane::{Run, SlowLane};
 use crate::trust::{Basis, KeySentinel, Trust};
 use crate::upstream::{Allowance, Upstream, UpstreamError};
@@ -35,13 +39,15 @@ use crate::validator::{
 };
 use crate::wire::{Name, Question, RCode, RecordType, Response, Soa};
 
+pub use publishing::Offer;
+
 /// Longest time an answer is kept, in seconds; no TTL shown to a client exceeds it.
 /// Choice: the same day as in the kernel map (`FAST_TTL_S_MAX`), so that both show the same TTL; RFC 2181 §8 allows more.
 pub const ANSWER_TTL_S_MAX: u32 = resolver_ebpf::abi::FAST_TTL_S_MAX;
 /// How long a bogus outcome is remembered, in seconds: a flood of queries for it costs one validation a minute.
 pub const BOGUS_TTL_S: u32 = 60;
-/// How long a failure is remembered, in seconds (RFC 9520 §3.2 recommends 5).
-pub const FAILURE_TTL_S: u32 = 5;
+/// How long a failure is remembered at first, in seconds.
+pub const FAILURE_TTL_S: u32 = FAILURE_PAUSE_S_MIN;
 /// Longest time that one question may take, sub-queries and all. Clients give up after five to ten seconds.
 const RESOLUTION_TIME_MAX: Duration = Duration::from_secs(12);
 /// Time that is left for sub-queries in any case where `query-retry` is longer.
@@ -57,6 +63,14 @@ pub struct Resolver {
     pub fetches: Arc<InFlight<Result<Arc<Response>, FetchFailure>>>,
     /// Replies to them.
     pub responses: ResponseCache,
+    /// Questions that failed a moment ago.
+    pub failures: Failures,
+    /// Answers of the cache file that nobody has asked for yet.
+    pub restored: Restored,
+    /// Searches ahead of time.
+    pub prefetching: Arc<Prefetching>,
+    /// Answers of the daemon whose addresses could change places.
+    pub turns: AtomicU32,
     /// What the configuration decides about answers.
     pub rules: ArcSwap<Rules>,
     /// What validation needs; none if `dnssec` is off.
@@ -89,6 +103,10 @@ pub struct Rules {
     pub filters: Filters,
     /// How long answers are kept, and which TTLs are shown.
     pub keeping: Keeping,
+    /// How many popular answers a second are found anew before their time is over.
+    pub prefetch_per_s: u32,
+    /// Whether addresses of an answer change places.
+    pub round_robin: bool,
     /// What is logged of queries and validations.
     pub logging: LoggingConfig,
     /// Whether anchored zones are told which anchors there are (RFC 8145).
@@ -110,13 +128,6 @@ pub struct Ident {
     pub cache_size: usize,
 }
 
-/// A publication, and the generation of what it rests on.
-#[derive(Debug)]
-pub struct Offer {
-    publication: Publication,
-    generation: u64,
-}
-
 /// What is left to do after an answer was sent.
 #[derive(Debug)]
 pub enum Afterwork {
@@ -124,6 +135,17 @@ pub enum Afterwork {
     Publish(Offer),
     /// Its time was over: find it anew.
     Refresh(Question),
+    /// Its time is nearly over: find it anew.
+    RefreshAhead(Arc<CachedAnswer>),
+}
+
+/// For how many seconds an outcome may be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lifetime {
+    /// By itself; the operator may want it otherwise.
+    Own(u32),
+    /// What is left of the time that it was to be kept before a restart.
+    Rest(u32),
 }
 
 /// Who had the answer, for the log.
@@ -143,7 +165,7 @@ impl QueryService for Resolver {
         if self.answer_locally(query, out) {
             return Answered::Now(None);
         }
-        let now_boot_ns = self.clock.now().boot_ns;
+        let now_boot_ns = self.clock.boot_ns();
         let key = QuestionRef { qname_wire: query.qname_wire, qtype: query.qtype };
         if let Some(answer) = self.cache.answer(key, now_boot_ns)
             && answer.generation == self.generation()
@@ -151,9 +173,10 @@ impl QueryService for Resolver {
             self.metrics.cache_hits.add_one();
             let sent = self.write(query, &answer, now_boot_ns, out);
             self.log(query, &answer.outcome, sent, Source::Cache, Duration::ZERO);
-            return Answered::Now(self.publication(query, &answer, now_boot_ns).map(Afterwork::Publish));
+            let publication = self.publication(&answer, query.asked.form(), now_boot_ns).map(Afterwork::Publish);
+            return Answered::Now(publication.or_else(|| self.refresh_due(query, answer, now_boot_ns)));
         }
-        if let Some(question) = self.answer_stale(query, now_boot_ns, out) {
+        if let Some(question) = self.answer_stale(query, now_boot_ns, false, out) {
             // Nobody is asked on behalf of a client that does not want recursion.
             return Answered::Now(query.asked.recursion_desired.then_some(Afterwork::Refresh(question)));
         }
@@ -188,10 +211,14 @@ impl QueryService for Resolver {
             count_sent(write_failure(&query.asked, &Failure::Unavailable, &mut out), &self.metrics);
             return (out, None);
         };
+        let failed = matches!(answer.outcome, Outcome::Failed(..));
+        if failed && self.answer_stale(&query, self.clock.now().boot_ns, true, &mut out).is_some() {
+            return (out, None);
+        }
         // Whoever waited for the answer sees it as it was found: with its whole TTL, even if that is one second.
         let sent = self.write(&query, &answer, answer.found_at_boot_ns, &mut out);
         self.log(&query, &answer.outcome, sent, source, started.elapsed());
-        let publication = self.publication(&query, &answer, answer.found_at_boot_ns);
+        let publication = self.first_publication(&answer, query.asked.form());
         self.metrics.miss_duration.record(started.elapsed());
         (out, publication.map(Afterwork::Publish))
     }
@@ -200,33 +227,12 @@ impl QueryService for Resolver {
         match work {
             Afterwork::Publish(offer) => self.offer(offer),
             Afterwork::Refresh(question) => self.refresh(question),
+            Afterwork::RefreshAhead(answer) => self.refresh_ahead(answer.question.clone(), &[]),
         }
     }
 }
 
 impl Resolver {
-    /// Hands an answer to the publisher.
-    fn offer(&self, offer: Offer) {
-        let Some(publisher) = &self.publisher else { return };
-        let Offer { publication, generation } = offer;
-        let published = Arc::clone(&publication.published);
-        self.metrics.publications_offered.add_one();
-        // A change of trust withdraws what was published before it, so nothing that rests on the old one may come after.
-        // Nor may a name follow that has become the operator's own since it was asked for.
-        let offer = || {
-            let is_own = self.rules().local.answer(publication.name.wire(), publication.qtype).is_some();
-            !is_own && publisher.offer(publication)
-        };
-        let taken = match &self.trust {
-            Some(trust) => trust.if_current(generation, offer).unwrap_or(false),
-            None => offer(),
-        };
-        if !taken {
-            self.metrics.publications_refused.add_one();
-            published.store(false, Ordering::Relaxed);
-        }
-    }
-
     /// The rules that hold now.
     pub fn rules(&self) -> Guard<Arc<Rules>> {
         self.rules.load()
@@ -257,7 +263,7 @@ impl Resolver {
     }
 
     /// Generation of what answers rest on now. What was found under an older one is not used.
-    fn generation(&self) -> u64 {
+    pub fn generation(&self) -> u64 {
         self.trust.as_ref().map_or_else(|| self.rules().generation, Trust::generation)
     }
 
@@ -266,6 +272,8 @@ impl Resolver {
     pub fn forget_conclusions(&self) {
         self.cache.clear();
         self.responses.clear();
+        self.failures.clear();
+        self.restored.clear();
         self.fetches.disown();
         if let Some(publisher) = &self.publisher
             && publisher.flush().is_none()
@@ -280,12 +288,15 @@ impl Resolver {
         question: &Question,
         basis: Option<&Basis>,
         allowance: &Arc<Allowance>,
-    ) -> (Outcome, u32) {
+    ) -> (Outcome, Lifetime) {
         let rules = self.rules.load_full();
         let basis_of_denials = basis.filter(|_| rules.keeping.keeps_negative);
         if let Some(known) = basis_of_denials.and_then(|basis| self.known_denial(basis, question)) {
             let ttl_s = known.ttl_s();
-            return (Outcome::Proven(known), ttl_s);
+            return (Outcome::Proven(known), Lifetime::Own(ttl_s));
+        }
+        if let Some((restored, left_s)) = self.restored(question, basis, allowance).await {
+            return (restored, Lifetime::Rest(left_s));
         }
         let response = match rules.upstream.fetch(question, allowance).await {
             Ok(response) if rules.filters.ignores(&response) => {
@@ -293,7 +304,7 @@ impl Resolver {
                 self.metrics.replies_ignored.add_one();
                 let failure = FetchFailure::NoAnswer;
                 let reason = IndeterminateReason::Fetch { question: question.clone(), failure };
-                return (Outcome::Failed(reason, None), FAILURE_TTL_S);
+                return (Outcome::Failed(reason, None), Lifetime::Own(FAILURE_TTL_S));
             }
             Ok(response) => Arc::new(response),
             Err(error) => {
@@ -301,9 +312,21 @@ impl Resolver {
                 let reason = IndeterminateReason::Fetch { question: question.clone(), failure };
                 // Too many questions now says nothing of the next moment.
                 let ttl_s = if failure == FetchFailure::TooMany { 0 } else { FAILURE_TTL_S };
-                return (Outcome::Failed(reason, None), ttl_s);
+                return (Outcome::Failed(reason, None), Lifetime::Own(ttl_s));
             }
         };
+        let (outcome, ttl_s) = self.judge(question, basis, response, allowance).await;
+        (outcome, Lifetime::Own(ttl_s))
+    }
+
+    /// What a response is worth, and for how many seconds.
+    async fn judge(
+        self: &Arc<Self>,
+        question: &Question,
+        basis: Option<&Basis>,
+        response: Arc<Response>,
+        allowance: &Arc<Allowance>,
+    ) -> (Outcome, u32) {
         let Some(basis) = basis else {
             let ttl_s = unchecked_ttl_s(&response);
             return (Outcome::Unchecked(response), ttl_s);
@@ -446,7 +469,12 @@ impl Resolver {
         let sent = match (failure, answer.rendered(asked.form())) {
             (None, Some(rendered)) => {
                 let ttl_s = self.rules().keeping.shown_s(answer.ttl_left_s(now_boot_ns));
-                write_answer(asked, rendered.as_answer(), ttl_s, out)
+                let sent = write_answer(asked, rendered.as_answer(), ttl_s, out);
+                if self.rules().round_robin {
+                    let places = self.turns.fetch_add(1, Ordering::Relaxed);
+                    turn_addresses(asked, rendered.as_answer(), sent, places, out);
+                }
+                sent
             }
             (Some(failure), _) => write_failure(asked, &failure, out),
             (None, None) => write_failure(asked, &Failure::Unavailable, out),
@@ -470,37 +498,6 @@ impl Resolver {
         }
         refused
     }
-
-    /// What to offer to the publisher after this answer: a proven one, in the form just sent, unless it was offered before.
-    /// An answer with an extended error, of a root key sentinel, or without a whole second left, stays with the daemon.
-    fn publication(&self, query: &ClientQuery<'_>, answer: &CachedAnswer, now_boot_ns: u64) -> Option<Offer> {
-        self.publisher.as_ref()?;
-        let form = query.asked.form();
-        let published = &answer.slot(form).published;
-        if published.load(Ordering::Relaxed) || answer.ttl_left_s(now_boot_ns) == 0 {
-            return None;
-        }
-        if !self.rules().keeping.keeps(&answer.outcome) || KeySentinel::read(query.qname_wire, query.qtype).is_some() {
-            return None;
-        }
-        let RenderedForm::Proven(rendered) = answer.rendered(form)? else { return None };
-        if rendered.has_extended_error() || rendered.is_oversized() {
-            return None;
-        }
-        // Of several threads that come here at once, one makes the offer.
-        if published.swap(true, Ordering::Relaxed) {
-            return None;
-        }
-        let publication = Publication {
-            name: answer.question.qname.clone(),
-            qtype: answer.question.qtype,
-            form,
-            rendered: Arc::clone(rendered),
-            expires_at_boot_ns: answer.expires_at_boot_ns,
-            published: Arc::clone(published),
-        };
-        Some(Offer { publication, generation: answer.generation })
-    }
 }
 
 /// The task of one search: resolves, keeps the outcome, tells everybody who waits.
@@ -512,16 +509,22 @@ async fn search(resolver: Arc<Resolver>, question: Question, leader: Leader<Arc<
     let allowance = Arc::new(Allowance::default());
     let resolved = timeout(time_max, resolver.resolve(&question, basis.as_deref(), &allowance)).await;
     resolver.metrics.queries_per_search.count(allowance.spent());
-    let (outcome, ttl_s) = resolved.unwrap_or_else(|_| {
+    let (outcome, lifetime) = resolved.unwrap_or_else(|_| {
         let failure = FetchFailure::NoAnswer;
         let reason = IndeterminateReason::Fetch { question: question.clone(), failure };
-        (Outcome::Failed(reason, None), FAILURE_TTL_S)
+        (Outcome::Failed(reason, None), Lifetime::Own(FAILURE_TTL_S))
     });
     resolver.count_outcome(&outcome);
     if let (Outcome::Bogus(reason, _), true) = (&outcome, resolver.rules().dnssec_debug) {
         warn!(%question, %reason, "bogus, but given to clients: dnssec-debug");
     }
-    let ttl_s = resolver.rules().keeping.kept_s(&outcome, ttl_s).min(ANSWER_TTL_S_MAX);
+    let ttl_s = match lifetime {
+        Lifetime::Own(ttl_s) => {
+            resolver.rules().keeping.kept_s(&outcome, resolver.note_failure(&question, &outcome, ttl_s))
+        }
+        Lifetime::Rest(left_s) => left_s,
+    };
+    let ttl_s = ttl_s.min(ANSWER_TTL_S_MAX);
     let outcome = resolver.filter(resolver.without_ignored(outcome, &question));
     if matches!(outcome, Outcome::Filtered(..)) {
         resolver.metrics.outcomes_filtered.add_one();
@@ -560,9 +563,11 @@ pub(crate) fn fetch_failure(error: &UpstreamError) -> FetchFailure {
         UpstreamError::Timeout { .. } | UpstreamError::NoServer | UpstreamError::Exhausted => FetchFailure::NoAnswer,
         UpstreamError::TooMany { .. } => FetchFailure::TooMany,
         UpstreamError::Network { .. } => FetchFailure::Network,
-        UpstreamError::Malformed { .. } | UpstreamError::Refused { .. } | UpstreamError::Lame { .. } => {
-            FetchFailure::ServerError
-        }
+        UpstreamError::Malformed { .. }
+        | UpstreamError::Refused { .. }
+        | UpstreamError::Lame { .. }
+        | UpstreamError::Truncated { .. }
+        | UpstreamError::Aliases { .. } => FetchFailure::ServerError,
     }
 }
 

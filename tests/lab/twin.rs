@@ -10,7 +10,7 @@ use resolver_ebpf::abi::{ABI_VERSION, AnswerBlock, LATENCY_FIRST_LOG2, LATENCY_O
 use resolver_ebpf::host::PlainFrame;
 use resolver_ebpf::host::message::ClientQuery;
 use resolver_ebpf::host::{records, vectors};
-use resolver_ebpf::serve::serve;
+use resolver_ebpf::serve::{SharedWord, serve};
 use resolver_tests::kernel::{Kernel, program};
 use resolver_user::access::{Access, AccessList, Network};
 use resolver_user::config::Config;
@@ -28,10 +28,7 @@ fn the_kernel_answers_every_vector_as_the_host_does() {
     let mut kernel = Kernel::with_store(&store);
     let mut expected = kernel.counters();
     for vector in vectors::vectors() {
-        store.settings.mode = vector.mode;
-        store.settings.abi_version = vector.abi_version;
-        store.settings.clients = vector.clients;
-        store.settings.ttl_shown_s_max = vector.ttl_shown_s_max;
+        vector.apply(&mut store.settings);
         kernel.set(&store.settings);
         let mut frame = PlainFrame::new(&vector.frame, HEAD_ROOM, TAIL_ROOM).expect("fits a page");
         let outcome = serve(&mut frame, &store.view());
@@ -42,8 +39,10 @@ fn the_kernel_answers_every_vector_as_the_host_does() {
         assert!(bytes == frame.bytes(), "{}\nkernel {bytes:02x?}\nhost   {:02x?}", vector.name, frame.bytes());
         expected.as_array_mut()[outcome as usize] += 1;
         assert_eq!(kernel.counters(), expected, "{}", vector.name);
+        assert_eq!(kernel.cookies(), store.cookies.each_ref().map(SharedWord::load), "{}", vector.name);
     }
     assert!(expected.answered() > 1000, "{expected:?}");
+    assert!(kernel.cookies().iter().all(|count| *count > 0), "{:?}", kernel.cookies());
 }
 
 /// A made-up access list: networks in networks, around some hubs, so that many nest.
@@ -133,7 +132,8 @@ fn daemon_host_and_kernel_agree_on_every_client_at_the_edges_of_every_network() 
 
 #[test]
 fn damaged_frames_come_out_of_the_kernel_as_out_of_the_host() {
-    let store = records::store();
+    let mut store = records::store();
+    store.settings.cookies = 1;
     let mut kernel = Kernel::with_store(&store);
     let seeds: Vec<Vec<u8>> = vectors::vectors().into_iter().map(|vector| vector.frame).collect();
     let mut random = 0x0123_4567_89ab_cdefu64;
@@ -249,6 +249,7 @@ fn map_dumps_name_the_fields() {
         ("CLIENTS_V4", "generation"),
         ("CLIENTS_V6", "allowed"),
         ("COUNTERS", "answered_secure"),
+        ("COOKIES", "renewed"),
         ("LATENCY", "started_mono_ns"),
         ("CLOCK", "jiffies"),
     ] {
@@ -276,5 +277,5 @@ fn the_programs_fit_the_verifier_with_room_to_spare() {
         assert!(verified < 250_000, "{name}: {verified} of 1 000 000 instructions");
     }
     assert_eq!(Outcome::ALL.len(), resolver_ebpf::abi::OUTCOMES);
-    assert_eq!(ABI_VERSION, 2);
+    assert_eq!(ABI_VERSION, 3);
 }

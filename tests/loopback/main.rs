@@ -6,8 +6,10 @@ mod access;
 mod anchors;
 mod answers;
 mod chain;
+mod cookies;
 mod forwarding;
 mod hostile;
+mod keeping;
 mod local;
 mod observing;
 mod operation;
@@ -17,6 +19,7 @@ mod rolls;
 mod servers;
 mod service;
 mod split;
+mod stubs;
 mod validation;
 
 use resolver_tests::daemon::Program;

@@ -153,3 +153,27 @@ fn of_a_thousand_reloads_under_load_no_query_notices_a_thing() {
     });
     assert_eq!(address_of(daemon.address, "often.example."), Some(1), "the last configuration counts");
 }
+
+#[test]
+fn a_hosts_file_that_cannot_be_read_any_more_leaves_everything_as_it_was() {
+    let one = upstream(1);
+    let directory = TestDirectory::new();
+    let list = directory.file("block.list", "0.0.0.0 ads.example tracker.example\n");
+    let lines = |more: &str| format!("{}\naddn-hosts={list}\naddn-hosts=/no/such/list\n{more}", option(&one));
+    let file = directory.file("r.conf", &lines(""));
+    let daemon = RESOLVER.start(&["--conf-file", &file]);
+    assert_eq!(address_of(daemon.address, "ads.example."), Some(0));
+    fs::remove_file(&list).unwrap();
+    directory.file("r.conf", &lines("address=/new.example/192.0.2.77"));
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_for_counter("reloads_failed", 1);
+    daemon.wait_for_log(&format!("option \"addn-hosts\", value \"{list}\": cannot read file: it could be read before"));
+    assert_eq!(address_of(daemon.address, "ads.example."), Some(0), "a block list is not empty because it is gone");
+    assert_eq!(address_of(daemon.address, "new.example."), Some(1), "and the rest stays, too");
+    // One that never was there keeps nobody from reloading.
+    directory.file("block.list", "0.0.0.0 other.example\n");
+    daemon.signal(Signal::SIGHUP);
+    daemon.wait_for_counter("reloads", 1);
+    assert_eq!([0, 1].map(|at| address_of(daemon.address, ["other.example.", "ads.example."][at])), [Some(0), Some(1)]);
+    assert_eq!(address_of(daemon.address, "new.example."), Some(77));
+}

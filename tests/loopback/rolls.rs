@@ -196,3 +196,28 @@ fn an_anchored_zone_is_told_our_tags_once_and_only_if_that_is_wanted() {
         assert!(asked(". DNSKEY") >= 2, "its keys were asked for again: {}", seen.len());
     }
 }
+
+#[test]
+fn a_key_that_is_taken_out_of_the_configuration_stays_trusted_while_it_is_remembered_and_that_is_told() {
+    let (old, new) = (RootKey::signing(1), RootKey::signing(2));
+    let root = RollingRoot::new(&[old, RootKey::stand_by(2)]);
+    let upstream = upstream(&root);
+    let directory = TestDirectory::new();
+    let option = |text: &str| text.trim_start_matches("--").to_owned();
+    let both = format!("{}\n{}\n", option(&old.anchor_option()), option(&new.anchor_option()));
+    let file = directory.file("r.conf", &both);
+    let state_option = format!("--trust-anchor-state={}", directory.path().join("anchors.state").display());
+    let options = ["--conf-file", &file, "--dnssec", &state_option, &upstream.option()];
+    let daemon = RESOLVER.start_following(3600, &options);
+    wait_for_state(&daemon, old, Some("valid"));
+    wait_for_state(&daemon, new, Some("valid"));
+    directory.file("r.conf", &format!("{}\n", option(&new.anchor_option())));
+    daemon.signal(nix::sys::signal::Signal::SIGHUP);
+    daemon.wait_for_counter("reloads", 1);
+    daemon.wait_for_log("taken out of the configuration, but still trusted");
+    assert_eq!(seen(&daemon, "a."), VALIDATED, "the old key still signs");
+    drop(daemon);
+    let daemon = RESOLVER.start_following(3600, &options);
+    daemon.wait_for_log("trusted though not configured");
+    assert_eq!(seen(&daemon, "b."), VALIDATED);
+}

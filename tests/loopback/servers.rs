@@ -432,3 +432,17 @@ fn our_own_address_is_no_server() {
     let addresses: Vec<String> = daemon.status().servers.iter().map(|server| server.address.clone()).collect();
     assert_eq!(addresses, [usual.address.to_string()]);
 }
+
+#[test]
+fn a_server_that_has_spoken_edns_is_not_believed_at_once_when_it_refuses_it() {
+    let server = Upstream::replying(|asked| match asked.question.qname.to_string().as_str() {
+        "odd." => Reply { edns: false, ..Reply::error(RCode::FORMERR) },
+        _ => address(asked, 1),
+    });
+    let daemon = start(&[server.option()]);
+    assert_eq!(last_of(&daemon, "a."), 1);
+    assert_eq!(ask(daemon.address, &TestQuery::new("odd.", RecordType::A)).rcode(), RCode::SERVFAIL);
+    assert!(!daemon.status().servers[0].without_edns);
+    assert_eq!(last_of(&daemon, "b."), 1);
+    assert!(server.seen().iter().all(|asked| asked.message.edns.is_some()));
+}

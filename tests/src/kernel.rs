@@ -11,7 +11,7 @@ use aya::maps::{LpmTrie, Map, MapData, PerCpuArray};
 use aya::programs::{ProgramFd, TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
-use resolver_ebpf::abi::{AnswerBlock, Bucket, Counters, Latency, OUTCOMES, Settings, map_name};
+use resolver_ebpf::abi::{AnswerBlock, Bucket, COOKIE_VERDICTS, Counters, Latency, OUTCOMES, Settings, map_name};
 use resolver_ebpf::host::{Network, OwnedStore, PlainStore};
 use resolver_ebpf::serve::{self, SharedWord};
 
@@ -182,6 +182,20 @@ impl Kernel {
             for (sum, value) in total.as_array_mut().iter_mut().zip(cpu) {
                 *sum += value;
             }
+        }
+        total
+    }
+
+    /// Answers with cookies by verdict, all CPUs together.
+    ///
+    /// # Panics
+    /// When the map cannot be read.
+    pub fn cookies(&self) -> [u64; COOKIE_VERDICTS] {
+        let map = self.ebpf.map(map_name::COOKIES).expect("COOKIES");
+        let map: PerCpuArray<_, [u64; COOKIE_VERDICTS]> = map.try_into().expect("a per-CPU array");
+        let mut total = [0; COOKIE_VERDICTS];
+        for cpu in map.get(&0, 0).expect("read COOKIES").iter() {
+            total.iter_mut().zip(cpu).for_each(|(sum, value)| *sum += value);
         }
         total
     }

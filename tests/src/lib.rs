@@ -8,6 +8,8 @@ pub mod daemon;
 pub mod dnsmasq;
 pub mod fuzz;
 pub mod guide;
+#[cfg(feature = "lab")]
+pub mod hammer;
 pub mod icann;
 #[cfg(feature = "lab")]
 pub mod kernel;

@@ -77,6 +77,8 @@ pub struct TestQuery {
     pub checking_disabled: bool,
     /// UDP payload size and DO, if there is an OPT.
     pub edns: Option<(u16, bool)>,
+    /// EDNS options in wire form; none are sent without an OPT.
+    pub options: Vec<u8>,
 }
 
 impl TestQuery {
@@ -90,6 +92,7 @@ impl TestQuery {
             authentic_data: false,
             checking_disabled: false,
             edns: None,
+            options: Vec::new(),
         }
     }
 
@@ -101,6 +104,14 @@ impl TestQuery {
     /// With EDNS.
     pub fn edns(self, udp_payload_len: u16, dnssec_ok: bool) -> Self {
         Self { edns: Some((udp_payload_len, dnssec_ok)), ..self }
+    }
+
+    /// With one more EDNS option.
+    pub fn option(mut self, code: u16, data: &[u8]) -> Self {
+        self.options.extend(code.to_be_bytes());
+        self.options.extend(u16::try_from(data.len()).expect("a short option").to_be_bytes());
+        self.options.extend(data);
+        self
     }
 
     /// The query in wire form.
@@ -115,7 +126,9 @@ impl TestQuery {
         if let Some((udp_payload_len, dnssec_ok)) = self.edns {
             wire.extend([0, 0, 41]);
             wire.extend(udp_payload_len.to_be_bytes());
-            wire.extend([0, 0, u8::from(dnssec_ok) << 7, 0, 0, 0]);
+            wire.extend([0, 0, u8::from(dnssec_ok) << 7, 0]);
+            wire.extend(u16::try_from(self.options.len()).expect("short options").to_be_bytes());
+            wire.extend(&self.options);
         }
         wire
     }

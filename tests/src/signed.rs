@@ -1,10 +1,12 @@
-//! A small tree of zones, signed in memory with Ed25519: the root, `example.` below it, and the unsigned `plain.`.
+//! A small tree of zones, signed in memory with Ed25519: the root, `example.` below it, and the unsigned `plain.`. And the
+//! means to make such trees, also with ECDSA P-256.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use resolver_user::wire::{Name, RCode, RecordType};
 use ring::digest::{SHA256, digest};
-use ring::signature::{Ed25519KeyPair, KeyPair};
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
 
 use crate::message::{TestRecord, a, name, record, soa};
 use crate::upstream::{Asked, Reply};
@@ -13,12 +15,44 @@ use crate::upstream::{Asked, Reply};
 pub const TTL_S: u32 = 300;
 /// Algorithm number of Ed25519.
 const ED25519: u8 = 15;
+/// Algorithm number of ECDSA P-256 with SHA-256.
+const ECDSA_P256: u8 = 13;
 const DAY_S: u32 = 86_400;
 
+/// What a zone is signed with.
+enum Key {
+    Ed25519(Ed25519KeyPair),
+    P256(EcdsaKeyPair, SystemRandom),
+}
+
+impl Key {
+    fn algorithm(&self) -> u8 {
+        match self {
+            Self::Ed25519(_) => ED25519,
+            Self::P256(..) => ECDSA_P256,
+        }
+    }
+
+    fn public_key(&self) -> &[u8] {
+        match self {
+            Self::Ed25519(key) => key.public_key().as_ref(),
+            // Without the byte that says that the point is not compressed (RFC 6605 §4).
+            Self::P256(key, _) => &key.public_key().as_ref()[1..],
+        }
+    }
+
+    fn sign(&self, message: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Ed25519(key) => key.sign(message).as_ref().to_vec(),
+            Self::P256(key, random) => key.sign(random, message).expect("it signs").as_ref().to_vec(),
+        }
+    }
+}
+
 /// A zone with its one key.
-pub(crate) struct SignedZone {
+pub struct SignedZone {
     apex: Name,
-    key: Ed25519KeyPair,
+    key: Key,
     /// RDATA of its DNSKEY.
     dnskey: Vec<u8>,
 }
@@ -37,8 +71,23 @@ impl SignedZone {
 
     pub(crate) fn with_flags(apex: &str, seed: u8, flags: u16) -> Self {
         let key = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).expect("any seed is a key");
-        let mut dnskey = [&flags.to_be_bytes()[..], &[3, ED25519]].concat();
-        dnskey.extend(key.public_key().as_ref());
+        Self::with_key(apex, Key::Ed25519(key), flags)
+    }
+
+    /// A zone that is signed with a new key of ECDSA P-256.
+    ///
+    /// # Panics
+    /// When there is no randomness.
+    pub fn p256(apex: &str) -> Self {
+        let random = SystemRandom::new();
+        let made = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).expect("a key");
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, made.as_ref(), &random);
+        Self::with_key(apex, Key::P256(key.expect("the key"), random), 0x0101)
+    }
+
+    fn with_key(apex: &str, key: Key, flags: u16) -> Self {
+        let mut dnskey = [&flags.to_be_bytes()[..], &[3, key.algorithm()]].concat();
+        dnskey.extend(key.public_key());
         Self { apex: name(apex), key, dnskey }
     }
 
@@ -53,7 +102,7 @@ impl SignedZone {
     /// RDATA of the DS that leads here.
     pub(crate) fn ds(&self) -> Vec<u8> {
         let digest = digest(&SHA256, &[&self.apex.canonical_wire(), &self.dnskey[..]].concat());
-        [&self.key_tag().to_be_bytes(), &[ED25519, 2][..], digest.as_ref()].concat()
+        [&self.key_tag().to_be_bytes(), &[self.key.algorithm(), 2][..], digest.as_ref()].concat()
     }
 
     /// Its DNSKEY.
@@ -73,7 +122,7 @@ impl SignedZone {
     pub(crate) fn signed_between(&self, records: Vec<TestRecord>, inception: u32, expiration: u32) -> Vec<TestRecord> {
         let first = records.first().expect("a set has records");
         let mut rdata = first.rtype.0.to_be_bytes().to_vec();
-        rdata.push(ED25519);
+        rdata.push(self.key.algorithm());
         rdata.push(u8::try_from(first.owner.label_count()).expect("few labels"));
         rdata.extend(first.ttl_s.to_be_bytes());
         rdata.extend(expiration.to_be_bytes());
@@ -86,12 +135,12 @@ impl SignedZone {
         for record in sorted {
             message.extend(TestRecord { owner: record.owner.to_lowercase(), ..record }.wire());
         }
-        rdata.extend(self.key.sign(&message).as_ref());
+        rdata.extend(self.key.sign(&message));
         let signature = TestRecord { owner: first.owner.clone(), rtype: RecordType::RRSIG, ttl_s: first.ttl_s, rdata };
         records.into_iter().chain([signature]).collect()
     }
 
-    fn sign(&self, record: TestRecord) -> Vec<TestRecord> {
+    pub(crate) fn sign(&self, record: TestRecord) -> Vec<TestRecord> {
         self.signed(vec![record], DAY_S.into())
     }
 

@@ -127,6 +127,12 @@ pub enum Failure {
         /// Their names.
         cases: Vec<String>,
     },
+    /// Cases became worse than they may.
+    #[error("cases that are worse than then:{}", indented(&cases.join("\n")))]
+    CasesWorse {
+        /// Each with its loss.
+        cases: Vec<String>,
+    },
     /// Tests failed, or a tier did not run.
     #[error("tests failed{}", indented(&broken.join("\n")))]
     TestsFailed {

@@ -17,7 +17,7 @@ struct CommandLine {
 #[derive(Subcommand)]
 enum Verb {
     /// Install what the build, the lab and the tests need; quick when nothing is missing
-    Setup,
+    Setup(setup::Options),
     /// Build both halves: the BPF objects and target/release/resolver
     Build,
     /// Raise, use and remove the network namespaces and the private DNS tree
@@ -40,7 +40,7 @@ enum Verb {
 
 fn main() -> ExitCode {
     let outcome = match CommandLine::parse().verb {
-        Verb::Setup => setup::run(),
+        Verb::Setup(options) => setup::run(&options),
         Verb::Build => build::run().map(|_| ()),
         Verb::Lab(action) => lab::run(action),
         Verb::Demo(options) => demo::run(&options),

@@ -7,18 +7,20 @@
 mod answers;
 pub mod bench;
 mod clients;
+mod cookies;
 mod counters;
 mod latency;
 mod settings;
 
 pub use answers::*;
 pub use clients::*;
+pub use cookies::*;
 pub use counters::*;
 pub use latency::*;
 pub use settings::*;
 
 /// Number of this layout. Compared by the daemon with the `abi_version` it finds in a BPF object and in pinned settings.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// Name of each map, as declared by the XDP program, pinned in bpffs and shown by `bpftool map`. At most 15 bytes.
 pub mod map_name {
@@ -34,10 +36,12 @@ pub mod map_name {
     pub const CLIENTS_V6: &str = "CLIENTS_V6";
     /// PERCPU_ARRAY of one [`super::Counters`].
     pub const COUNTERS: &str = "COUNTERS";
+    /// PERCPU_ARRAY of one [`super::CookieCounters`].
+    pub const COOKIES: &str = "COOKIES";
     /// PERCPU_ARRAY of one [`super::Latency`].
     pub const LATENCY: &str = "LATENCY";
     /// PERCPU_ARRAY of one [`super::ClockSample`], written by the `clock` program.
     pub const CLOCK: &str = "CLOCK";
     /// All of them.
-    pub const ALL: [&str; 8] = [BUCKETS, ANSWERS, SETTINGS, CLIENTS_V4, CLIENTS_V6, COUNTERS, LATENCY, CLOCK];
+    pub const ALL: [&str; 9] = [BUCKETS, ANSWERS, SETTINGS, CLIENTS_V4, CLIENTS_V6, COUNTERS, COOKIES, LATENCY, CLOCK];
 }

@@ -2,6 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use super::{COOKIE_SLOTS, CookieSecrets};
+
 /// Words of the hash key: one for each 8 bytes of the longest name, two spare.
 pub const HASH_KEY_WORDS: usize = 34;
 /// Listening endpoints of each address family that the kernel half knows; further ones are served by the daemon alone.
@@ -39,6 +41,14 @@ pub struct ListenV6 {
     pub padding: [u8; 6],
 }
 
+impl Settings {
+    /// The secrets of cookies, if cookies are on.
+    #[inline(always)]
+    pub fn cookie_secrets(&self) -> Option<&CookieSecrets> {
+        self.cookie_secrets.get((self.cookies as usize).wrapping_sub(1))
+    }
+}
+
 impl ListenV4 {
     /// An element that is no endpoint.
     pub const UNUSED: Self = Self { address: [0; 4], port: [0; 2], padding: [0xff; 2] };
@@ -73,12 +83,26 @@ pub struct Settings {
     pub jiffy_ns: u64,
     /// CLOCK_BOOTTIME = jiffies64 · `jiffy_ns` + this, in nanoseconds, wrapping. Refreshed by the daemon, since jiffies stop in suspend.
     pub boot_offset_ns: u64,
+    /// Whole seconds since 1970 (low 32 bits) = whole seconds of (CLOCK_BOOTTIME + `wall_offset_ns`) + this, wrapping.
+    /// Both halves of the word are stored as one.
+    pub wall_offset_s: u32,
+    /// Below a second, in nanoseconds.
+    pub wall_offset_ns: u32,
+    /// [`super::COOKIES_OFF`], or 1 + the element of `cookie_secrets` in use.
+    pub cookies: u32,
+    /// Zero.
+    pub padding: u32,
     /// Random, new at each start.
     pub hash_key: [u64; HASH_KEY_WORDS],
     /// UDP endpoints that are ours.
     pub listen_v4: [ListenV4; LISTEN_MAX],
     /// UDP endpoints that are ours.
     pub listen_v6: [ListenV6; LISTEN_MAX],
+    /// Secrets of cookies. The element that `cookies` does not choose is written, then chosen by one store, and the one
+    /// before is written again only once no program runs any more that saw it chosen.
+    pub cookie_secrets: [CookieSecrets; COOKIE_SLOTS],
+    /// Zero.
+    pub padding_end: [u64; 6],
 }
 
 /// What the `clock` program saw, both taken within one run.

@@ -77,6 +77,14 @@ impl Frame for PlainFrame {
         if at > FAR_MAX { None } else { self.view_mut(at) }
     }
 
+    fn forget(&self, value: u64, _noise: u64) -> u64 {
+        value
+    }
+
+    fn forget_len(&self, len: usize, _noise: u64) -> usize {
+        len
+    }
+
     fn write_words(&mut self, at: usize, count: usize, word: impl Fn(usize) -> Option<u64>) -> bool {
         for turn in 0..count {
             let Some(place) = self.view_far_mut::<[u8; 8]>(at.wrapping_add(turn * 8)) else { return false };

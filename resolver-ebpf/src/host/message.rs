@@ -123,6 +123,11 @@ impl ClientQuery {
 
     /// The frame that answers this query with `answer` and `ttl_s`.
     pub fn answered(&self, answer: &Answer<'_>, ttl_s: u32) -> Vec<u8> {
+        self.answered_with(answer, ttl_s, &[])
+    }
+
+    /// The same with EDNS options in the answer.
+    pub fn answered_with(&self, answer: &Answer<'_>, ttl_s: u32, options: &[u8]) -> Vec<u8> {
         let dnssec_ok = self.opt.as_ref().is_some_and(|opt| opt.dnssec_ok);
         let ad = answer.secure && (dnssec_ok || self.flags & FLAGS_AD != 0);
         let flags = 0x8180 | self.flags & FLAGS_CD | if ad { FLAGS_AD } else { 0 } | u16::from(answer.rcode);
@@ -139,7 +144,9 @@ impl ClientQuery {
         }
         message.extend(body);
         if self.opt.is_some() {
-            message.extend([0, 0, 41, 0x04, 0xd0, 0, 0, u8::from(dnssec_ok) << 7, 0, 0, 0]);
+            message.extend([0, 0, 41, 0x04, 0xd0, 0, 0, u8::from(dnssec_ok) << 7, 0]);
+            message.extend((options.len() as u16).to_be_bytes());
+            message.extend(options);
         }
         self.frame_of(&message, false)
     }

@@ -204,6 +204,7 @@ pub fn store() -> OwnedStore {
     let mut store = OwnedStore::new(8, 2, NOW_BOOT_NS);
     set_listeners(&mut store.settings);
     super::clients::add_lists(&mut store);
+    super::cookies::set_secrets(&mut store.settings);
     for record in records() {
         store.publish(&record.answer()).expect("the table fits");
     }

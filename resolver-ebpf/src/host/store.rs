@@ -3,8 +3,9 @@
 use std::vec::Vec;
 
 use crate::abi::{
-    ABI_VERSION, BLOCK_LINES, BUCKET_ENTRIES, BucketEntry, ClientRule, ClientV4, ClientV6, FAST_TTL_S_MAX,
-    GENERATION_BITS, LINE_LEN, MODE_SERVE, Place, SLOT_REACH_WORDS, SLOT_START_MAX, SLOT_WORDS_MAX, Settings,
+    ABI_VERSION, BLOCK_LINES, BUCKET_ENTRIES, BucketEntry, COOKIE_VERDICTS, ClientRule, ClientV4, ClientV6,
+    CookieVerdict, FAST_TTL_S_MAX, GENERATION_BITS, LINE_LEN, MODE_SERVE, Place, SLOT_REACH_WORDS, SLOT_START_MAX,
+    SLOT_WORDS_MAX, Settings,
 };
 use crate::serve::{Bucket, SharedWord, Slot, Store};
 use crate::slot::{Answer, SlotError, answer_key_hash, render};
@@ -23,6 +24,8 @@ pub struct PlainStore<'a> {
     pub clients_v4: &'a [Network<ClientV4>],
     /// `CLIENTS_V6`.
     pub clients_v6: &'a [Network<ClientV6>],
+    /// `COOKIES`: answers by verdict.
+    pub cookies: &'a [SharedWord; COOKIE_VERDICTS],
     /// What the kernel's jiffies stand at.
     pub jiffies: u64,
 }
@@ -77,6 +80,12 @@ impl Store for PlainStore<'_> {
         longest(self.clients_v6, &client)
     }
 
+    fn count_cookies(&self, verdict: CookieVerdict) {
+        if let Some(counter) = self.cookies.get(verdict as usize) {
+            counter.store(counter.load() + 1);
+        }
+    }
+
     fn jiffies(&self) -> u64 {
         self.jiffies
     }
@@ -104,6 +113,8 @@ pub struct OwnedStore {
     pub clients_v4: Vec<Network<ClientV4>>,
     /// `CLIENTS_V6`.
     pub clients_v6: Vec<Network<ClientV6>>,
+    /// `COOKIES`: answers by verdict.
+    pub cookies: [SharedWord; COOKIE_VERDICTS],
     buckets: Vec<Bucket>,
     answers: Vec<SharedWord>,
     /// First free line.
@@ -131,6 +142,7 @@ impl OwnedStore {
             jiffies: 0,
             clients_v4: Vec::new(),
             clients_v6: Vec::new(),
+            cookies: [const { SharedWord::new(0) }; COOKIE_VERDICTS],
             buckets: (0..1usize << bucket_bits).map(|_| [const { SharedWord::new(0) }; BUCKET_ENTRIES]).collect(),
             answers: words(blocks * BLOCK_LINES * LINE_LEN / 8).collect(),
             free_line: 0,
@@ -145,6 +157,7 @@ impl OwnedStore {
             answers: &self.answers,
             clients_v4: &self.clients_v4,
             clients_v6: &self.clients_v6,
+            cookies: &self.cookies,
             jiffies: self.jiffies,
         }
     }

@@ -9,7 +9,10 @@ use std::vec::Vec;
 use super::clients::CLIENT_LISTS;
 use super::message::{ClientOpt, ClientQuery, FLAGS_AD, FLAGS_CD, FLAGS_RD, internet_checksum};
 use super::records::{Record, name_lengths, name_of_len, records, wire_name};
-use crate::abi::{ABI_VERSION, CLIENTS_ALL, FAST_TTL_S_MAX, MODE_DRY_RUN, MODE_OFF, MODE_SERVE, Outcome};
+use crate::abi::{
+    ABI_VERSION, CLIENTS_ALL, COOKIES_OFF, CookieVerdict, FAST_TTL_S_MAX, MODE_DRY_RUN, MODE_OFF, MODE_SERVE, Outcome,
+    Settings,
+};
 
 /// One frame and what must come of it.
 #[derive(Clone, Debug)]
@@ -24,12 +27,27 @@ pub struct Vector {
     pub clients: u32,
     /// [`crate::abi::Settings::ttl_shown_s_max`].
     pub ttl_shown_s_max: u32,
+    /// [`crate::abi::Settings::cookies`].
+    pub cookies: u32,
+    /// What is counted of its cookies.
+    pub cookie: Option<CookieVerdict>,
     /// The frame that comes in.
     pub frame: Vec<u8>,
     /// The outcome.
     pub outcome: Outcome,
     /// The frame that goes out; the one that came in if it is passed.
     pub result: Vec<u8>,
+}
+
+impl Vector {
+    /// Makes the settings those that the frame meets.
+    pub fn apply(&self, settings: &mut Settings) {
+        settings.mode = self.mode;
+        settings.abi_version = self.abi_version;
+        settings.clients = self.clients;
+        settings.ttl_shown_s_max = self.ttl_shown_s_max;
+        settings.cookies = self.cookies;
+    }
 }
 
 /// The whole table.
@@ -42,6 +60,7 @@ pub fn vectors() -> Vec<Vector> {
         table.sizes(over_v6);
         table.refusals(over_v6);
         table.refusals_of_records(over_v6);
+        table.cookies(over_v6);
     }
     table.clients();
     table.headers_v4();
@@ -50,14 +69,19 @@ pub fn vectors() -> Vec<Vector> {
 }
 
 /// The table while it is built.
-struct Table {
+pub(super) struct Table {
     records: Vec<Record>,
-    vectors: Vec<Vector>,
+    pub(super) vectors: Vec<Vector>,
 }
 
 impl Table {
     /// A query that is answered with `ttl_s`.
     fn answered(&mut self, name: &str, query: &ClientQuery, ttl_s: u32) {
+        self.answered_with(name, query, ttl_s, &[]);
+    }
+
+    /// The same with EDNS options in the answer.
+    pub(super) fn answered_with(&mut self, name: &str, query: &ClientQuery, ttl_s: u32, options: &[u8]) {
         let dnssec_ok = query.opt.as_ref().is_some_and(|opt| opt.dnssec_ok);
         let lower = query.name.to_ascii_lowercase();
         let found = self
@@ -69,12 +93,12 @@ impl Table {
             return self.passed(name, query.frame(), Outcome::PassOff);
         };
         let outcome = if record.secure { Outcome::AnsweredSecure } else { Outcome::AnsweredInsecure };
-        let result = query.answered(&record.answer(), ttl_s);
+        let result = query.answered_with(&record.answer(), ttl_s, options);
         self.push(name, query.frame(), outcome, result);
     }
 
     /// A frame that is passed as it is.
-    fn passed(&mut self, name: &str, frame: Vec<u8>, outcome: Outcome) {
+    pub(super) fn passed(&mut self, name: &str, frame: Vec<u8>, outcome: Outcome) {
         let result = frame.clone();
         self.push(name, frame, outcome, result);
     }
@@ -84,7 +108,10 @@ impl Table {
         let version = if frame.get(12..14) == Some(&[0x86, 0xdd]) { 6 } else { 4 };
         let name = format!("{name} v{version}");
         let (mode, abi_version, clients, ttl_shown_s_max) = (MODE_SERVE, ABI_VERSION, CLIENTS_ALL, FAST_TTL_S_MAX);
-        self.vectors.push(Vector { name, mode, abi_version, clients, ttl_shown_s_max, frame, outcome, result });
+        let (cookies, cookie) = (COOKIES_OFF, None);
+        let vector =
+            Vector { name, mode, abi_version, clients, ttl_shown_s_max, cookies, cookie, frame, outcome, result };
+        self.vectors.push(vector);
     }
 
     /// What answers look like.

@@ -2,13 +2,14 @@
 //!
 //! In: the frame and the settings. Out: a [`Query`], or why not.
 //! Refuses: everything but one plain question of class IN with at most an OPT of version 0 (RFC 6891 §6.1). Unknown EDNS
-//! options are legal to ignore (RFC 6891 §6.1.2).
+//! options are legal to ignore (RFC 6891 §6.1.2); COOKIE is known, and its place is noted for [`super::cookies`].
 
 use super::family::Family;
 use super::{Frame, Store};
-use crate::abi::{HASH_KEY_WORDS, OPT_LEN, Outcome, Settings, UDP_PAYLOAD_LEN_MAX};
-use crate::wire::bytes::{Be16, low_len};
+use crate::abi::{COOKIES_OFF, HASH_KEY_WORDS, OPT_LEN, Outcome, Settings, UDP_PAYLOAD_LEN_MAX};
+use crate::wire::bytes::{Be16, low_len, low_u16};
 use crate::wire::checksum::{add_word, at_parity};
+use crate::wire::cookie::{COOKIE_OPTION_LEN, OPTION_COOKIE, is_cookie_len};
 use crate::wire::dns::{
     CLASS_IN, DNS_HEADER_LEN, DnsHeader, LOW_AD, LOW_CD, Opt, PAYLOAD_LEN_PLAIN, QUESTION_END_LEN, QuestionEnd,
 };
@@ -40,6 +41,56 @@ pub(super) struct Query {
     pub wants_ad: bool,
     /// [`LOW_CD`] if the client set it, else 0.
     pub checking_disabled: u8,
+    /// Where its cookies are.
+    pub cookie: CookiePlace,
+}
+
+/// Where the cookies of a query are, and how long they make the answer, in one number: 0 if there are none or cookies are off.
+#[derive(Clone, Copy)]
+pub(super) struct CookiePlace {
+    bits: u64,
+}
+
+impl CookiePlace {
+    /// No cookies.
+    pub const NONE: Self = Self { bits: 0 };
+
+    /// The data of an option: offset in the message (below 2^16, not 0) and length, in bytes.
+    #[inline(always)]
+    fn new(at: usize, len: usize) -> Self {
+        let answer_len = u64::from(low_len(COOKIE_OPTION_LEN));
+        Self { bits: answer_len << 32 | u64::from(low_len(at)) << 16 | u64::from(low_len(len)) }
+    }
+
+    /// Whether there are no cookies.
+    #[inline(always)]
+    pub const fn is_none(self) -> bool {
+        self.bits == 0
+    }
+
+    /// Of the option's data, from the message's start in bytes.
+    #[inline(always)]
+    pub fn at(self) -> usize {
+        usize::from(low_u16(self.bits >> 16))
+    }
+
+    /// Length of the data in bytes: 8, or 16..=40.
+    #[inline(always)]
+    pub fn len(self) -> usize {
+        usize::from(low_u16(self.bits))
+    }
+
+    /// Bytes that the answer gets for them: that of a COOKIE option, or 0.
+    #[inline(always)]
+    pub fn answer_len(self) -> usize {
+        usize::from(low_u16(self.bits >> 32))
+    }
+
+    /// The same, see [`Frame::forget`].
+    #[inline(always)]
+    pub fn forgotten<F: Frame>(self, frame: &F, noise: u64) -> Self {
+        Self { bits: frame.forget(self.bits, noise) }
+    }
 }
 
 /// Takes the query out of a frame.
@@ -60,7 +111,9 @@ pub(super) fn admit<I: Family, F: Frame, S: Store>(
     let has_opt = header.plain_counts().ok_or(Outcome::PassCounts)?;
     let (id, low) = (header.id, header.low);
 
-    let name = read_name::<I, F>(frame, &settings.hash_key).ok_or(Outcome::PassName)?;
+    let mut name = read_name::<I, F>(frame, &settings.hash_key).ok_or(Outcome::PassName)?;
+    // VERIFIER: else all that follows would be gone through for each turn after which the name may have ended.
+    name.len = frame.forget_len(name.len, name.hash);
     let behind_question = DNS_HEADER_LEN.wrapping_add(name.len).wrapping_add(QUESTION_END_LEN);
     if behind_question > dns_len {
         return Err(Outcome::PassName);
@@ -71,9 +124,9 @@ pub(super) fn admit<I: Family, F: Frame, S: Store>(
     }
     let (qtype, end_sum) = (end.qtype.get(), end.sum());
     let edns = if has_opt {
-        read_opt::<I, F>(frame, behind_question, dns_len)?
+        read_opt::<I, F>(frame, settings, behind_question, dns_len, name.hash)?
     } else if behind_question == dns_len {
-        Edns { payload_len_max: PAYLOAD_LEN_PLAIN, dnssec_ok: false }
+        Edns { payload_len_max: PAYLOAD_LEN_PLAIN, dnssec_ok: false, cookie: CookiePlace::NONE }
     } else {
         return Err(Outcome::PassCounts);
     };
@@ -92,6 +145,7 @@ pub(super) fn admit<I: Family, F: Frame, S: Store>(
         dnssec_ok: edns.dnssec_ok,
         wants_ad: edns.dnssec_ok || low & LOW_AD != 0,
         checking_disabled: low & LOW_CD,
+        cookie: edns.cookie.forgotten(frame, name.hash),
     })
 }
 
@@ -152,11 +206,19 @@ struct Edns {
     payload_len_max: u16,
     /// DO.
     dnssec_ok: bool,
+    /// Of the first COOKIE option, unless cookies are off.
+    cookie: CookiePlace,
 }
 
 /// Reads the OPT, which has to fill the rest of the message.
 #[inline(always)]
-fn read_opt<I: Family, F: Frame>(frame: &F, at: usize, dns_len: usize) -> Result<Edns, Outcome> {
+fn read_opt<I: Family, F: Frame>(
+    frame: &F,
+    settings: &Settings,
+    at: usize,
+    dns_len: usize,
+    noise: u64,
+) -> Result<Edns, Outcome> {
     let options_at = at.wrapping_add(OPT_LEN);
     let opt = frame.view_far::<Opt>(I::DNS_AT.wrapping_add(at)).ok_or(Outcome::PassEdns)?;
     let options_len = usize::from(opt.options_len.get());
@@ -165,27 +227,45 @@ fn read_opt<I: Family, F: Frame>(frame: &F, at: usize, dns_len: usize) -> Result
     }
     let asked = opt.payload_len_max.get();
     let payload_len_max = asked.clamp(PAYLOAD_LEN_PLAIN, low_len(UDP_PAYLOAD_LEN_MAX));
-    let edns = Edns { payload_len_max, dnssec_ok: opt.dnssec_ok() };
-    if are_whole_options::<I, F>(frame, options_at, options_len) { Ok(edns) } else { Err(Outcome::PassEdns) }
+    let dnssec_ok = opt.dnssec_ok();
+    let cookie = find_cookie::<I, F>(frame, settings, options_at, options_len, noise).ok_or(Outcome::PassEdns)?;
+    Ok(Edns { payload_len_max, dnssec_ok, cookie })
 }
 
-/// Whether the `len` bytes at `at` of the message are whole options, and few enough to see. Options are ignored, but
-/// malformed ones are an error that the daemon tells (RFC 6891 §6.1.2, §7).
+/// The first COOKIE among the `len` bytes of options at `at` of the message; further ones do not count (RFC 7873 §4).
+/// `None` unless those are whole options, and few enough to see: malformed ones are an error that the daemon tells
+/// (RFC 6891 §6.1.2, §7).
 #[inline(always)]
-fn are_whole_options<I: Family, F: Frame>(frame: &F, at: usize, len: usize) -> bool {
-    let mut walked = 0usize;
+fn find_cookie<I: Family, F: Frame>(
+    frame: &F,
+    settings: &Settings,
+    at: usize,
+    len: usize,
+    noise: u64,
+) -> Option<CookiePlace> {
+    let (mut walked, mut cookie) = (0usize, CookiePlace::NONE);
     for _ in 0..OPTIONS_MAX {
         if walked == len {
-            return true;
+            return Some(cookie);
         }
         let head_at = I::DNS_AT.wrapping_add(at).wrapping_add(walked);
-        let Some([_, _, high, low]) = frame.view_far::<[u8; OPTION_HEAD_LEN]>(head_at) else { return false };
-        walked = walked.wrapping_add(OPTION_HEAD_LEN).wrapping_add(usize::from(u16::from_be_bytes([*high, *low])));
+        let [code_high, code_low, high, low] = *frame.view_far::<[u8; OPTION_HEAD_LEN]>(head_at)?;
+        let data_len = usize::from(u16::from_be_bytes([high, low]));
+        walked = walked.wrapping_add(OPTION_HEAD_LEN);
+        let is_cookie = u16::from_be_bytes([code_high, code_low]) == OPTION_COOKIE;
+        if is_cookie && settings.cookies != COOKIES_OFF && cookie.is_none() {
+            cookie = CookiePlace::new(at.wrapping_add(walked), data_len).forgotten(frame, noise);
+            if !is_cookie_len(cookie.len()) {
+                return None;
+            }
+        }
+        cookie = cookie.forgotten(frame, noise);
+        walked = walked.wrapping_add(data_len);
         if walked > len {
-            return false;
+            return None;
         }
     }
-    walked == len
+    (walked == len).then_some(cookie)
 }
 
 /// Shortest message with a question: its name is the root.

@@ -1,9 +1,10 @@
 //! What differs between IPv4 and IPv6: where things stand, whom we answer, and the header of the answer.
 
 use super::{Frame, Store};
-use crate::abi::{CLIENTS_ALL, ClientRule, ClientV4, ClientV6, ListenV4, ListenV6, Outcome, Settings};
+use crate::abi::{CLIENTS_ALL, ClientRule, ClientV4, ClientV6, CookieSecrets, ListenV4, ListenV6, Outcome, Settings};
 use crate::wire::bytes::{Be16, low_u32};
 use crate::wire::checksum::add_word;
+use crate::wire::cookie::{self, Cookies, SentCookies, address_v4, address_v6};
 use crate::wire::dns::DNS_HEADER_LEN;
 use crate::wire::ip::{IPV4_LEN, IPV6_FRAGMENT, IPV6_LEN, Ipv4, Ipv6, PROTOCOL_UDP};
 use crate::wire::link::ETHERNET_LEN;
@@ -20,6 +21,9 @@ pub(super) trait Family {
 
     /// Checks everything in front of the DNS header. Out: length of the DNS message, in bytes.
     fn admit<F: Frame, S: Store>(frame: &F, store: &S, settings: &Settings) -> Result<usize, Outcome>;
+
+    /// Judges cookies that the frame's sender sent. `None` when the frame has no such header.
+    fn judge_cookies<F: Frame>(frame: &F, secrets: &CookieSecrets, sent: SentCookies, now_s: u32) -> Option<Cookies>;
 
     /// Turns the IP header back to its sender, for a UDP packet of `udp_len` bytes.
     /// Out: the sum of both addresses for the UDP checksum. `None`, with nothing changed, when the frame has no such header.
@@ -68,6 +72,12 @@ impl Family for V4 {
     }
 
     #[inline(always)]
+    fn judge_cookies<F: Frame>(frame: &F, secrets: &CookieSecrets, sent: SentCookies, now_s: u32) -> Option<Cookies> {
+        let ip = frame.view::<Ipv4>(ETHERNET_LEN)?;
+        Some(cookie::judge(secrets, sent, &address_v4(ip.source), now_s))
+    }
+
+    #[inline(always)]
     fn turn_back<F: Frame>(frame: &mut F, udp_len: usize) -> Option<u64> {
         let ip = frame.view_mut::<Ipv4>(ETHERNET_LEN)?;
         let (client, server) = (ip.source, ip.destination);
@@ -109,6 +119,12 @@ impl Family for V6 {
             return Err(Outcome::PassClient);
         }
         dns_len::<F>(frame, Self::DNS_AT, udp)
+    }
+
+    #[inline(always)]
+    fn judge_cookies<F: Frame>(frame: &F, secrets: &CookieSecrets, sent: SentCookies, now_s: u32) -> Option<Cookies> {
+        let ip = frame.view::<Ipv6>(ETHERNET_LEN)?;
+        Some(cookie::judge(secrets, sent, &address_v6(ip.source), now_s))
     }
 
     #[inline(always)]

@@ -33,6 +33,15 @@ pub trait Frame {
     /// Like [`Frame::view_far`], to change.
     fn view_far_mut<T: Pod>(&mut self, at: usize) -> Option<&mut T>;
 
+    /// `value`, of which the verifier knows nothing any more; `noise` is any number that it knows nothing of.
+    ///
+    /// VERIFIER: what was decided is remembered in such a number and asked anew where it matters. Otherwise the rest of the
+    /// program would be gone through once for each way in which it was decided.
+    fn forget(&self, value: u64, noise: u64) -> u64;
+
+    /// The same for a length.
+    fn forget_len(&self, len: usize, noise: u64) -> usize;
+
     /// Writes `count` words (below 256) from `at` (up to [`FAR_MAX`]) on, as `word` gives them.
     /// False, with some of them perhaps written, when the frame or `word` ends before.
     fn write_words(&mut self, at: usize, count: usize, word: impl Fn(usize) -> Option<u64>) -> bool;

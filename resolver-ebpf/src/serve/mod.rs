@@ -16,6 +16,7 @@
 )]
 
 mod admit;
+mod cookies;
 mod family;
 mod frame;
 mod lookup;
@@ -66,5 +67,10 @@ fn serve_family<I: Family, F: Frame, S: Store>(
     if settings.mode == MODE_DRY_RUN {
         return Err(Outcome::PassDryRun);
     }
-    reply::reply::<I, F>(frame, &query, &found, &plan)
+    let cookies = cookies::judge::<I, F, S>(frame, store, settings, &query)?;
+    let outcome = reply::reply::<I, F>(frame, &query, &found, &plan, &cookies)?;
+    if let Some(verdict) = cookies.verdict(frame, &query) {
+        store.count_cookies(verdict);
+    }
+    Ok(outcome)
 }

@@ -3,15 +3,20 @@
 //! In: the frame, what was asked, what was found, and a [`Plan`], which holds all that could still have said no.
 //! The client's ID, question bytes (their case included), RD and CD survive; everything else is written anew. Sums come
 //! from parts and never from the packet, since packets of local sockets carry partial ones.
+//! A COOKIE is the last thing in an answer.
 //! Rules: RFC 1035 §4.1.1, RFC 6840 §5.7 and §5.8 (AD), RFC 6891 §7 (OPT in the answer), RFC 768.
+
+use bytemuck::{Pod, Zeroable};
 
 use super::Frame;
 use super::admit::{Query, rest_of_frame};
+use super::cookies::JudgedCookies;
 use super::family::Family;
 use super::lookup::{Found, part};
 use crate::abi::{BODY_AT, FAST_TTL_S_MAX, Outcome, SLOT_WORDS_MAX, Settings, TTL_FIELDS_MAX};
 use crate::wire::bytes::{Be16, low_len, low_u16, low_u32};
 use crate::wire::checksum::{self, at_parity};
+use crate::wire::cookie::COOKIE_OPTION_LEN;
 use crate::wire::dns::{DNS_HEADER_LEN, DnsHeader, HIGH_QR, HIGH_RD, LOW_AD, LOW_RA, QUESTION_END_LEN};
 use crate::wire::ip::PROTOCOL_UDP;
 use crate::wire::link::Ethernet;
@@ -31,19 +36,33 @@ pub(super) struct Plan {
 /// Decides whether the found answer can be given: it must have a second left and fit what the client takes.
 #[inline(always)]
 pub(super) fn plan(settings: &Settings, jiffies: u64, query: &Query, found: &Found<'_>) -> Result<Plan, Outcome> {
-    let now_ns = jiffies.wrapping_mul(settings.jiffy_ns).wrapping_add(settings.boot_offset_ns);
+    let now_ns = boot_ns(settings, jiffies);
     let left_ns = found.expires_at_boot_ns().saturating_sub(now_ns).min(FAST_TTL_NS_MAX);
     let ttl_s = low_u32(whole_seconds(left_ns));
     if ttl_s == 0 {
         return Err(Outcome::PassExpired);
     }
-    let dns_len = before_body(found).wrapping_add(found.body_len(query.has_opt));
+    let dns_len =
+        before_body(found).wrapping_add(found.body_len(query.has_opt)).wrapping_add(query.cookie.answer_len());
     if dns_len > query.payload_len_max {
         return Err(Outcome::PassTooLarge);
     }
     // The cap is on what is shown only: how long the answer lives was decided when it was published.
     let ttl_shown_s = ttl_s.min(settings.ttl_shown_s_max);
     Ok(Plan { dns_len, ttl_raw: ttl_shown_s.to_be(), now_s: low_u32(whole_seconds(now_ns)) })
+}
+
+/// CLOCK_BOOTTIME, in nanoseconds.
+#[inline(always)]
+fn boot_ns(settings: &Settings, jiffies: u64) -> u64 {
+    jiffies.wrapping_mul(settings.jiffy_ns).wrapping_add(settings.boot_offset_ns)
+}
+
+/// Seconds since 1970, low 32 bits.
+#[inline(always)]
+pub(super) fn wall_s(settings: &Settings, jiffies: u64) -> u32 {
+    let since_whole_ns = boot_ns(settings, jiffies).wrapping_add(settings.wall_offset_ns.into());
+    low_u32(whole_seconds(since_whole_ns)).wrapping_add(settings.wall_offset_s)
 }
 
 /// Length of header and question, in bytes.
@@ -59,6 +78,7 @@ pub(super) fn reply<I: Family, F: Frame>(
     query: &Query,
     found: &Found<'_>,
     plan: &Plan,
+    cookies: &JudgedCookies,
 ) -> Result<Outcome, Outcome> {
     if !resize(frame, I::DNS_AT.wrapping_add(plan.dns_len), I::DNS_AT.wrapping_add(before_body(found))) {
         return Err(Outcome::PassNoRoom);
@@ -68,7 +88,13 @@ pub(super) fn reply<I: Family, F: Frame>(
     if !write_body(frame, body_at, query, found) || !write_ttls(frame, body_at, found, plan) {
         return Err(Outcome::PassNoRoom);
     }
-    write_headers::<I, F>(frame, query, found, plan).ok_or(Outcome::PassNoRoom)?;
+    let cookies_sum = if cookies.is_none(frame, query) {
+        0
+    } else {
+        let end = before_body(found).wrapping_add(found.body_len(true));
+        write_cookies::<I, F>(frame, end, &cookies.option()).ok_or(Outcome::PassNoRoom)?
+    };
+    write_headers::<I, F>(frame, query, found, plan, cookies_sum).ok_or(Outcome::PassNoRoom)?;
     found.mark_used(plan.now_s);
     Ok(if found.is_secure() { Outcome::AnsweredSecure } else { Outcome::AnsweredInsecure })
 }
@@ -160,9 +186,38 @@ fn write_ttls<F: Frame>(frame: &mut F, body_at: usize, found: &Found<'_>, plan: 
     true
 }
 
-/// Writes every header of the answer, from DNS up to Ethernet.
+/// Writes the cookies behind the OPT, which ends at `end` of the message, and into its length. Out: the sum of both, for the
+/// UDP checksum; the length was zero in the sum of the body.
 #[inline(always)]
-fn write_headers<I: Family, F: Frame>(frame: &mut F, query: &Query, found: &Found<'_>, plan: &Plan) -> Option<()> {
+fn write_cookies<I: Family, F: Frame>(frame: &mut F, end: usize, option: &[u8; COOKIE_OPTION_LEN]) -> Option<u64> {
+    let at = I::DNS_AT.wrapping_add(end).wrapping_sub(size_of::<Be16>());
+    let place = frame.view_far_mut::<CookiesOfOpt>(at)?;
+    *place = CookiesOfOpt { options_len: Be16::new(low_len(COOKIE_OPTION_LEN)), option: *option };
+    let words: [[u8; 4]; COOKIE_OPTION_LEN / 4] = bytemuck::must_cast(*option);
+    let sum = words.iter().fold(0u64, |sum, word| sum.wrapping_add(u64::from(u32::from_le_bytes(*word))));
+    let sum = sum.wrapping_add(u64::from(Be16::new(low_len(COOKIE_OPTION_LEN)).raw()));
+    Some(at_parity(sum, u64::from(low_len(end) & 1)))
+}
+
+/// The end of an OPT with cookies.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct CookiesOfOpt {
+    /// Length of the options, in bytes.
+    options_len: Be16,
+    /// The only one.
+    option: [u8; COOKIE_OPTION_LEN],
+}
+
+/// Writes every header of the answer, from DNS up to Ethernet. `cookies_sum` is that of what stands behind the body.
+#[inline(always)]
+fn write_headers<I: Family, F: Frame>(
+    frame: &mut F,
+    query: &Query,
+    found: &Found<'_>,
+    plan: &Plan,
+    cookies_sum: u64,
+) -> Option<()> {
     let kind = found.kind();
     let low_ad = if found.is_secure() && query.wants_ad { LOW_AD } else { 0 };
     let header = DnsHeader {
@@ -193,6 +248,7 @@ fn write_headers<I: Family, F: Frame>(frame: &mut F, query: &Query, found: &Foun
         header.sum(),
         query.question_sum,
         at_parity(body_sum(found, query.has_opt, plan.ttl_raw), query.behind_is_odd),
+        cookies_sum,
     ]
     .into_iter()
     .fold(0u64, u64::wrapping_add);

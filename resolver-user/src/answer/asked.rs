@@ -1,5 +1,7 @@
 //! What of a client's query shapes the answer.
 
+use resolver_ebpf::wire::cookie::Cookies;
+
 use super::{UDP_PAYLOAD_LEN_MAX, UDP_PLAIN_LEN_MAX};
 
 /// A query as far as its answer's header, question and OPT depend on it.
@@ -30,6 +32,17 @@ pub struct AskedEdns {
     pub udp_payload_len: u16,
     /// DO.
     pub dnssec_ok: bool,
+    /// Its cookies, judged, if it sent some and cookies are on (RFC 7873).
+    pub cookies: Option<Cookies>,
+    /// How long we keep an idle connection, in tenths of a second, if it wants to know (RFC 7828).
+    pub keepalive_ds: Option<u16>,
+}
+
+impl AskedEdns {
+    /// EDNS without options.
+    pub fn new(udp_payload_len: u16, dnssec_ok: bool) -> Self {
+        Self { udp_payload_len, dnssec_ok, cookies: None, keepalive_ds: None }
+    }
 }
 
 /// The way a query came.
@@ -54,6 +67,11 @@ impl Asked<'_> {
     /// The form that is wanted.
     pub fn form(&self) -> Form {
         if self.edns.is_some_and(|edns| edns.dnssec_ok) { Form::Dnssec } else { Form::Plain }
+    }
+
+    /// Whether the client has proven by a server cookie of ours that it receives what is sent to its address.
+    pub fn has_valid_cookie(&self) -> bool {
+        self.edns.and_then(|edns| edns.cookies).is_some_and(|cookies| cookies.verdict.is_valid())
     }
 
     /// Longest message that may be sent, in bytes.

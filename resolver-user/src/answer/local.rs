@@ -1,6 +1,6 @@
 //! Writes what the operator has said about a name: records of no proof, each with a TTL of its own.
 
-use super::message::{OPT_LEN, write_header, write_opt};
+use super::message::{opt_len, write_header, write_opt};
 use super::rendered::SectionWriter;
 use super::{Asked, Sent};
 use crate::wire::{Name, RCode, Record};
@@ -23,8 +23,7 @@ pub fn write_local(
         count = count.saturating_add(1);
     }
     let sections = writer.finish(rcode, count, 0);
-    let opt_len = if asked.edns.is_some() { OPT_LEN } else { 0 };
-    let length = 12 + asked.question.len() + sections.body.len() + opt_len;
+    let length = 12 + asked.question.len() + sections.body.len() + opt_len(asked);
     let truncated = sections.oversized || length > asked.message_len_max();
     let sent = Sent { rcode, truncated, authentic: false };
     write_header(asked, sent, [if truncated { 0 } else { count }, 0], out);

@@ -1,6 +1,7 @@
 //! Answers in wire form, ready to be put behind any client's question.
 
 use super::compress::Compressor;
+use super::rotation::Rotation;
 use super::{ExtendedError, Form, Notice};
 use crate::filter::FilterReason;
 use crate::validator::{ProvenStatus, Validated};
@@ -53,6 +54,11 @@ impl RenderedAnswer {
     /// Where the TTL fields stand, in bytes from the body's start, ascending.
     pub fn ttl_offsets(&self) -> &[u16] {
         &self.sections.ttl_offsets
+    }
+
+    /// The addresses that can change places, if the answer has several.
+    pub fn rotation(&self) -> Option<Rotation> {
+        self.sections.rotation
     }
 
     /// Whether an extended error goes with the answer. Such an answer is not published.
@@ -121,6 +127,7 @@ pub(super) struct Sections {
     pub(super) authority_count: u16,
     pub(super) body: Box<[u8]>,
     pub(super) ttl_offsets: Box<[u16]>,
+    pub(super) rotation: Option<Rotation>,
     pub(super) oversized: bool,
 }
 
@@ -132,7 +139,9 @@ impl Sections {
         for set in &response.answer {
             let wanted = form == Form::Dnssec || !set.rtype.is_dnssec_only() || set.rtype == question.qtype;
             let signatures = form == Form::Dnssec || question.qtype == RecordType::RRSIG;
+            let records_before = writer.ttl_offsets.len();
             answer_count = answer_count.saturating_add(writer.write_set(set, wanted, signatures && wanted));
+            writer.note_addresses(set, records_before);
         }
         let mut authority_count = 0u16;
         for set in &response.authority {
@@ -153,6 +162,7 @@ pub(super) struct SectionWriter {
     names: Compressor,
     body_at: usize,
     ttl_offsets: Vec<u16>,
+    rotation: Option<Rotation>,
 }
 
 impl SectionWriter {
@@ -160,7 +170,7 @@ impl SectionWriter {
     pub(super) fn new(qname: &Name) -> Self {
         let names = Compressor::new(qname);
         let body_at = names.message.len();
-        Self { names, body_at, ttl_offsets: Vec::new() }
+        Self { names, body_at, ttl_offsets: Vec::new(), rotation: None }
     }
 
     /// Writes the records and the signatures of a set, as wanted, and returns how many that were.
@@ -179,6 +189,18 @@ impl SectionWriter {
             }
         }
         count
+    }
+
+    /// Remembers the addresses of a set that was just written behind so many records: the last such set is what was asked for.
+    fn note_addresses(&mut self, set: &RrSet, records_before: usize) {
+        let len = match set.rtype {
+            RecordType::A => 4,
+            RecordType::AAAA => 16,
+            _ => return,
+        };
+        let own = self.ttl_offsets.get(records_before..records_before.saturating_add(set.rdatas.len()));
+        let sound = own.filter(|_| set.rdatas.iter().all(|rdata| rdata.len() == usize::from(len)));
+        self.rotation = sound.and_then(|own| Rotation::of_ttl_fields(own, len));
     }
 
     /// Writes a record with a TTL of zero.
@@ -230,6 +252,7 @@ impl SectionWriter {
                 authority_count,
                 body: body.into(),
                 ttl_offsets: self.ttl_offsets.into_boxed_slice(),
+                rotation: self.rotation,
                 oversized: false,
             },
             _ => Sections {
@@ -238,6 +261,7 @@ impl SectionWriter {
                 authority_count: 0,
                 body: Box::default(),
                 ttl_offsets: Box::default(),
+                rotation: None,
                 oversized: true,
             },
         }

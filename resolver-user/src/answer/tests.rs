@@ -20,7 +20,7 @@ fn asked(edns: Option<(u16, bool)>) -> Asked<'static> {
         authentic_data: false,
         checking_disabled: false,
         question: QUESTION,
-        edns: edns.map(|(udp_payload_len, dnssec_ok)| AskedEdns { udp_payload_len, dnssec_ok }),
+        edns: edns.map(|(udp_payload_len, dnssec_ok)| AskedEdns::new(udp_payload_len, dnssec_ok)),
         transport: Transport::Udp,
     }
 }

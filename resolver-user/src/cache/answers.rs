@@ -169,4 +169,49 @@ mod tests {
         assert!(cache.len() <= 128, "{}", cache.len());
         assert_eq!((cache.insertions.value(), cache.evictions()), (10_000, 10_000 - cache.len() as u64));
     }
+
+    /// Share of queries that find their answer when names are as popular as in life (the n-th one n times less than the first), with
+    /// `flood` made-up names, never asked for again, for each such query.
+    fn hit_rate(flood: u32) -> f64 {
+        const NAMES: usize = 5000;
+        let cache = AnswerCache::new(1000);
+        let mut seed = 7_u64;
+        let mut random = || {
+            seed = seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            (seed >> 11) as f64 / (1_u64 << 53) as f64
+        };
+        let weights = (1..=NAMES).scan(0.0, |sum, n| {
+            *sum += 1.0 / n as f64;
+            Some(*sum)
+        });
+        let sums: Vec<f64> = weights.collect();
+        let answers: Vec<_> = (0..NAMES).map(|n| answer(&format!("n{n}.example."), 3600)).collect();
+        let (mut hits, mut asked, mut made_up) = (0, 0, 0_u64);
+        for query in 0..20_000 {
+            let drawn = random() * sums[NAMES - 1];
+            let wanted = &answers[sums.partition_point(|sum| *sum < drawn).min(NAMES - 1)];
+            let hit = cache.answer(QuestionRef::from(&wanted.question), 0).is_some();
+            if !hit {
+                cache.insert(Arc::clone(wanted), 0);
+            }
+            // The first quarter fills the cache.
+            if query >= 5000 {
+                asked += 1;
+                hits += u32::from(hit);
+            }
+            for _ in 0..flood {
+                made_up += 1;
+                cache.insert(answer(&format!("x{made_up}.flood."), 3600), 0);
+            }
+        }
+        f64::from(hits) / f64::from(asked)
+    }
+
+    #[test]
+    fn made_up_names_do_not_push_out_what_is_popular() {
+        let (alone, flooded) = (hit_rate(0), hit_rate(10));
+        println!("hit rate {alone:.3} alone, {flooded:.3} beside ten made-up names for each query");
+        // What is asked for less than once in some hundred queries has to be found again each time.
+        assert!(alone > 0.7 && flooded > 0.65 * alone, "{alone} {flooded}");
+    }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use crate::answer::{Answer, Form, RenderedAnswer, UncheckedAnswer};
 use crate::clock::NS_PER_S;
 use crate::filter::FilterReason;
+use crate::prefetch::refresh_from_boot_ns;
 use crate::validator::{BogusReason, IndeterminateReason, Validated};
 use crate::wire::{Question, Response};
 
@@ -53,6 +54,8 @@ pub struct CachedAnswer {
     pub generation: u64,
     /// When its time is up, in nanoseconds of CLOCK_BOOTTIME.
     pub expires_at_boot_ns: u64,
+    /// Whether it is being found anew ahead of time.
+    pub refreshing: AtomicBool,
     plain: FormSlot,
     dnssec: FormSlot,
 }
@@ -94,6 +97,7 @@ impl CachedAnswer {
             found_at_boot_ns: now_boot_ns,
             generation,
             expires_at_boot_ns,
+            refreshing: AtomicBool::new(false),
             plain: FormSlot::default(),
             dnssec: FormSlot::default(),
         }
@@ -103,6 +107,15 @@ impl CachedAnswer {
     pub fn ttl_left_s(&self, now_boot_ns: u64) -> u32 {
         let left_ns = self.expires_at_boot_ns.saturating_sub(now_boot_ns);
         u32::try_from(left_ns / NS_PER_S).unwrap_or(u32::MAX)
+    }
+
+    /// From when on it is to be found anew if it is asked for, in nanoseconds of CLOCK_BOOTTIME; `u64::MAX`: never.
+    pub fn refresh_from_boot_ns(&self) -> u64 {
+        if self.outcome.may_be_stale() {
+            refresh_from_boot_ns(self.found_at_boot_ns, self.expires_at_boot_ns)
+        } else {
+            u64::MAX
+        }
     }
 
     /// The slot of a form.

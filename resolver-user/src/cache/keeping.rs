@@ -6,7 +6,7 @@ use super::Outcome;
 use crate::wire::{RCode, RecordType, Response};
 
 /// What the operator decides about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Keeping {
     /// `min-cache-ttl`: answers are kept for at least so long, in seconds: 0..=3600. Never longer than they are proven.
     pub ttl_s_min: u32,

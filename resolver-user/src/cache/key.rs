@@ -1,4 +1,4 @@
-//! The key of every cache: folded name and type. A look-up borrows it from the client's packet and allocates nothing.
+//! The key of every cache: name, in any letter case, and type. A look-up borrows it from the client's packet and allocates nothing.
 
 use std::hash::{Hash, Hasher};
 
@@ -9,13 +9,9 @@ use crate::wire::{Question, RecordType};
 /// Longest name, in bytes of wire form.
 const NAME_LEN_MAX: usize = 255;
 
-/// An owned key.
+/// An owned key. It shares the name of the question.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QuestionKey {
-    /// Name in wire form, A–Z folded.
-    folded: Box<[u8]>,
-    qtype: RecordType,
-}
+pub struct QuestionKey(Question);
 
 /// A borrowed key: the name in any letter case.
 #[derive(Clone, Copy, Debug)]
@@ -29,12 +25,12 @@ pub struct QuestionRef<'a> {
 impl QuestionKey {
     /// The key of a question.
     pub fn new(question: &Question) -> Self {
-        Self { folded: question.qname.canonical_wire(), qtype: question.qtype }
+        Self(question.clone())
     }
 
     /// Type.
     pub fn qtype(&self) -> RecordType {
-        self.qtype
+        self.0.qtype
     }
 }
 
@@ -46,8 +42,7 @@ impl<'a> From<&'a Question> for QuestionRef<'a> {
 
 impl Hash for QuestionKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write(&self.folded);
-        state.write_u16(self.qtype.0);
+        QuestionRef::from(&self.0).hash(state);
     }
 }
 
@@ -69,7 +64,7 @@ impl Hash for QuestionRef<'_> {
 
 impl Equivalent<QuestionKey> for QuestionRef<'_> {
     fn equivalent(&self, key: &QuestionKey) -> bool {
-        self.qtype == key.qtype && self.qname_wire.eq_ignore_ascii_case(&key.folded)
+        self.qtype == key.0.qtype && self.qname_wire.eq_ignore_ascii_case(key.0.qname.wire())
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! In: outcomes of resolution. Out: the same, by name and type, until their time is up. Rooms: [`AnswerCache`] holds
 //! finished answers, [`ResponseCache`] holds raw replies to validation's sub-queries for seconds, [`InFlight`] joins
-//! askers of the same question, [`CachedAnswer`] renders an outcome once per form, [`Keeping`] says how
+//! askers of the same question, [`Failures`] keeps questions that fail from being asked again and again, [`CachedAnswer`] renders an outcome once per form, [`Keeping`] says how
 //! long one is kept.
 //! Refuses: resolving, judging, sockets and clocks; the time comes in as a number. Every cache is bounded by entries,
 //! of which large ones count as several (`size`).
@@ -10,6 +10,7 @@
 
 mod answers;
 mod entry;
+mod failures;
 mod in_flight;
 mod keeping;
 mod key;
@@ -18,6 +19,7 @@ mod size;
 
 pub use answers::AnswerCache;
 pub use entry::{CachedAnswer, FormSlot, Outcome, RenderedForm};
+pub use failures::{FAILURE_PAUSE_S_MAX, FAILURE_PAUSE_S_MIN, Failures};
 pub use in_flight::{InFlight, Joined, Leader, result};
 pub use keeping::Keeping;
 pub use key::{QuestionKey, QuestionRef};

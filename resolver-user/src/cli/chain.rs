@@ -74,7 +74,10 @@ pub(super) fn chain(arguments: &ChainArguments) -> ExitCode {
         Err(error) => return fail(&error.to_string(), EXIT_INDETERMINATE),
     };
     let chain = report(&walked, SystemClock.now());
-    let servers: Vec<String> = upstream.reports().iter().map(|server| server.address.to_string()).collect();
+    let mut servers: Vec<String> = upstream.reports().iter().map(|server| server.address.to_string()).collect();
+    if upstream.recursion().is_some_and(|recursion| recursion.usual) {
+        servers.push("the servers of each zone, from the root".to_owned());
+    }
     if arguments.asking.control.json {
         let printed = Printed { servers: &servers, anchors_from: sources.anchors_from, chain: &chain };
         match serde_json::to_string(&printed) {

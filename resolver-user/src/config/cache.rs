@@ -1,9 +1,11 @@
 //! What the daemon keeps, and for how long.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::option::{OptionSpec, flag, number, perhaps, value};
+use super::option::{OptionSpec, PATH, flag, number, path, perhaps, value};
 use crate::cache::Keeping;
+use crate::prefetch::{PREFETCH_PER_S, PREFETCH_PER_S_MAX};
 use crate::wire::RecordType;
 
 /// Answers kept by the daemon unless told otherwise.
@@ -15,6 +17,9 @@ pub const CACHE_SIZE_MAX: usize = 10_000_000;
 pub const MIN_CACHE_TTL_S_MAX: u32 = 3600;
 /// How long after its end an answer may be given with `use-stale-cache` alone, in seconds: dnsmasq's day.
 pub const STALE_S: u64 = 86_400;
+/// How often addresses of XDP's answers change places with `round-robin` alone, in seconds.
+/// Choice: as often as a client asks again that has forgotten; each time costs a copy of each answer that was used.
+pub const ROTATION_S: u32 = 5;
 /// Longest TTL that may be asked for, in seconds (RFC 2181 §8).
 pub(super) const TTL_S_MAX: u32 = i32::MAX.unsigned_abs();
 /// What a TTL may be.
@@ -27,11 +32,30 @@ pub struct CacheConfig {
     pub size: usize,
     /// For how long answers are kept, and which TTLs are shown.
     pub keeping: Keeping,
+    /// `prefetch`: how many popular answers a second are found anew before their time is over: 0..=10 000; 0: none.
+    pub prefetch_per_s: u32,
+    /// `round-robin`: addresses of an answer change places; in XDP's once in so many seconds: 1..=3600.
+    pub round_robin_s: Option<u32>,
+    /// `cache-file`: where the cache is kept over a restart.
+    pub file: Option<PathBuf>,
 }
 
 impl Default for CacheConfig {
     fn default() -> Self {
-        Self { size: CACHE_SIZE, keeping: Keeping::default() }
+        Self {
+            size: CACHE_SIZE,
+            keeping: Keeping::default(),
+            prefetch_per_s: PREFETCH_PER_S,
+            round_robin_s: None,
+            file: None,
+        }
+    }
+}
+
+impl CacheConfig {
+    /// How often addresses of XDP's answers change places, in seconds; 0: never.
+    pub fn rotation_s(&self) -> u32 {
+        self.round_robin_s.unwrap_or(0)
     }
 }
 
@@ -73,6 +97,37 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
             Ok(())
         },
     ),
+    perhaps(
+        "prefetch",
+        "nothing, or 0..=10000; 0 is off",
+        "find popular answers anew before their time is over, at most so many a second (100)",
+        |config, value| {
+            config.cache.prefetch_per_s = match value {
+                None | Some("") => PREFETCH_PER_S,
+                Some(value) => number(value, 0, PREFETCH_PER_S_MAX)?,
+            };
+            Ok(())
+        },
+    ),
+    perhaps(
+        "round-robin",
+        "nothing, or seconds, 1..=3600",
+        "let addresses of an answer change places: with each answer of the daemon, once in so many seconds (5) in XDP's",
+        |config, value| {
+            config.cache.round_robin_s = Some(match value {
+                None | Some("") => ROTATION_S,
+                Some(value) => number(value, 1, 3600)?,
+            });
+            Ok(())
+        },
+    ),
+    flag("no-round-robin", "keep the order of addresses, which is the default", |config| {
+        config.cache.round_robin_s = None;
+    }),
+    value("cache-file", PATH, "keep the cache in this file over a restart", |config, value| {
+        config.cache.file = Some(path(value)?);
+        Ok(())
+    }),
     value("cache-rr", TYPES, "without effect: answers of all types are kept", |_, value| types(value).map(|_| ())),
 ];
 

@@ -45,7 +45,7 @@ pub struct ConfiguredAnchor {
 }
 
 /// A switch that is on unless it is turned off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SwitchedOn(pub bool);
 
 impl Default for SwitchedOn {

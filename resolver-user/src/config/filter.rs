@@ -8,7 +8,7 @@ use crate::filter::{Filters, Prefix, RebindFilter};
 use crate::wire::RecordType;
 
 /// What clients do not get to see.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FilterConfig {
     /// All filters but the one against rebinding.
     pub others: Filters,

@@ -1,8 +1,9 @@
 //! Reads hosts files: an address and its names on each line, `#` begins a comment.
 
 use std::fs;
+use std::io;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::domains::name;
 use crate::local::HostLine;
@@ -10,25 +11,43 @@ use crate::local::HostLine;
 /// Most files of a directory that are read.
 const FILES_MAX: usize = 1000;
 
+/// What came of reading hosts files.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    /// Lines.
+    pub(super) hosts: Vec<HostLine>,
+    /// What is to be told.
+    pub(super) warnings: Vec<String>,
+    /// Files and directories that could not be read.
+    pub(super) unreadable: Vec<PathBuf>,
+}
+
+impl Read {
+    fn leave_out(&mut self, what: &str, path: &Path, error: &io::Error) {
+        self.warnings.push(format!("{what} {}: {error}", path.display()));
+        self.unreadable.push(path.to_owned());
+    }
+}
+
 /// Adds the lines of a file, or of the files of a directory, by name. What cannot be read is left out and warned of, once
 /// for each file: hosts files come from many hands, and names that are there must be served.
-pub(super) fn read(path: &Path, hosts: &mut Vec<HostLine>, warnings: &mut Vec<String>) {
+pub(super) fn read(path: &Path, read: &mut Read) {
     if !path.is_dir() {
-        return read_file(path, hosts, warnings);
+        return read_file(path, read);
     }
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
-        Err(error) => return warnings.push(format!("hosts directory {}: {error}", path.display())),
+        Err(error) => return read.leave_out("hosts directory", path, &error),
     };
     let mut files: Vec<_> =
         entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| is_wanted(path)).collect();
     files.sort();
     if files.len() > FILES_MAX {
-        warnings.push(format!("hosts directory {}: only {FILES_MAX} files are read", path.display()));
+        read.warnings.push(format!("hosts directory {}: only {FILES_MAX} files are read", path.display()));
         files.truncate(FILES_MAX);
     }
     for file in &files {
-        read_file(file, hosts, warnings);
+        read_file(file, read);
     }
 }
 
@@ -39,23 +58,23 @@ fn is_wanted(path: &Path) -> bool {
     path.is_file() && !left_behind
 }
 
-fn read_file(path: &Path, hosts: &mut Vec<HostLine>, warnings: &mut Vec<String>) {
+fn read_file(path: &Path, read: &mut Read) {
     let text = match fs::read(path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(error) => return warnings.push(format!("hosts file {}: {error}", path.display())),
+        Err(error) => return read.leave_out("hosts file", path, &error),
     };
     let mut bad = Vec::new();
     for (line, number) in text.lines().zip(1u64..) {
         match read_line(line) {
             Ok(None) => {}
-            Ok(Some(host)) => hosts.push(host),
+            Ok(Some(host)) => read.hosts.push(host),
             Err(what) => bad.push((number, what)),
         }
     }
     if let Some((number, what)) = bad.first() {
         let others = bad.len() - 1;
         let more = if others == 0 { String::new() } else { format!(", and {others} more lines") };
-        warnings.push(format!("{}:{number}: line left out: {what}{more}", path.display()));
+        read.warnings.push(format!("{}:{number}: line left out: {what}{more}", path.display()));
     }
 }
 

@@ -19,7 +19,7 @@ const HINTS_MAX: usize = 32;
 const ADDRESSES_MAX: usize = 8;
 
 /// Whether names are resolved from the root, and where that begins.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct IteratingConfig {
     /// `recursive`: names that no line gives to a server are resolved from the root, over these IP versions. None: only if
     /// no server is known for them.
@@ -33,7 +33,7 @@ pub struct IteratingConfig {
 }
 
 /// IP versions that servers are asked over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Families {
     /// IPv4 and IPv6.
     #[default]
@@ -56,7 +56,7 @@ impl Families {
 }
 
 /// Servers of the root with their addresses.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RootHints(pub Vec<(Name, Vec<IpAddr>)>);
 
 impl Default for RootHints {
@@ -161,7 +161,7 @@ fn read(text: &str) -> Result<RootHints, String> {
         };
         let wrong = |what: &str| format!("line {number}: {what}");
         let is_noise = |word: &&str| word.eq_ignore_ascii_case("IN") || word.bytes().all(|byte| byte.is_ascii_digit());
-        if !middle.iter().all(|word| is_noise(&word)) {
+        if !middle.iter().all(is_noise) {
             return Err(wrong("a record is: name, TTL, IN, type, and one field"));
         }
         let owner: Name = owner.parse().map_err(|_| wrong("no name"))?;

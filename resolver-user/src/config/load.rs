@@ -10,7 +10,7 @@ use super::files::IN_SERVERS_FILE;
 use super::option::{Effect, FileKind, OptionSpec, find, not_supported, path};
 use super::repeated::stands_once;
 use super::syntax::{self, LineError, RawOption, reveal};
-use super::{Config, ConfigError, Origin, Problem, XdpMode, anchors, arguments, sources};
+use super::{Config, ConfigError, Origin, Problem, XdpMode, anchors, arguments, cookies, sources};
 
 /// The file that the daemon reads first, unless the command line has a `conf-file`. It need not be there.
 pub const CONF_FILE: &str = "/etc/resolver/resolver.conf";
@@ -35,13 +35,22 @@ pub fn load_for_daemon(words: &[String]) -> Result<Config, Vec<ConfigError>> {
     load_with_default(words, Path::new(CONF_FILE), false)
 }
 
-/// The same again, for a daemon that runs by `old`: if the default file was read then, it must be there now. A file out of
-/// reach, such as after a change of root, must not pass for an empty one.
+/// The same again, for a daemon that runs by `old`: if the default file was read then, it must be there now, and so must hosts files
+/// that were. A file out of reach, such as after a change of root, must not pass for an empty one: a block list would be gone.
 ///
 /// # Errors
 /// Everything that is wrong, in the order it was met.
 pub fn load_again(words: &[String], old: &Config) -> Result<Config, Vec<ConfigError>> {
-    load_with_default(words, Path::new(CONF_FILE), old.files.default_read)
+    let config = load_with_default(words, Path::new(CONF_FILE), old.files.default_read)?;
+    let lost = config.local.unreadable.iter().filter(|path| !old.local.unreadable.contains(path));
+    let error = |path: &PathBuf| ConfigError {
+        origin: Origin::Whole,
+        option: "addn-hosts".to_owned(),
+        value: Some(path.display().to_string()),
+        problem: Problem::Unreadable { reason: "it could be read before".to_owned() },
+    };
+    let errors: Vec<ConfigError> = lost.map(error).collect();
+    if errors.is_empty() { Ok(config) } else { Err(errors) }
 }
 
 fn load_with_default(words: &[String], default: &Path, wanted: bool) -> Result<Config, Vec<ConfigError>> {
@@ -136,6 +145,15 @@ impl Loader {
         }
     }
 
+    fn read_cookie_secrets(&mut self, origin: &Origin, path: &Path) {
+        let Some(text) = self.readable(origin, cookies::SECRET_FILE, path, sources::read(path)) else { return };
+        if sources::is_readable_by_others(path) {
+            let told = format!("{origin}: {} {} can be read by others", cookies::SECRET_FILE, path.display());
+            self.config.warnings.push(told);
+        }
+        self.config.cookies.read_secrets(origin, path, &String::from_utf8_lossy(&text), &mut self.errors);
+    }
+
     /// What was read, or nothing and an error told.
     fn readable<T>(&mut self, origin: &Origin, option: &str, path: &Path, read: io::Result<T>) -> Option<T> {
         let failed = |error: io::Error| Problem::Unreadable { reason: error.to_string() };
@@ -179,6 +197,7 @@ impl Loader {
             }
             (Effect::File(kind), Some(value)) => path(value).map(|path| match kind {
                 FileKind::Anchors => self.read_anchors_file(&origin, &path),
+                FileKind::CookieSecrets => self.read_cookie_secrets(&origin, &path),
                 FileKind::Options | FileKind::Directory | FileKind::Servers => {
                     self.read_options_file(&origin, &path, kind);
                 }
@@ -225,6 +244,10 @@ impl Loader {
         if config.dnssec.anchor_state.is_some() && config.process.chroot.is_some() && !config.process.no_daemon {
             let what = "with chroot this file would be read outside and written inside; leave one of them out";
             self.errors.push(ConfigError::of_the_whole("trust-anchor-state", what));
+        }
+        if config.cache.file.is_some() && config.process.chroot.is_some() && !config.process.no_daemon {
+            let what = "with chroot this file would be read outside and written inside; leave one of them out";
+            self.errors.push(ConfigError::of_the_whole("cache-file", what));
         }
         config.dnssec.complete(Path::new(anchors::ROOT_DATA), &mut config.warnings);
         config.observing.complete(&mut config.warnings);
@@ -298,6 +321,9 @@ mod tests {
             (&["--min-port=9", "--max-port=8"], "configuration: option \"min-port\": min-port is above max-port"),
             (&["stray"], "unknown option"),
             (&["--chroot=/srv", "--trust-anchor-state=/srv/x"], "\"trust-anchor-state\": with chroot"),
+            (&["--chroot=/srv", "--cache-file=/srv/x"], "\"cache-file\": with chroot"),
+            (&["--prefetch=10001"], "option \"prefetch\", value \"10001\": out of range; legal: nothing, or 0..=10000"),
+            (&["--round-robin=0"], "option \"round-robin\", value \"0\": out of range; legal: nothing, or seconds"),
             (&["--root-key-sentinel=maybe"], "neither nothing nor \"no\"; legal: nothing, or no"),
             (
                 &["--dnssec-check-unsigned=yes"],

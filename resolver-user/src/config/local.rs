@@ -1,6 +1,6 @@
 //! What the operator says about names.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::cache::{TTL, TTL_S_MAX};
@@ -28,6 +28,8 @@ pub struct LocalConfig {
     no_hosts: bool,
     /// `addn-hosts`, `hostsdir`.
     files: Vec<PathBuf>,
+    /// Those of them, `/etc/hosts`, and files in a directory, that could not be read.
+    pub(super) unreadable: Vec<PathBuf>,
 }
 
 /// The options.
@@ -90,7 +92,6 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     .letter('b'),
     flag("filterwin2k", "ask nobody for SOA and SRV records", |config| config.local.source.filter_win2k = true)
         .letter('f'),
-    flag("no-round-robin", "without effect: the order of records is always kept", |_| ()),
 ];
 
 const DOMAIN: &str = "<domain>[,<prefix>[,local]] or <domain>,<first address>,<last address>";
@@ -110,12 +111,14 @@ impl LocalConfig {
     /// Reads the hosts files and makes everything ready for look-ups. Files that cannot be read are warned of.
     pub(super) fn complete(&mut self, warnings: &mut Vec<String>) -> Result<(), ConfigError> {
         let mut source = std::mem::take(&mut self.source);
-        if !self.no_hosts {
-            hosts::read(HOSTS.as_ref(), &mut source.hosts, warnings);
+        let own = (!self.no_hosts).then_some(Path::new(HOSTS));
+        let mut read = hosts::Read::default();
+        for path in own.into_iter().chain(self.files.iter().map(PathBuf::as_path)) {
+            hosts::read(path, &mut read);
         }
-        for path in &self.files {
-            hosts::read(path, &mut source.hosts, warnings);
-        }
+        source.hosts.append(&mut read.hosts);
+        warnings.append(&mut read.warnings);
+        self.unreadable = read.unreadable;
         if let Some(domain) = &source.domain {
             for record in source.records.iter_mut().filter(|record| record.rtype == RecordType::SRV) {
                 records::complete_srv(&mut record.owner, domain);

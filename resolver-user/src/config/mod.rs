@@ -3,7 +3,7 @@
 //! In: config files in dnsmasq's language and the same words as flags. Out: a [`Config`], or every [`ConfigError`] of the
 //! whole set at once, each with file, line, option, value and legal range. Rooms: `syntax` cuts lines into options,
 //! `arguments` a command line, `sources` finds and reads files, `load` follows them and applies options, `option` is what one
-//! is and the table of all, `repeated` what may stand once. Each topic (`listening`, `access`, `upstream`, `cache`, `local`,
+//! is and the table of all, `repeated` what may stand once. Each topic (`listening`, `access`, `cookies`, `upstream`, `cache`, `local`,
 //! `filter`, `dnssec`, `xdp`, `logging`, `observing`, `process`, `files`) has a part of the [`Config`] with its defaults, the
 //! options that fill it, and the check of the whole part. `hosts` reads hosts files, `records` records, `domains` names and
 //! domains, `anchors` trust anchors, `limits` limits of validation, `servers` (with `reverse`) lines about servers, `iterating`
@@ -15,6 +15,7 @@ mod access;
 mod anchors;
 mod arguments;
 mod cache;
+mod cookies;
 mod dnssec;
 mod domains;
 mod files;
@@ -47,6 +48,7 @@ use crate::local::BuildError;
 pub use access::AccessConfig;
 pub use anchors::is_root_anchor;
 pub use cache::{CACHE_SIZE, CacheConfig};
+pub use cookies::CookiesConfig;
 pub use dnssec::{ConfiguredAnchor, DnssecConfig};
 pub use files::FilesConfig;
 pub use filter::FilterConfig;
@@ -75,6 +77,8 @@ pub struct Config {
     pub listening: ListeningConfig,
     /// Who may ask.
     pub access: AccessConfig,
+    /// DNS cookies for clients.
+    pub cookies: CookiesConfig,
     /// Who is asked.
     pub upstream: UpstreamConfig,
     /// What the daemon keeps, and for how long.

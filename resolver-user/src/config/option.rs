@@ -8,8 +8,8 @@ use std::str::FromStr;
 
 use super::syntax::reveal;
 use super::{
-    Config, access, cache, dnssec, files, filter, iterating, listening, local, logging, observing, process, upstream,
-    xdp,
+    Config, access, cache, cookies, dnssec, files, filter, iterating, listening, local, logging, observing, process,
+    upstream, xdp,
 };
 
 /// Whether an option takes a value.
@@ -64,6 +64,8 @@ pub(super) enum FileKind {
     Servers,
     /// Trust anchors, one a line.
     Anchors,
+    /// Secrets of cookies, one a line.
+    CookieSecrets,
 }
 
 /// Options of one topic.
@@ -80,6 +82,7 @@ pub const TOPICS: &[Topic] = &[
     Topic { title: "Files", options: files::OPTIONS },
     Topic { title: "Listening", options: listening::OPTIONS },
     Topic { title: "Access", options: access::OPTIONS },
+    Topic { title: "Cookies", options: cookies::OPTIONS },
     Topic { title: "Servers", options: upstream::OPTIONS },
     Topic { title: "Resolution from the root", options: iterating::OPTIONS },
     Topic { title: "Cache", options: cache::OPTIONS },

@@ -20,7 +20,7 @@ pub(super) const LEGAL: &str = "[/[<domain>]/[<domain>/…]][<address or host na
 pub(super) const LEGAL_REVERSE: &str = "<address>[/<prefix length>][,<server as for server=>]";
 
 /// One line: names, and who is asked about them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ServerEntry {
     /// The names; empty: all that no other line names.
     pub domains: Vec<DomainPattern>,
@@ -29,7 +29,7 @@ pub struct ServerEntry {
 }
 
 /// Who is asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ServerTarget {
     /// Nobody: what is not known here does not exist.
     LocalOnly,

@@ -29,7 +29,7 @@ const FAST_RETRY_MS: u64 = 1000;
 const PORT_LOW: u16 = 1024;
 
 /// Who is asked, in which order, how long, and from where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct UpstreamConfig {
     /// `server`, `local`, `rev-server`, in order.
     pub servers: Vec<ServerEntry>,

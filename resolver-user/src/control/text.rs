@@ -121,15 +121,21 @@ fn fast_path_status(status: &FastPathStatus) -> String {
     let publisher = [
         ("publications", publisher.published),
         ("refused_no_room", publisher.refused_no_room),
+        ("refused_bucket_full", publisher.refused_bucket_full),
         ("refused_tag_taken", publisher.refused_tag_taken),
         ("refused_unfit", publisher.refused_unfit),
         ("refused_expired", publisher.refused_expired),
+        ("evicted_bucket_full", publisher.evicted_bucket),
+        ("evicted_length_full", publisher.evicted_length),
+        ("evicted_for_other_length", publisher.evicted_block),
         ("retiring", publisher.retiring),
     ];
     let publisher = publisher.map(|(name, count)| (name.to_owned(), count));
+    let cookies: Vec<_> = status.cookies.iter().map(|(name, count)| (format!("cookies_{name}"), *count)).collect();
     let frames: u64 = status.counters.iter().map(|(_, count)| count).sum();
     rows.push(vec!["frames".into(), frames.to_string()]);
-    format!("\nXDP\n{}{}{}", indent(&table(&rows)), counters(&status.counters), counters(&publisher))
+    let counted = [counters(&status.counters), counters(&cookies), counters(&publisher)].concat();
+    format!("\nXDP\n{}{counted}", indent(&table(&rows)))
 }
 
 /// Counters that are not zero.

@@ -83,6 +83,32 @@ pub(super) fn log_anchors(dnssec: &DnssecConfig) {
     }
 }
 
+/// Says which keys are trusted only because `trust-anchor-state` remembers them; a warning for those that were configured
+/// until now.
+///
+/// Choice: they stay. To RFC 5011 a configured key is where following begins; what is trusted later is what the zone's keys said since
+/// then, and only the zone takes a key back, by revoking it (§2.1). An operator who wants a key gone at once has to say so where it is
+/// remembered.
+pub(super) fn log_remembered(dnssec: &DnssecConfig, before: Option<&DnssecConfig>, trust: &Trust) {
+    let vouched = |dnssec: &DnssecConfig, state: &AnchorState| {
+        dnssec.anchors.iter().any(|one| one.anchor.zone == state.zone && one.anchor.vouches_for(&state.rdata))
+    };
+    let basis = trust.basis();
+    for state in trust.anchor_states() {
+        let AnchorState { zone, anchor, .. } = &state;
+        if vouched(dnssec, &state) || !basis.anchors.all().contains(anchor) {
+            continue;
+        }
+        let key_tag = anchor.key_tag;
+        if before.is_some_and(|before| vouched(before, &state)) {
+            warn!(%zone, key_tag, "taken out of the configuration, but still trusted: trust-anchor-state remembers the key \
+                until the zone revokes it (RFC 5011); to end that now, stop, move the file away, and start");
+        } else {
+            info!(%zone, key_tag, "trusted though not configured: trust-anchor-state has followed the key (RFC 5011)");
+        }
+    }
+}
+
 /// How each anchor stands: those configured, in their order, then keys that were found by following.
 pub(super) fn anchor_entries(dnssec: &DnssecConfig, trust: &Trust, now: Now) -> Vec<AnchorEntry> {
     let states = trust.anchor_states();

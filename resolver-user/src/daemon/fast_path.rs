@@ -9,6 +9,7 @@ use super::DaemonError;
 use super::listening::Bound;
 use crate::clock::SystemClock;
 use crate::config::{Config, XdpConfig, XdpMode};
+use crate::cookies::CookieJar;
 use crate::publish::{AttachMode, FastPath, FastPathConfig};
 use crate::resolve::ANSWER_TTL_S_MAX;
 
@@ -16,7 +17,12 @@ use crate::resolve::ANSWER_TTL_S_MAX;
 pub const BPF_OBJECT: Option<&[u8]> = include!(concat!(env!("OUT_DIR"), "/bpf_object.rs"));
 
 /// Loads the XDP program and attaches it, as far as the configuration asks and the build allows.
-pub(super) fn start_fast_path(config: &Config, pin_dir: &Path, bound: &Bound) -> Result<Option<FastPath>, DaemonError> {
+pub(super) fn start_fast_path(
+    config: &Config,
+    pin_dir: &Path,
+    bound: &Bound,
+    jar: &CookieJar,
+) -> Result<Option<FastPath>, DaemonError> {
     let XdpConfig { mode, .. } = config.xdp;
     let demanded = matches!(mode, XdpMode::Native | XdpMode::Generic);
     if mode == XdpMode::Off || config.xdp.cache_size == 0 {
@@ -49,8 +55,10 @@ pub(super) fn start_fast_path(config: &Config, pin_dir: &Path, bound: &Bound) ->
         ttl_shown_s_max: config.cache.keeping.shown_s(ANSWER_TTL_S_MAX),
         interfaces,
         cache_size: config.xdp.cache_size,
+        rotation_s: config.cache.rotation_s(),
         listen: bound.endpoints(),
         access: bound.access.clone(),
+        cookies: jar.secrets(),
         pin_dir: pin_dir.to_owned(),
         log: config.xdp.log,
     };

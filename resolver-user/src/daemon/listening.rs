@@ -405,6 +405,7 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
+    use crate::cookies::CookieDoor;
     use crate::metrics::Metrics;
     use crate::upstream::{Network, Outside};
 
@@ -424,7 +425,8 @@ mod tests {
         let owned = (Arc::clone(&metrics), tracker.clone());
         let resolver = Arc::new(super::super::assemble(config, &[], None, None, owned, outside).unwrap());
         let bound = Bound::new(config, &Inherited::default()).unwrap();
-        let shared = Arc::new(Shared::new(resolver, metrics, bound.access.clone(), tracker, stop));
+        let door = CookieDoor::new(None, Arc::new(SystemClock));
+        let shared = Arc::new(Shared::new(resolver, metrics, bound.access.clone(), door, tracker, stop));
         Arc::new(Listening::start(bound, config.clone(), shared, None))
     }
 

@@ -1,7 +1,10 @@
 //! Builds the rooms, joins them, and stops them in order. Decides nothing about queries.
 
 mod anchors;
+mod cache_file;
+mod cookies;
 mod fast_path;
+mod fingerprint;
 mod listening;
 mod observe;
 mod privileges;
@@ -12,19 +15,19 @@ mod signals;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use thiserror::Error;
-use tokio::time::timeout;
+use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use crate::cache::{AnswerCache, InFlight, ResponseCache};
+use crate::cache::{AnswerCache, Failures, InFlight, ResponseCache};
 use crate::clock::{Clock, Now, SystemClock};
 use crate::config::{Config, DnssecConfig, XdpMode};
 use crate::control::{ControlError, ControlService, print_status, serve_control};
@@ -38,13 +41,16 @@ use crate::resolve::{Ident, Resolver, Rules};
 use crate::slow_lane::SlowLane;
 use crate::trust::{Configured, Followed, StateError, Timestamp, TimestampError, Timing, Trust, TrustChange};
 use crate::upstream::{Network, Outside, Upstream};
-use anchors::{follow_anchors, log_anchors};
+use anchors::{follow_anchors, log_anchors, log_remembered};
+use cache_file::keep_cache_file;
+use cookies::Cookies;
 use fast_path::start_fast_path;
 use listening::{Bound, Listening};
 use privileges::Prepared;
 use signals::{Asked, Signals};
 
 pub use fast_path::BPF_OBJECT;
+pub use fingerprint::{FINGERPRINT_LEN, Fingerprint, fingerprint};
 
 /// Longest time that queries in progress get at the end.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
@@ -52,6 +58,9 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 const OPEN_FILES_MIN: u64 = 8192;
 /// How often files with servers are looked at, and what else of the servers may have changed.
 const SERVERS_PERIOD: Duration = Duration::from_secs(1);
+/// How often it is looked which answers of XDP are asked for and nearly over, and how many are taken each time.
+const POPULAR_PERIOD: Duration = Duration::from_millis(250);
+const POPULAR_MAX: usize = 1024;
 /// How often the clock is looked at for what ends or begins with time.
 const TRUST_PERIOD: Duration = Duration::from_secs(1);
 
@@ -140,6 +149,7 @@ struct Daemon {
     configuring: Mutex<()>,
     listening: Arc<Listening>,
     resolver: Arc<Resolver>,
+    cookies: Arc<Cookies>,
     started: Instant,
     /// When it started, in seconds since 1970.
     started_unix_s: u64,
@@ -178,7 +188,8 @@ async fn serve(
     let bound = Bound::new(&config, &prepared.inherited)?;
     let scraped = config.observing.metrics_address.map(bind_metrics).transpose()?;
     let trust = trust(&config, timing, SystemClock.now())?;
-    let fast_path = start_fast_path(&config, &prepared.pin_dir, &bound)?;
+    let jar = cookies::jar(&config);
+    let fast_path = start_fast_path(&config, &prepared.pin_dir, &bound, &jar)?;
     let publisher = fast_path.as_ref().map(|fast_path| Arc::new(fast_path.publisher()));
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
     let metrics = Arc::new(Metrics::default());
@@ -189,20 +200,25 @@ async fn serve(
     let resolver = Arc::new(assemble(&config, &own, trust, publisher.clone(), owned, outside)?);
     // The names of servers, before the first question needs them.
     resolver.rules.load_full().upstream.refresh_names().await;
-    let access = bound.access.clone();
-    let shared = Arc::new(Shared::new(Arc::clone(&resolver), metrics, access, tracker.clone(), stop.clone()));
+    let (access, door) = (bound.access.clone(), cookies::door(&jar));
+    let shared = Shared::new(Arc::clone(&resolver), metrics, access, door, tracker.clone(), stop.clone());
+    let shared = Arc::new(shared);
+    let cookies = Arc::new(Cookies::new(jar, Arc::clone(&shared)));
     let listening = Arc::new(Listening::start(bound, config.clone(), shared, publisher));
     prepared.confine(&config)?;
     tracker.spawn(Arc::clone(&listening).follow());
     tracker.spawn(keep_servers(Arc::clone(&resolver), Arc::clone(&listening), stop.clone()));
     tracker.spawn(keep_trust(Arc::clone(&resolver), stop.clone()));
+    tracker.spawn(Arc::clone(&cookies).keep(stop.clone()));
     tracker.spawn(follow_anchors(Arc::clone(&resolver), stop.clone()));
+    tracker.spawn(keep_popular(Arc::clone(&resolver), stop.clone()));
     let Prepared { control, .. } = &prepared;
     log_start(&config, &listening.addresses());
     log_anchors(&config.dnssec);
+    resolver.trust.iter().for_each(|trust| log_remembered(&config.dnssec, None, trust));
     let (config, configuring) = (ArcSwap::from_pointee(config), Mutex::new(()));
     let (started, started_unix_s) = (Instant::now(), SystemClock.now().unix_s);
-    let daemon = Daemon { arguments, config, configuring, listening, resolver, started, started_unix_s, log };
+    let daemon = Daemon { arguments, config, configuring, listening, resolver, cookies, started, started_unix_s, log };
     let daemon = Arc::new(daemon);
     if let Some(socket) = scraped {
         let (observed, metrics) = (Arc::clone(&daemon), Arc::clone(&daemon.resolver.metrics));
@@ -212,6 +228,9 @@ async fn serve(
     let control = control.listen()?;
     tracker.spawn(serve_control(control, Arc::clone(&daemon), tracker.clone(), stop.clone()));
     tracker.spawn(keep_alive(Arc::clone(&daemon), stop.clone()));
+    if daemon.config.load().cache.file.is_some() {
+        tracker.spawn(keep_cache_file(Arc::clone(&daemon), stop.clone()));
+    }
     ServiceManager.ready("answering");
     let signal = daemon.obey(signals).await;
     info!(signal, "stopping");
@@ -221,6 +240,7 @@ async fn serve(
     if timeout(DRAIN_TIME_MAX, tracker.wait()).await.is_err() {
         warn!(tasks = tracker.len(), "queries in progress were given up");
     }
+    tokio::task::block_in_place(|| daemon.save_cache());
     // Takes the program off the interfaces, after the daemon has stopped answering for it.
     drop(fast_path);
     info!("stopped");
@@ -342,6 +362,23 @@ async fn keep_servers(resolver: Arc<Resolver>, listening: Arc<Listening>, stop: 
     }
 }
 
+/// Finds popular answers of XDP anew before their time is over.
+async fn keep_popular(resolver: Arc<Resolver>, stop: CancellationToken) {
+    let Some(publisher) = resolver.publisher.clone() else { return };
+    let mut period = tokio::time::interval(POPULAR_PERIOD);
+    period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = period.tick() => {}
+        }
+        if resolver.rules().prefetch_per_s > 0 {
+            let nearly_over = tokio::task::block_in_place(|| publisher.nearly_over(POPULAR_MAX));
+            resolver.refresh_published(nearly_over.unwrap_or_default());
+        }
+    }
+}
+
 /// Puts together what finds answers, over the network and the clock of `outside`: those of the machine, or scripted ones of
 /// a test. `own`: addresses that we listen on; `trust`: what [`trust`] made of the same configuration. Its tasks go to the
 /// tracker.
@@ -360,11 +397,16 @@ pub fn assemble(
     let slow_lane = SlowLane::start(Arc::clone(&clock), Arc::clone(&metrics));
     let slow_lane = slow_lane.map_err(|source| DaemonError::Runtime { source })?;
     let upstream = Upstream::new(&config.upstream, config.dnssec.enabled, own, Arc::clone(&metrics), outside);
+    let restored = cache_file::restore(config, trust.as_ref(), clock.now());
     Ok(Resolver {
         cache: AnswerCache::new(config.cache.size),
         searches: Arc::new(InFlight::default()),
         fetches: Arc::new(InFlight::default()),
         responses: ResponseCache::default(),
+        failures: Failures::default(),
+        restored,
+        prefetching: Arc::default(),
+        turns: AtomicU32::new(0),
         rules: ArcSwap::from_pointee(rules(config, Arc::new(upstream))),
         trust,
         slow_lane,
@@ -384,6 +426,8 @@ fn rules(config: &Config, upstream: Arc<Upstream>) -> Rules {
         local: Arc::clone(&config.local.data),
         filters: config.filter.filters(),
         keeping: config.cache.keeping.clone(),
+        prefetch_per_s: config.cache.prefetch_per_s,
+        round_robin: config.cache.round_robin_s.is_some(),
         logging: config.logging.clone(),
         anchor_signaling: config.dnssec.signaling.0,
         key_sentinel: config.dnssec.key_sentinel.0,
@@ -416,6 +460,7 @@ fn log_start(config: &Config, addresses: &[SocketAddr]) {
         version = env!("CARGO_PKG_VERSION"),
         listening = join(addresses),
         servers = config.upstream.servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+        recursive = config.upstream.iterating.recursive.is_some(),
         dnssec = config.dnssec.enabled,
         threads = config.process.threads,
         "started"

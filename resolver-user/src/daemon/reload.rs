@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 use tracing::{error, info, warn};
 
-use super::anchors::log_anchors;
+use super::anchors::{log_anchors, log_remembered};
 use super::{Daemon, configured, rules};
 use crate::config::{self, Config, ConfigError};
 use crate::process::ServiceManager;
@@ -95,13 +95,17 @@ impl Daemon {
                 self.resolver.forget_conclusions();
             }
             if trust_differs {
-                log_anchors(&self.config.load().dnssec);
+                let dnssec = &self.config.load().dnssec;
+                log_anchors(dnssec);
+                self.resolver.trust.iter().for_each(|trust| log_remembered(dnssec, Some(&old.dnssec), trust));
             }
+            self.cookies.configure(&self.config.load());
             let shown_s_max = self.resolver.rules().keeping.shown_s(ANSWER_TTL_S_MAX);
+            let rotation_s = self.config.load().cache.rotation_s();
             if let Some(publisher) = &self.resolver.publisher
-                && !publisher.show_at_most(shown_s_max)
+                && !(publisher.show_at_most(shown_s_max) && publisher.rotate(rotation_s))
             {
-                error!("XDP does not keep to the new max-ttl");
+                error!("XDP does not keep to the new max-ttl or round-robin");
             }
         }
         self.resolver.rules().upstream.reread();
@@ -128,6 +132,9 @@ fn keep_until_restart(old: &Config, new: &mut Config) -> Vec<&'static str> {
     };
     if keep("cache-size", old.cache.size != new.cache.size) {
         new.cache.size = old.cache.size;
+    }
+    if keep("cache-file", old.cache.file != new.cache.file) {
+        new.cache.file.clone_from(&old.cache.file);
     }
     if keep("dnssec", old.dnssec.enabled != new.dnssec.enabled) {
         new.dnssec = old.dnssec.clone();

@@ -62,6 +62,7 @@ const GROUPS: &[(&str, &str, &str, &str, &[&str])] = &[
     ("queries_", "resolver_queries", "transport", "Queries received by the daemon.", &["udp", "tcp"]),
     ("dropped_", "resolver_dropped", "reason", "Packets and messages dropped without an answer, by reason.", &[]),
     ("refused_", "resolver_refused", "reason", "Queries refused, by reason.", &[]),
+    ("cookies_", "resolver_cookies", "verdict", COOKIES, &[]),
     ("outcomes_", "resolver_outcomes", "status", "Outcomes of searches, by status of validation.", &[]),
     (
         "answers_",
@@ -174,6 +175,11 @@ fn fast_path(status: &FastPathStatus) -> Vec<Family> {
         let (outcome, reason) = name.split_once('_').unwrap_or((name, ""));
         frames = frames.with(&[("outcome", outcome), ("reason", reason)], Value::Whole(*count));
     }
+    let cookies = Family::new(Kind::Counter, "resolver_xdp_cookies", XDP_COOKIES);
+    let cookies = status
+        .cookies
+        .iter()
+        .fold(cookies, |family, (verdict, count)| family.with(&[("verdict", verdict)], Value::Whole(*count)));
     let mut attached = Family::new(Kind::Gauge, "resolver_xdp_attached", "Interfaces with the program on them.");
     for interface in &status.interfaces {
         attached = attached.with(&[("interface", &interface.name), ("mode", &interface.mode)], Value::Whole(1));
@@ -190,6 +196,7 @@ fn fast_path(status: &FastPathStatus) -> Vec<Family> {
     let publisher = status.publisher;
     let refused = [
         ("no_room", publisher.refused_no_room),
+        ("bucket_full", publisher.refused_bucket_full),
         ("tag_taken", publisher.refused_tag_taken),
         ("unfit", publisher.refused_unfit),
         ("expired", publisher.refused_expired),
@@ -197,16 +204,26 @@ fn fast_path(status: &FastPathStatus) -> Vec<Family> {
     let family = Family::new(Kind::Counter, "resolver_xdp_publications_refused", "Answers not published, by reason.");
     let refused =
         refused.iter().fold(family, |family, (reason, count)| family.with(&[("reason", reason)], Value::Whole(*count)));
+    let evicted = [
+        ("bucket", publisher.evicted_bucket),
+        ("slot_length", publisher.evicted_length),
+        ("other_length", publisher.evicted_block),
+    ];
+    let family = Family::new(Kind::Counter, "resolver_xdp_evictions", XDP_EVICTIONS);
+    let evicted =
+        evicted.iter().fold(family, |family, (full, count)| family.with(&[("full", full)], Value::Whole(*count)));
     let delay = |name, help, delay_us: u64| {
         Family::new(Kind::Gauge, name, help).with(&[], Value::Fraction(delay_us as f64 / 1e6))
     };
     let mut all = vec![
         frames,
+        cookies,
         one(Kind::Counter, "resolver_xdp_seen_frames", XDP_SEEN_FRAMES, status.frames),
         durations("resolver_xdp_answer_duration_seconds", XDP_DURATION, XDP_LOG2, status.durations),
         one(Kind::Gauge, "resolver_xdp_published_answers", "Answers that XDP can give.", status.published),
         one(Kind::Counter, "resolver_xdp_publications", "Answers published.", publisher.published),
         refused,
+        evicted,
         one(Kind::Gauge, "resolver_xdp_retiring_slots", XDP_RETIRING, publisher.retiring),
         delay("resolver_xdp_publication_delay_mean_seconds", XDP_DELAY_MEAN, publisher.delay_mean_us),
         delay("resolver_xdp_publication_delay_max_seconds", XDP_DELAY_MAX, publisher.delay_max_us),
@@ -260,8 +277,11 @@ const SERVER_RTT: &str = "Time until a server's reply, TCP included where the re
 const ROOT_KEYS_AGE: &str = "Time since the root's keys were last found to be signed by an anchor.";
 const XDP_FRAMES: &str =
     "Frames seen by XDP, by outcome: answered (reason: status of the answer), or passed on and why.";
+const COOKIES: &str = "Queries to the daemon with DNS cookies, by what the server cookie was worth.";
+const XDP_COOKIES: &str = "Answers of XDP with DNS cookies, by what the query's server cookie was worth.";
 const XDP_SEEN_FRAMES: &str = "Frames seen by XDP, counted on their own: the sum over all outcomes.";
 const XDP_DURATION: &str = "Time that XDP took to answer, of one in 64 frames.";
+const XDP_EVICTIONS: &str = "Published answers that had to go before their time, by what was full.";
 const XDP_RETIRING: &str = "Slots of the kernel map that wait for running programs to end.";
 const XDP_DELAY_MEAN: &str = "Mean time from a client's answer to its publication.";
 const XDP_DELAY_MAX: &str = "Longest time from a client's answer to its publication.";

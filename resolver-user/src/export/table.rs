@@ -41,12 +41,14 @@ pub fn every_family() -> Vec<Family> {
     let interface = InterfaceStatus { name: "lan0".to_owned(), mode: "native".to_owned() };
     let map = MapStatus { name: "BUCKETS".to_owned(), entries: 0, max_entries: 0, memory_bytes: 0 };
     let outcomes = resolver_ebpf::abi::Outcome::ALL.iter();
+    let verdicts = resolver_ebpf::abi::CookieVerdict::ALL.iter();
     let fast_path = FastPathStatus {
         interfaces: vec![interface],
         maps: vec![map],
         published: 0,
         publisher: PublisherStatus::default(),
         counters: outcomes.map(|(_, name)| ((*name).to_owned(), 0)).collect(),
+        cookies: verdicts.map(|(_, name)| ((*name).to_owned(), 0)).collect(),
         frames: 0,
         durations: Durations::default(),
     };

@@ -12,7 +12,7 @@ const IPV4_HINT: u16 = 4;
 const IPV6_HINT: u16 = 6;
 
 /// Addresses that begin alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Prefix {
     address: IpAddr,
     len: u32,

@@ -18,7 +18,7 @@ use crate::wire::{DomainMap, Name, RCode, RecordType, Response, RrSet};
 use addresses::for_each_address;
 
 /// What is taken out.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Filters {
     /// `stop-dns-rebind`, with its exceptions.
     pub rebind: Option<RebindFilter>,
@@ -31,7 +31,7 @@ pub struct Filters {
 }
 
 /// Private addresses do not come from outside.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RebindFilter {
     /// `rebind-localhost-ok`.
     pub localhost_allowed: bool,

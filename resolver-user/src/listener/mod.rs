@@ -4,7 +4,8 @@
 //! refused here, as is whoever may not ask, the rest goes to a [`QueryService`], which answers at once from the cache or later from a task.
 //! Refuses: any knowledge of names, zones, caches or servers. Everything is bounded: queries in progress, connections,
 //! queries of one connection; over a bound, UDP queries are refused and connections wait.
-//! Ruled by RFC 1035 §4.2, RFC 6891 §6–7, RFC 7766, RFC 8482.
+//! Of EDNS options, keepalive (TCP only) and cookies are known, all others ignored: client subnet and padding too.
+//! Ruled by RFC 1035 §4.2, RFC 6891 §6–7, RFC 7766, RFC 7828, RFC 7873, RFC 8482.
 
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)]
 
@@ -21,18 +22,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
+use resolver_ebpf::wire::cookie::Cookies;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::{Access, AccessList};
-use crate::answer::{Asked, Failure, Sent, Transport, write_failure};
+use crate::answer::{Asked, Failure, Sent, Transport, write_cookies_alone, write_failure};
+use crate::cookies::CookieDoor;
 use crate::metrics::Metrics;
 
 pub use addresses::{Listen, Machine};
 pub use changes::AddressChanges;
-pub use query::{ClientQuery, Rejection};
+pub use query::{ClientQuery, Judgement, Rejection};
 pub use tcp::{TcpSocket, adopt_tcp, bind_tcp, serve_tcp};
 pub use udp::{UdpSocket, adopt_udp, bind_udp, serve_udp};
 
@@ -76,17 +79,20 @@ pub struct QueryBytes {
     packet: Box<[u8]>,
     client: SocketAddr,
     transport: crate::answer::Transport,
+    /// Its cookies, judged.
+    cookies: Option<Cookies>,
 }
 
 impl QueryBytes {
     /// Copies a query.
     pub fn new(packet: &[u8], query: &ClientQuery<'_>) -> Self {
-        Self { packet: packet.into(), client: query.client, transport: query.asked.transport }
+        let cookies = query.asked.edns.and_then(|edns| edns.cookies);
+        Self { packet: packet.into(), client: query.client, transport: query.asked.transport, cookies }
     }
 
     /// The query; none only if the bytes were not checked, which [`new`](Self::new) rules out.
     pub fn query(&self) -> Option<ClientQuery<'_>> {
-        ClientQuery::read(&self.packet, self.client, self.transport).ok()
+        ClientQuery::read(&self.packet, self.client, self.transport, |_| Ok(self.cookies)).ok()
     }
 }
 
@@ -103,6 +109,8 @@ pub struct Shared<S> {
     pub stop: CancellationToken,
     /// Who may ask; replaced while we run.
     pub access: ArcSwap<AccessList>,
+    /// Where cookies are judged.
+    pub cookies: CookieDoor,
     /// Whether the operator was told that clients are ignored.
     ignoring_told: AtomicBool,
     /// Bounds the queries in progress.
@@ -117,6 +125,7 @@ impl<S> Shared<S> {
         service: Arc<S>,
         metrics: Arc<Metrics>,
         access: AccessList,
+        cookies: CookieDoor,
         tracker: TaskTracker,
         stop: CancellationToken,
     ) -> Self {
@@ -126,6 +135,7 @@ impl<S> Shared<S> {
             tracker,
             stop,
             access: ArcSwap::from_pointee(access),
+            cookies,
             ignoring_told: AtomicBool::new(false),
             in_progress: Arc::new(Semaphore::new(QUERIES_IN_PROGRESS_MAX)),
             connections: Arc::new(Semaphore::new(tcp::CONNECTIONS_MAX)),
@@ -175,6 +185,17 @@ impl ListenError {
     }
 }
 
+impl<S> Shared<S> {
+    /// Judges the data of a client's COOKIE option, and counts what came of it.
+    fn judge(&self, client: SocketAddr, data: &[u8]) -> Judgement {
+        let judged = self.cookies.judge(client.ip(), data);
+        if let Ok(Some(cookies)) = &judged {
+            self.metrics.count_cookies(cookies.verdict);
+        }
+        judged
+    }
+}
+
 impl<S: QueryService> Shared<S> {
     /// Deals with a packet or message of a client that may not ask; false if it gets no answer.
     fn turn_away(
@@ -190,8 +211,8 @@ impl<S: QueryService> Shared<S> {
             return false;
         }
         // Malformed or not: what it asks makes no difference any more.
-        match ClientQuery::read(packet, client, transport) {
-            Ok(ClientQuery { asked, .. }) | Err(Rejection::Refused(asked, _)) => {
+        match ClientQuery::read(packet, client, transport, |data| self.judge(client, data)) {
+            Ok(ClientQuery { asked, .. }) | Err(Rejection::Refused(asked, _) | Rejection::CookiesAlone(asked)) => {
                 write_refusal(&asked, &Failure::Prohibited, &self.metrics, out);
                 true
             }
@@ -211,9 +232,17 @@ impl<S: QueryService> Shared<S> {
 /// Writes the refusal of a query that is not served, and counts it; false if it gets no answer at all. Of another class
 /// than IN there are questions about the daemon, which may have an answer.
 fn refuse<S: QueryService>(rejection: &Rejection<'_>, shared: &Shared<S>, out: &mut Vec<u8>) -> bool {
-    let Rejection::Refused(asked, failure) = rejection else {
-        shared.metrics.dropped_not_a_query.add_one();
-        return false;
+    let (asked, failure) = match rejection {
+        Rejection::Refused(asked, failure) => (asked, failure),
+        Rejection::CookiesAlone(asked) => {
+            shared.metrics.cookie_queries.add_one();
+            count_sent(write_cookies_alone(asked, out), &shared.metrics);
+            return true;
+        }
+        Rejection::Silence => {
+            shared.metrics.dropped_not_a_query.add_one();
+            return false;
+        }
     };
     let told = matches!(failure, Failure::Class).then(|| shared.service.answer_chaos(asked, out)).flatten();
     match told {

@@ -2,13 +2,19 @@
 
 use std::net::SocketAddr;
 
+use resolver_ebpf::wire::cookie::{Cookies, OPTION_COOKIE};
+
+use super::tcp::IDLE_MAX_DS;
 use crate::answer::{Asked, AskedEdns, Failure, Transport};
+use crate::cookies::MalformedCookie;
 use crate::wire::{CLASS_IN, Header, RecordType};
 
 /// Longest name, in bytes of wire form (RFC 1035 §2.3.4).
 const NAME_LEN_MAX: usize = 255;
 /// Most additional records that are read. More are taken for noise (FORMERR).
 const ADDITIONAL_MAX: u16 = 8;
+/// Option code of edns-tcp-keepalive (RFC 7828 §3.1).
+const OPTION_KEEPALIVE: u16 = 11;
 
 /// A query that may be answered: opcode QUERY, one question of class IN and of a type that records have, well-formed EDNS
 /// of version 0 or none.
@@ -32,14 +38,21 @@ pub enum Rejection<'a> {
     Silence,
     /// It is refused.
     Refused(Asked<'a>, Failure<'a>),
+    /// It asks for cookies and nothing else.
+    CookiesAlone(Asked<'a>),
 }
 
 impl<'a> ClientQuery<'a> {
-    /// Checks a client's packet.
+    /// Checks a client's packet. `judge` judges the data of a COOKIE option; none if cookies are off.
     ///
     /// # Errors
     /// What to tell the client instead.
-    pub fn read(packet: &'a [u8], client: SocketAddr, transport: Transport) -> Result<Self, Rejection<'a>> {
+    pub fn read(
+        packet: &'a [u8],
+        client: SocketAddr,
+        transport: Transport,
+        judge: impl Fn(&[u8]) -> Judgement,
+    ) -> Result<Self, Rejection<'a>> {
         let header = Header::read(packet).filter(|header| !header.flags.response).ok_or(Rejection::Silence)?;
         let mut asked = Asked {
             id: header.id,
@@ -56,6 +69,9 @@ impl<'a> ClientQuery<'a> {
         }
         let malformed = Rejection::Refused(asked, Failure::Malformed);
         let [questions, answers, authorities, additionals] = header.counts;
+        if questions == 0 {
+            return Err(read_cookies_alone(asked, packet, header.counts, &judge));
+        }
         if questions != 1 || header.flags.truncated || additionals > ADDITIONAL_MAX {
             return Err(malformed);
         }
@@ -72,9 +88,12 @@ impl<'a> ClientQuery<'a> {
             return Err(Rejection::Refused(asked, Failure::Malformed));
         }
         if !meta {
-            let edns = read_additional(rest, additionals).ok_or(Rejection::Refused(asked, Failure::Malformed))?;
-            asked.edns = edns.map(|(edns, _)| edns);
-            if edns.is_some_and(|(_, version)| version != 0) {
+            let additional = read_additional(rest, additionals, transport, &judge);
+            asked.edns = additional.edns;
+            if !additional.is_sound {
+                return Err(Rejection::Refused(asked, Failure::Malformed));
+            }
+            if additional.version != 0 {
                 return Err(Rejection::Refused(asked, Failure::EdnsVersion));
             }
         }
@@ -82,7 +101,8 @@ impl<'a> ClientQuery<'a> {
             return Err(Rejection::Refused(asked, Failure::Class));
         }
         if meta {
-            asked.edns = read_additional(rest, additionals).flatten().map(|(edns, _)| edns);
+            let additional = read_additional(rest, additionals, transport, &judge);
+            asked.edns = additional.edns.filter(|_| additional.is_sound);
             return Err(Rejection::Refused(asked, Failure::MetaType));
         }
         Ok(Self { asked, qname_wire, qtype, client })
@@ -103,10 +123,62 @@ fn name_len(bytes: &[u8]) -> Option<usize> {
     None
 }
 
-/// Reads the additional section, which must fill the rest of the packet: the OPT with its version, if there is one. Other
-/// records (TSIG, SIG(0)) are passed over.
-fn read_additional(mut rest: &[u8], count: u16) -> Option<Option<(AskedEdns, u8)>> {
-    let mut edns = None;
+/// Reads a query without a question: one for cookies alone, if it carries any (RFC 7873 §5.4), else malformed.
+fn read_cookies_alone<'a>(
+    mut asked: Asked<'a>,
+    packet: &[u8],
+    counts: [u16; 4],
+    judge: impl Fn(&[u8]) -> Judgement,
+) -> Rejection<'a> {
+    let malformed = Rejection::Refused(asked, Failure::Malformed);
+    let [0, 0, 0, additionals @ 1..=ADDITIONAL_MAX] = counts else { return malformed };
+    let additional = read_additional(packet.get(12..).unwrap_or_default(), additionals, asked.transport, judge);
+    asked.edns = additional.edns;
+    let has_cookies = additional.edns.is_some_and(|edns| edns.cookies.is_some());
+    if additional.is_sound && has_cookies { Rejection::CookiesAlone(asked) } else { malformed }
+}
+
+/// What came of judging the data of a COOKIE option.
+pub type Judgement = Result<Option<Cookies>, MalformedCookie>;
+
+/// The additional section.
+struct Additional {
+    /// Whether the whole section and the options that we know are well-formed.
+    is_sound: bool,
+    /// The OPT, if there is one and its options are whole.
+    edns: Option<AskedEdns>,
+    /// Its version.
+    version: u8,
+}
+
+/// Reads the additional section, which must fill the rest of the packet. Records other than OPT (TSIG, SIG(0)) are passed
+/// over.
+fn read_additional(rest: &[u8], count: u16, transport: Transport, judge: impl Fn(&[u8]) -> Judgement) -> Additional {
+    let mut additional = Additional { is_sound: false, edns: None, version: 0 };
+    let Some(opt) = find_opt(rest, count) else { return additional };
+    additional.is_sound = true;
+    if let Some(opt) = opt {
+        additional.version = opt.version;
+        let edns = AskedEdns::new(opt.udp_payload_len, opt.dnssec_ok);
+        // Options of another version are not ours to understand.
+        let read = if opt.version == 0 { read_options(edns, opt.options, transport, judge) } else { Ok(edns) };
+        additional.is_sound = read.is_ok();
+        additional.edns = Some(read.unwrap_or(edns));
+    }
+    additional
+}
+
+/// An OPT whose options are whole.
+struct Opt<'a> {
+    udp_payload_len: u16,
+    version: u8,
+    dnssec_ok: bool,
+    options: &'a [u8],
+}
+
+/// Finds the one OPT that there may be, among `count` records that fill the packet; none if they do not, or are malformed.
+fn find_opt(mut rest: &[u8], count: u16) -> Option<Option<Opt<'_>>> {
+    let mut opt = None;
     for _ in 0..count {
         // A name here may be compressed: it ends with a pointer or with the root.
         let mut at = 0usize;
@@ -120,30 +192,67 @@ fn read_additional(mut rest: &[u8], count: u16) -> Option<Option<(AskedEdns, u8)
         }
         let (owner, tail) = rest.split_at_checked(at)?;
         let (&[t0, t1, c0, c1, _, version, flags, _, l0, l1], tail) = tail.split_first_chunk::<10>()?;
-        let (rdata, tail) = tail.split_at_checked(usize::from(u16::from_be_bytes([l0, l1])))?;
+        let (options, tail) = tail.split_at_checked(usize::from(u16::from_be_bytes([l0, l1])))?;
         rest = tail;
         if RecordType(u16::from_be_bytes([t0, t1])) != RecordType::OPT {
             continue;
         }
-        if owner != [0] || edns.is_some() || !options_are_whole(rdata) {
+        if owner != [0] || opt.is_some() || Options(options).any(|option| option.is_none()) {
             return None;
         }
         let udp_payload_len = u16::from_be_bytes([c0, c1]);
-        edns = Some((AskedEdns { udp_payload_len, dnssec_ok: flags & 0x80 != 0 }, version));
+        opt = Some(Opt { udp_payload_len, version, dnssec_ok: flags & 0x80 != 0, options });
     }
-    rest.is_empty().then_some(edns)
+    rest.is_empty().then_some(opt)
 }
 
-/// Whether the RDATA of an OPT is a list of whole options.
-fn options_are_whole(mut rdata: &[u8]) -> bool {
-    while !rdata.is_empty() {
-        let after = rdata.split_first_chunk::<4>().and_then(|(&[_, _, l0, l1], tail)| {
-            tail.split_at_checked(usize::from(u16::from_be_bytes([l0, l1]))).map(|(_, after)| after)
-        });
-        let Some(after) = after else { return false };
-        rdata = after;
+/// An option that we know is malformed.
+struct MalformedOption;
+
+/// Takes up the options that we know; all others are ignored (RFC 6891 §6.1.2). Of several cookies the first one counts
+/// (RFC 7873 §4). Keepalive means something over TCP alone, and has no data in a query (RFC 7828 §3.2.1).
+fn read_options(
+    mut edns: AskedEdns,
+    options: &[u8],
+    transport: Transport,
+    judge: impl Fn(&[u8]) -> Judgement,
+) -> Result<AskedEdns, MalformedOption> {
+    let mut has_cookies = false;
+    for (code, data) in Options(options).flatten() {
+        match code {
+            OPTION_COOKIE if !has_cookies => {
+                edns.cookies = judge(data).map_err(|_| MalformedOption)?;
+                has_cookies = true;
+            }
+            OPTION_KEEPALIVE if transport == Transport::Tcp => {
+                if !data.is_empty() {
+                    return Err(MalformedOption);
+                }
+                edns.keepalive_ds = Some(IDLE_MAX_DS);
+            }
+            _ => {}
+        }
     }
-    true
+    Ok(edns)
+}
+
+/// The options of an OPT: code and data of each; none, once, where they are not whole.
+struct Options<'a>(&'a [u8]);
+
+impl<'a> Iterator for Options<'a> {
+    type Item = Option<(u16, &'a [u8])>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let option = self.0.split_first_chunk::<4>().and_then(|(&[c0, c1, l0, l1], tail)| {
+            let (data, after) = tail.split_at_checked(usize::from(u16::from_be_bytes([l0, l1])))?;
+            Some(((u16::from_be_bytes([c0, c1]), data), after))
+        });
+        self.0 = option.map_or(&[], |(_, after)| after);
+        Some(option.map(|(option, _)| option))
+    }
 }
 
 #[cfg(test)]
@@ -161,7 +270,7 @@ mod tests {
     }
 
     fn read(packet: &[u8]) -> Result<ClientQuery<'_>, Rejection<'_>> {
-        ClientQuery::read(packet, SocketAddr::from(([127, 0, 0, 1], 9)), Transport::Udp)
+        ClientQuery::read(packet, SocketAddr::from(([127, 0, 0, 1], 9)), Transport::Udp, |_| Ok(None))
     }
 
     #[test]
@@ -171,7 +280,7 @@ mod tests {
         assert_eq!((query.qname_wire, query.qtype), (&b"\x03wWw\x07example\0"[..], RecordType::A));
         assert_eq!(query.asked.question.len(), 13 + 4);
         assert!(query.asked.authentic_data && query.asked.recursion_desired && !query.asked.checking_disabled);
-        assert_eq!(query.asked.edns, Some(AskedEdns { udp_payload_len: 4096, dnssec_ok: true }));
+        assert_eq!(query.asked.edns, Some(AskedEdns::new(4096, true)));
     }
 
     #[test]
@@ -224,6 +333,7 @@ mod tests {
             let refused = match read(&packet) {
                 Ok(_) => "served".to_owned(),
                 Err(Rejection::Silence) => "silence".to_owned(),
+                Err(Rejection::CookiesAlone(_)) => "cookies".to_owned(),
                 Err(Rejection::Refused(asked, failure)) => {
                     assert_eq!(asked.id, 0x1234, "{what}");
                     format!("{failure:?}")

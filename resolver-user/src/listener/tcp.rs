@@ -22,6 +22,8 @@ pub(super) const CONNECTIONS_MAX: usize = 512;
 const PIPELINED_MAX: usize = 64;
 /// A connection without a whole query or an answer for this long is closed (RFC 7766 §6.2.3 asks for seconds).
 const IDLE_MAX: Duration = Duration::from_secs(10);
+/// The same in tenths of a second, as keepalive tells it (RFC 7828 §3.1).
+pub(super) const IDLE_MAX_DS: u16 = IDLE_MAX.as_secs() as u16 * 10;
 /// Longest time to wait for a client to take an answer.
 const WRITE_MAX: Duration = Duration::from_secs(5);
 /// Pause after a failed accept, so that running out of descriptors does not spin.
@@ -170,7 +172,7 @@ fn take_query<S: QueryService>(
         let is_answered = shared.turn_away(access, packet, client, Transport::Tcp, output);
         return if is_answered { Reply::Ready(None) } else { Reply::None };
     }
-    let query = match ClientQuery::read(packet, client, Transport::Tcp) {
+    let query = match ClientQuery::read(packet, client, Transport::Tcp, |data| shared.judge(client, data)) {
         Ok(query) => query,
         Err(rejection) if refuse(&rejection, shared, output) => return Reply::Ready(None),
         Err(_) => return Reply::None,

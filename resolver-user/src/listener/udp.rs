@@ -1,7 +1,7 @@
 //! UDP: packets are taken and answers given in batches; what the cache holds is answered in the loop itself.
 
 use std::cell::RefCell;
-use std::io::{IoSlice, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -79,7 +79,7 @@ pub async fn serve_udp<S: QueryService>(socket: UdpSocket, shared: Arc<Shared<S>
             // Readiness of a socket fails only while the runtime ends.
             ready = socket.readable() => ready.is_err(),
         };
-        BATCH.with_borrow_mut(|batch| {
+        let has_more = BATCH.with_borrow_mut(|batch| {
             for _ in 0..BATCHES_PER_TURN {
                 let received = batch.receive(&socket, ipv6);
                 // Two looks at the clock for a batch, not for each query.
@@ -93,14 +93,17 @@ pub async fn serve_udp<S: QueryService>(socket: UdpSocket, shared: Arc<Shared<S>
                     shared.service.after_sending(work);
                 }
                 if received < BATCH_LEN {
-                    break;
+                    return false;
                 }
             }
+            true
         });
         if is_last {
             return;
         }
-        tokio::task::yield_now().await;
+        if has_more {
+            tokio::task::yield_now().await;
+        }
     }
 }
 
@@ -144,18 +147,21 @@ impl Batch {
         let Self { receive_headers_v4, receive_headers_v6, queries, received, .. } = self;
         let receive_headers = if ipv6 { receive_headers_v6 } else { receive_headers_v4 };
         let mut slices = queries.each_mut().map(|query| [IoSliceMut::new(query)]);
+        let mut count = 0;
         let taken = socket.try_io(Interest::READABLE, || {
             let flags = MsgFlags::MSG_DONTWAIT;
             let messages = recvmmsg(socket.as_raw_fd(), receive_headers, slices.iter_mut(), flags, None)?;
-            let mut count = 0;
             for (message, slot) in messages.zip(received.iter_mut()) {
                 *slot = (message.bytes, message.address.as_ref().and_then(std_address));
                 count += 1;
             }
-            Ok(count)
+            // A batch that is not full has emptied the socket. Whatever comes next wakes us: to ask once more only to hear
+            // that nothing is there would cost a system call for each such batch.
+            if count < BATCH_LEN { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
         });
-        // Nothing there, or an ICMP error that a client's closed port caused: neither is of interest.
-        taken.unwrap_or(0)
+        // Nothing more there, or an ICMP error that a client's closed port caused: neither is of interest.
+        let _of_no_interest = taken;
+        count
     }
 
     /// Answers the packets received, or starts the tasks that will. Returns how many queries were answered at once.
@@ -174,7 +180,7 @@ impl Batch {
             let (Some(packet), Some(client)) = (query.get(..length), client) else { continue };
             let Some(answer) = self.answers.get_mut(self.answer_count) else { continue };
             let access = access_list.of(client.ip());
-            let answered = match ClientQuery::read(packet, client, Transport::Udp) {
+            let answered = match ClientQuery::read(packet, client, Transport::Udp, |data| shared.judge(client, data)) {
                 _ if access != Access::Answer => shared.turn_away(access, packet, client, Transport::Udp, answer),
                 Err(rejection) => refuse(&rejection, shared, answer),
                 Ok(query) => match shared.service.answer_now(&query, answer) {
@@ -266,6 +272,24 @@ mod tests {
             assert_eq!(batch.receive(&server, ipv6), 1);
             assert_eq!(batch.received[0], (5, Some(client.local_addr().unwrap())));
             assert_eq!(batch.queries[0][..5], *b"query");
+        }
+    }
+
+    #[tokio::test]
+    async fn every_packet_wakes_us_however_full_the_batch_before_it_was() {
+        let mut batch = Batch::new();
+        let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let UdpSocket { socket: server, .. } = bind_udp("127.0.0.1:0".parse().unwrap()).unwrap();
+        for count in [1, BATCH_LEN, 2, BATCH_LEN + 1, 1, BATCH_LEN - 1, 2 * BATCH_LEN, 1] {
+            for _ in 0..count {
+                client.send_to(b"query", server.local_addr().unwrap()).unwrap();
+            }
+            let mut received = 0;
+            while received < count {
+                tokio::time::timeout(std::time::Duration::from_secs(5), server.readable()).await.unwrap().unwrap();
+                received += batch.receive(&server, false);
+            }
+            assert_eq!(received, count);
         }
     }
 }

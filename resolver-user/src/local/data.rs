@@ -1,6 +1,7 @@
 //! Looks up what was said about names.
 
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
 use super::SynthDomain;
@@ -31,7 +32,7 @@ pub struct LocalData {
 }
 
 /// A record without its owner.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Data {
     pub(super) rtype: RecordType,
     pub(super) ttl_s: u32,
@@ -39,12 +40,23 @@ pub(super) struct Data {
 }
 
 /// What is said about a domain.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Rule {
     pub(super) addresses: Vec<IpAddr>,
     pub(super) null: bool,
     pub(super) local_only: bool,
     pub(super) forwarded: bool,
+}
+
+/// Equal data have equal hashes, whatever the order of their tables.
+impl Hash for LocalData {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { nodes, rules, synths, private, ttl_s, domain_needed, filter_win2k, name_count } = self;
+        let mut sorted: Vec<(&Box<[u8]>, &Vec<Data>)> = nodes.iter().collect();
+        sorted.sort_unstable_by_key(|(name, _)| *name);
+        sorted.hash(state);
+        (rules, synths, private, ttl_s, domain_needed, filter_win2k, name_count).hash(state);
+    }
 }
 
 impl Rule {

@@ -7,6 +7,8 @@ mod histogram;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use resolver_ebpf::abi::CookieVerdict;
+
 use crate::validator::WorkSpent;
 pub use histogram::{Durations, Histogram};
 
@@ -156,6 +158,19 @@ macro_rules! metrics {
     };
 }
 
+impl Metrics {
+    /// Counts a query with cookies by what its server cookie is worth.
+    pub fn count_cookies(&self, verdict: CookieVerdict) {
+        let counter = match verdict {
+            CookieVerdict::New => &self.cookies_new,
+            CookieVerdict::Valid => &self.cookies_valid,
+            CookieVerdict::Renewed => &self.cookies_renewed,
+            CookieVerdict::Bad => &self.cookies_bad,
+        };
+        counter.add_one();
+    }
+}
+
 metrics! {
     /// Queries received over UDP, whatever became of them.
     queries_udp,
@@ -185,6 +200,16 @@ metrics! {
     refused_overload,
     /// Refused: as many questions as `dns-forward-max` allows are with the servers.
     refused_forward_max,
+    /// A client cookie alone: the client got a server cookie.
+    cookies_new,
+    /// A valid server cookie.
+    cookies_valid,
+    /// A valid server cookie that was replaced by a fresh one.
+    cookies_renewed,
+    /// A server cookie that is not valid: the client got a fresh one.
+    cookies_bad,
+    /// Queries for cookies alone, without a question (RFC 7873 §5.4).
+    cookie_queries,
     /// TCP connections accepted.
     tcp_connections,
     /// TCP connections closed because they were idle, slow or broken.
@@ -197,6 +222,16 @@ metrics! {
     cache_stale_hits,
     /// Queries whose answer had to be found.
     cache_misses,
+    /// Searches begun for popular answers before their time was over (`prefetch`).
+    prefetches,
+    /// Such searches that found nothing to take the place of the answer that is there.
+    prefetches_failed,
+    /// Such searches that were not begun because there were as many as `prefetch` allows.
+    prefetches_held_back,
+    /// Searches that were not begun because the question had failed a moment ago (RFC 9520).
+    failures_remembered,
+    /// Answers that were taken from the cache file, validated again, instead of from a server.
+    cache_file_answers,
     /// Misses that waited for the same question asked by somebody else.
     misses_merged,
     /// DS, DNSKEY and alias fetches made for validation.
@@ -261,6 +296,8 @@ metrics! {
     chaos_answers,
     /// Answer forms offered for publication.
     publications_offered,
+    /// Answer forms not offered yet because room in the kernel map is scarce and nobody has asked for them twice.
+    publications_unearned,
     /// Answer forms that the publisher's full queue did not take.
     publications_refused,
     /// Anchored zones that were told which anchors we have (RFC 8145).

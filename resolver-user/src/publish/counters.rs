@@ -3,7 +3,9 @@
 use std::{fmt, io};
 
 use aya::maps::{MapData, MapError, PerCpuArray};
-use resolver_ebpf::abi::{Counters, LATENCY_BUCKETS, Latency, OUTCOMES, Outcome, map_name};
+use resolver_ebpf::abi::{
+    COOKIE_VERDICTS, CookieCounters, Counters, LATENCY_BUCKETS, Latency, OUTCOMES, Outcome, map_name,
+};
 
 use super::pod::Shared;
 use super::program::FastPathError;
@@ -12,6 +14,7 @@ use crate::metrics::Durations;
 /// The per-CPU maps that the kernel half counts into.
 pub struct KernelCounters {
     pub(super) counters: PerCpuArray<MapData, Shared<Counters>>,
+    pub(super) cookies: PerCpuArray<MapData, Shared<CookieCounters>>,
     pub(super) latency: PerCpuArray<MapData, Shared<Latency>>,
 }
 
@@ -23,6 +26,21 @@ impl KernelCounters {
     pub fn outcomes(&self) -> Result<[u64; OUTCOMES], FastPathError> {
         let values = self.counters.get(&0, 0).map_err(|error| failed(map_name::COUNTERS, error))?;
         let mut sums = [0; OUTCOMES];
+        for value in values.iter() {
+            for (sum, count) in sums.iter_mut().zip(value.0.as_array()) {
+                *sum += count;
+            }
+        }
+        Ok(sums)
+    }
+
+    /// Answers with cookies, by verdict.
+    ///
+    /// # Errors
+    /// [`FastPathError::Map`].
+    pub fn cookies(&self) -> Result<[u64; COOKIE_VERDICTS], FastPathError> {
+        let values = self.cookies.get(&0, 0).map_err(|error| failed(map_name::COOKIES, error))?;
+        let mut sums = [0; COOKIE_VERDICTS];
         for value in values.iter() {
             for (sum, count) in sums.iter_mut().zip(value.0.as_array()) {
                 *sum += count;

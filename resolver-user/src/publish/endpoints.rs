@@ -156,7 +156,7 @@ fn words_v6(element: ListenV6) -> [u64; 3] {
 }
 
 /// Stores words from an offset on, which is a multiple of 8, one after the other.
-fn store<const COUNT: usize>(settings: &MappedArray, offset: usize, words: [u64; COUNT]) {
+pub fn store<const COUNT: usize>(settings: &MappedArray, offset: usize, words: [u64; COUNT]) {
     for (place, word) in settings.words()[offset / 8..].iter().zip(words) {
         place.store(word, Ordering::Release);
     }

@@ -6,9 +6,10 @@
 //! the daemon. Never touches a slot that XDP may be reading (see [`resolver_ebpf::abi`]).
 //!
 //! * `program`: loading, attaching, pinning, taking off
-//! * `writer`: the thread; `table`: index and records; `pool`: slots; `grace`: waiting for running programs
+//! * `writer`: the thread; `table`: index and records; `pool`: slots; `schedule`: when to look at what is published; `grace`:
+//!   waiting for running programs
 //! * `clock`: tells the kernel half the time; `counters`: what it has counted; `endpoints`, `clients`: tell it who is
-//!   answered, and where
+//!   answered, and where; `cookies`: gives it the secrets of cookies
 //! * `memory`, `pod`: the maps' memory
 //!
 //! [`table`] and [`memory`] are public for the tests and benchmarks that fill maps of their own; in the daemon nothing but
@@ -16,6 +17,7 @@
 
 mod clients;
 mod clock;
+mod cookies;
 mod counters;
 mod endpoints;
 mod grace;
@@ -24,6 +26,7 @@ pub mod memory;
 mod pod;
 mod pool;
 mod program;
+mod schedule;
 mod slot;
 mod status;
 pub mod table;
@@ -31,9 +34,11 @@ mod writer;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
+
+use resolver_ebpf::abi::CookieSecrets;
 
 pub use counters::KernelCounters;
 pub use program::{AttachMode, FastPathConfig, FastPathError, make_pin_dir};
@@ -42,7 +47,7 @@ use writer::Command;
 pub use writer::FastPath;
 
 use crate::access::AccessList;
-use crate::answer::{Form, RenderedAnswer};
+use crate::answer::{Form, RenderedAnswer, Rotation};
 use crate::wire::{Name, RecordType};
 
 /// Longest wait for the thread to say something. A dump of a million answers takes about one second.
@@ -61,8 +66,24 @@ pub struct Publication {
     pub rendered: Arc<RenderedAnswer>,
     /// When its TTL ends, in nanoseconds of CLOCK_BOOTTIME.
     pub expires_at_boot_ns: u64,
+    /// From when on it is to be found anew if it is asked for ([`Publisher::nearly_over`]), in nanoseconds of CLOCK_BOOTTIME;
+    /// `u64::MAX`: never.
+    pub refresh_from_boot_ns: u64,
+    /// The addresses in it that change places from time to time, if they do.
+    pub rotation: Option<Rotation>,
     /// Set by whoever offers; cleared when the answer leaves the maps or was not taken, so that it is offered again.
     pub published: Arc<AtomicBool>,
+}
+
+/// A published answer that is asked for and whose time is nearly over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NearlyOver {
+    /// Name of the question, in lower case.
+    pub name: Name,
+    /// Type of the question.
+    pub qtype: RecordType,
+    /// For DO=0 or DO=1.
+    pub form: Form,
 }
 
 /// Takes answers to be published. Cheap to clone.
@@ -70,6 +91,7 @@ pub struct Publication {
 pub struct Publisher {
     commands: SyncSender<Command>,
     kernel_counters: Arc<KernelCounters>,
+    crowded: Arc<AtomicBool>,
 }
 
 impl Publisher {
@@ -77,6 +99,23 @@ impl Publisher {
     /// when it is next asked for.
     pub fn offer(&self, publication: Publication) -> bool {
         self.commands.try_send(Command::Publish(publication, Instant::now())).is_ok()
+    }
+
+    /// Whether slots are scarce, so that an answer should have been asked for twice before it is offered.
+    pub fn is_crowded(&self) -> bool {
+        self.crowded.load(Ordering::Relaxed)
+    }
+
+    /// Up to `max` published answers whose time to be found anew has come and that XDP has given since; none if the thread does
+    /// not answer. Waits for it.
+    pub fn nearly_over(&self, max: usize) -> Option<Vec<NearlyOver>> {
+        self.ask(|reply| Command::NearlyOver(max, reply))
+    }
+
+    /// Has addresses of answers change places once in so many seconds, 0: never, and waits until that is known; false if the
+    /// thread does not say so.
+    pub fn rotate(&self, period_s: u32) -> bool {
+        self.order(|reply| Command::Rotate(period_s, reply))
     }
 
     /// What the kernel half has counted, read without waiting for the thread.
@@ -112,6 +151,11 @@ impl Publisher {
     /// is answered whom the list does not allow.
     pub fn set_access(&self, list: &AccessList) -> bool {
         self.order(|reply| Command::Access(list.clone(), reply))
+    }
+
+    /// Makes these the secrets of cookies, or switches cookies off, and waits until that is so; false if the thread does not say so.
+    pub fn set_cookies(&self, secrets: Option<CookieSecrets>) -> bool {
+        self.order(|reply| Command::Cookies(secrets, reply))
     }
 
     /// Gives an order that must not be forgotten because there is much to publish.

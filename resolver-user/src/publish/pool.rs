@@ -1,5 +1,6 @@
 //! Divides the blocks of `ANSWERS` into slots. Bookkeeping only: touches no map.
 //!
+//! In: how long a slot has to be. Out: places, and places in use to choose from when there is none free.
 //! A block holds slots of one length; which one is decided when the first slot is taken from it, and forgotten when the
 //! last one is given back. So any mix of answer sizes finds the memory it needs.
 
@@ -26,13 +27,15 @@ pub struct SlotPool {
 #[derive(Clone, Debug, Default)]
 struct LengthState {
     open: BTreeSet<u32>,
-    all: BTreeSet<u32>,
+    all: Vec<u32>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct BlockState {
     /// Position in [`SLOT_LENGTHS`]; meaningful while slots are used.
     length: usize,
+    /// Position in `all` of that length.
+    all_at: usize,
     used: u16,
     /// One bit for each slot, set while it is used.
     bitmap: [u64; BITMAP_WORDS],
@@ -81,8 +84,12 @@ impl SlotPool {
         state.bitmap[slot / 64] &= !mask;
         state.used -= 1;
         if state.used == 0 {
+            let all_at = state.all_at;
             self.lengths[length].open.remove(&block);
-            self.lengths[length].all.remove(&block);
+            self.lengths[length].all.swap_remove(all_at);
+            if let Some(&moved) = self.lengths[length].all.get(all_at) {
+                self.blocks[moved as usize].all_at = all_at;
+            }
             self.unassigned.push(block);
         } else {
             self.lengths[length].open.insert(block);
@@ -99,24 +106,24 @@ impl SlotPool {
         position_of(lines).is_some_and(|length| !self.unassigned.is_empty() || !self.lengths[length].open.is_empty())
     }
 
-    /// Slots of the same length as one of `lines` lines that are in use, starting from a place that `seed` picks: the
-    /// candidates for making room. Empty if no block has that length.
-    pub fn neighbours(&self, lines: usize, seed: u32, count: usize) -> Vec<Place> {
+    /// Slots in use of the same length as one of `lines` lines, drawn by chance with `random`: the candidates for making room.
+    /// Empty if no block has that length. Each from a block of its own choice: neighbours were published together.
+    pub fn sample(&self, lines: usize, mut random: impl FnMut() -> u32, count: usize) -> Vec<Place> {
         let Some(length) = position_of(lines) else { return Vec::new() };
         let all = &self.lengths[length].all;
-        let start = seed % (self.blocks.len().max(1) as u32);
-        let from_start = all.range(start..).chain(all.range(..start));
-        let mut places = Vec::with_capacity(count);
-        for &block in from_start {
-            let slots = slots_per_block(length);
-            let first = (seed >> 8) as usize % slots;
-            places.extend((0..slots).map(|slot| (first + slot) % slots).filter_map(|slot| self.used_at(block, slot)));
-            if places.len() >= count {
-                break;
-            }
-        }
-        places.truncate(count);
-        places
+        let drawn = (0..count).filter_map(|_| {
+            let block = all[random() as usize % all.len().max(1)..].first()?;
+            self.used_from(*block, random() as usize % slots_per_block(length))
+        });
+        if all.is_empty() { Vec::new() } else { drawn.collect() }
+    }
+
+    /// A block of another length than that of `lines` lines, drawn by chance, with the slots that are used in it.
+    pub fn block_of_another_length(&self, lines: usize, random: u32) -> Option<Vec<Place>> {
+        let length = position_of(lines)?;
+        let block = random as usize % self.blocks.len().max(1);
+        let state = self.blocks.get(block).filter(|state| state.used > 0 && state.length != length)?;
+        Some((0..slots_per_block(state.length)).filter_map(|slot| self.used_at(block as u32, slot)).collect())
     }
 
     /// All used slots of the block that has the fewest: what must go for another length to get a block.
@@ -126,9 +133,25 @@ impl SlotPool {
         (0..slots_per_block(state.length)).filter_map(|slot| self.used_at(block as u32, slot)).collect()
     }
 
+    /// Blocks in all.
+    pub fn blocks(&self) -> usize {
+        self.blocks.len()
+    }
+
     /// Blocks in use.
     pub fn used_blocks(&self) -> usize {
         self.blocks.len() - self.unassigned.len()
+    }
+
+    /// The first slot in use from the one with this number on, around the block's end.
+    fn used_from(&self, block: u32, first: usize) -> Option<Place> {
+        let state = &self.blocks[block as usize];
+        let (word, bit) = (first / 64, first % 64);
+        let at_or_after = state.bitmap[word] & (u64::MAX << bit);
+        let others = (1..=BITMAP_WORDS).map(|step| (word + step) % BITMAP_WORDS);
+        let bits = std::iter::once((word, at_or_after)).chain(others.map(|word| (word, state.bitmap[word])));
+        let (word, bits) = bits.into_iter().find(|(_, bits)| *bits != 0)?;
+        self.used_at(block, word * 64 + bits.trailing_zeros() as usize)
     }
 
     fn used_at(&self, block: u32, slot: usize) -> Option<Place> {
@@ -139,9 +162,10 @@ impl SlotPool {
 
     fn assign(&mut self, length: usize) -> Option<u32> {
         let block = self.unassigned.pop()?;
-        self.blocks[block as usize] = BlockState { length, ..BlockState::default() };
+        let all_at = self.lengths[length].all.len();
+        self.blocks[block as usize] = BlockState { length, all_at, ..BlockState::default() };
         self.lengths[length].open.insert(block);
-        self.lengths[length].all.insert(block);
+        self.lengths[length].all.push(block);
         Some(block)
     }
 }
@@ -197,16 +221,45 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_are_slots_in_use_of_the_same_length() {
+    fn a_sample_is_of_slots_in_use_of_the_same_length_and_reaches_all_of_them() {
         let mut pool = SlotPool::new(3);
+        let mut seed = 7u32;
+        let mut random = || {
+            seed = seed.wrapping_mul(0x2c92_77b5).wrapping_add(0xac56_4b05);
+            seed >> 4
+        };
+        assert!(pool.sample(22, &mut random, 3).is_empty());
         let small: HashSet<Place> = (0..600).map(|_| pool.take(2).unwrap()).collect();
         let large: HashSet<Place> = (0..5).map(|_| pool.take(22).unwrap()).collect();
-        for seed in 0..50_000u32 {
-            let found = pool.neighbours(22, seed.wrapping_mul(0x9e37_79b9), 3);
-            assert!(!found.is_empty() && found.iter().all(|place| large.contains(place)));
+        let mut met = HashSet::new();
+        for _ in 0..20_000 {
+            let found = pool.sample(22, &mut random, 3);
+            assert!(found.len() == 3 && found.iter().all(|place| large.contains(place)));
+            let found = pool.sample(1, &mut random, 3);
+            assert!(found.iter().all(|place| small.contains(place)));
+            met.extend(found);
         }
-        assert!(pool.neighbours(1, 7, 8).iter().all(|place| small.contains(place)));
-        assert!(pool.neighbours(10, 7, 8).is_empty());
+        assert_eq!(met.len(), small.len(), "none is out of reach");
+        assert!(pool.sample(10, &mut random, 8).is_empty());
+        let other = (0..100).find_map(|_| pool.block_of_another_length(2, random())).unwrap();
+        assert_eq!(other.into_iter().collect::<HashSet<_>>(), large);
+    }
+
+    #[test]
+    fn blocks_that_come_and_go_are_known_by_their_length() {
+        let mut pool = SlotPool::new(8);
+        let mut taken: Vec<Place> = (0..8 * 46).map(|_| pool.take(22).unwrap()).collect();
+        assert!(!pool.has_room(22));
+        // Whole blocks go, from the middle first.
+        taken.sort_by_key(|place| (place.block() % 3 != 1, place.block()));
+        for (count, place) in taken.iter().enumerate() {
+            let left: HashSet<Place> = taken[count..].iter().copied().collect();
+            let found = pool.sample(22, || count as u32 * 77, 4);
+            assert!(!found.is_empty() && found.iter().all(|place| left.contains(place)));
+            pool.give_back(*place);
+        }
+        assert_eq!(pool.used_blocks(), 0);
+        assert!(pool.sample(22, || 3, 4).is_empty());
     }
 
     #[test]

@@ -17,7 +17,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use nix::unistd::{UnlinkatFlags, unlinkat};
-use resolver_ebpf::abi::{self, AnswerBlock, Bucket, Settings, map_name};
+use resolver_ebpf::abi::{self, AnswerBlock, Bucket, CookieSecrets, Settings, map_name};
 use thiserror::Error;
 
 use super::clients::Trie;
@@ -57,6 +57,10 @@ pub struct FastPathConfig {
     pub listen: Vec<SocketAddr>,
     /// Who may be answered.
     pub access: AccessList,
+    /// Secrets of cookies; none: cookies are ignored.
+    pub cookies: Option<CookieSecrets>,
+    /// How often addresses of answers change places, in seconds; 0: never.
+    pub rotation_s: u32,
     /// Directory in a BPF file system for pins; made if missing.
     pub pin_dir: PathBuf,
     /// Whether the kernel half says why it passes queries.
@@ -293,6 +297,7 @@ impl Loaded {
     pub fn take_counters(&mut self) -> Result<KernelCounters, FastPathError> {
         Ok(KernelCounters {
             counters: self.take_per_cpu(map_name::COUNTERS)?,
+            cookies: self.take_per_cpu(map_name::COOKIES)?,
             latency: self.take_per_cpu(map_name::LATENCY)?,
         })
     }
@@ -340,11 +345,12 @@ impl Loaded {
 
 impl Drop for Loaded {
     fn drop(&mut self) {
-        // Without their pins, links end with their descriptors, and the program leaves the interfaces.
-        self.attachments.clear();
+        // Without their pins, links end with their descriptors, and the program leaves the interfaces. In this order: the
+        // kernel takes a program off at once when a descriptor was the last to hold it, but some time after an unlinking was.
         if let Err(error) = remove_pins(&self.pins) {
             tracing::warn!(%error, "cannot remove the pins: XDP may stay on the interfaces");
         }
+        self.attachments.clear();
         if let Err(error) = fs::remove_dir(&self.pin_dir) {
             tracing::debug!(dir = %self.pin_dir.display(), %error, "pin directory kept");
         }

@@ -1,12 +1,12 @@
 //! From an offered answer to the bytes of its slot, and from a slot back to something readable.
 
 use resolver_ebpf::abi::{FLAG_DO, FLAG_SECURE, HASH_KEY_WORDS, OPT_LEN};
-use resolver_ebpf::slot::{self, Answer, SlotError, SlotView, answer_key_hash};
+use resolver_ebpf::slot::{self, Answer, SlotError, answer_key_hash};
 use thiserror::Error;
 
-use super::Publication;
 use super::status::FastPathEntry;
 use super::table::{Entry, SlotWords};
+use super::{NearlyOver, Publication};
 use crate::answer::Form;
 use crate::clock::NS_PER_S;
 use crate::wire::{Name, RCode, RecordType};
@@ -56,6 +56,8 @@ impl Prepared<'_> {
             slot: &self.words,
             lines: self.lines,
             expires_at_boot_ns: self.publication.expires_at_boot_ns,
+            refresh_from_boot_ns: self.publication.refresh_from_boot_ns,
+            rotation: self.publication.rotation,
             published: std::sync::Arc::clone(&self.publication.published),
         }
     }
@@ -96,18 +98,11 @@ pub fn render<'a>(
     Ok(Prepared { publication, key_hash, words, lines })
 }
 
-/// Whether two slots hold answers for the same key.
-pub fn same_key(a: &SlotWords, b: &SlotWords) -> bool {
-    let key = |view: SlotView<'_>| (view.head.qtype, view.head.flags & FLAG_DO);
-    match (slot::read(a), slot::read(b)) {
-        (Some(a), Some(b)) => a.name == b.name && key(a) == key(b),
-        _ => false,
-    }
-}
-
-/// Second of CLOCK_BOOTTIME in which XDP last answered with a slot; 0 = never.
-pub fn last_used_s(words: &SlotWords) -> u32 {
-    slot::read(words).map_or(0, |view| view.head.last_used_s)
+/// Which answer a slot holds; none if it makes no sense.
+pub fn question(words: &SlotWords) -> Option<NearlyOver> {
+    let view = slot::read(words)?;
+    let form = if view.head.flags & FLAG_DO != 0 { Form::Dnssec } else { Form::Plain };
+    Some(NearlyOver { name: Name::from_wire(view.name).ok()?, qtype: RecordType(view.head.qtype), form })
 }
 
 /// A slot as an operator wants to see it; none if it makes no sense.

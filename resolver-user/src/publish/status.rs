@@ -17,6 +17,9 @@ pub struct FastPathStatus {
     pub publisher: PublisherStatus,
     /// The kernel half's counters, summed over all CPUs: every frame is in exactly one.
     pub counters: Vec<(String, u64)>,
+    /// Answers of the kernel half with cookies, by what the query's server cookie was worth.
+    #[serde(default)]
+    pub cookies: Vec<(String, u64)>,
     /// Frames seen, counted apart from their outcomes.
     #[serde(default)]
     pub frames: u64,
@@ -34,6 +37,18 @@ pub struct PublisherStatus {
     pub refused_no_room: u64,
     /// Answers refused because another one has their tag in their bucket.
     pub refused_tag_taken: u64,
+    /// Answers refused because their bucket is full of answers that are asked for all the time.
+    #[serde(default)]
+    pub refused_bucket_full: u64,
+    /// Answers that had to go because their bucket was full.
+    #[serde(default)]
+    pub evicted_bucket: u64,
+    /// Answers that had to go because no slot of their length was free.
+    #[serde(default)]
+    pub evicted_length: u64,
+    /// Answers that had to go because their slots were needed for another length.
+    #[serde(default)]
+    pub evicted_block: u64,
     /// Answers that no slot can hold.
     pub refused_unfit: u64,
     /// Answers whose time was over before they could be published.

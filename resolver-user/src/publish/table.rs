@@ -6,19 +6,36 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
+use std::mem::offset_of;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use resolver_ebpf::abi::{BLOCK_LINES, BUCKET_ENTRIES, BucketEntry, LINE_LEN, Place, SLOT_WORDS_MAX};
+use resolver_ebpf::abi::{
+    AnswerHead, BLOCK_LINES, BODY_AT, BUCKET_ENTRIES, BucketEntry, FLAG_DO, LINE_LEN, Place, SLOT_WORDS_MAX,
+};
 
 use super::memory::MappedArray;
 use super::pool::SlotPool;
-use super::slot;
+use super::schedule::Schedule;
+use crate::answer::Rotation;
 use crate::clock::NS_PER_S;
 
 const WORDS_PER_LINE: usize = LINE_LEN / 8;
+/// Words of a slot's head.
+const HEAD_WORDS: usize = BODY_AT / 8;
 /// Published answers that are looked at to find one that has not been asked for lately.
 const VICTIM_SAMPLE: usize = 8;
+/// How long an answer that XDP has given is kept before those that it never gave, in seconds.
+/// Choice: ten minutes. A flood of names that nobody asks for twice takes the places of its own kind only, and what was
+/// popular once gives way in the end.
+const EARNED_S: u32 = 600;
+/// An answer that XDP has given within this time gives way to none in a full bucket, in seconds.
+const BUSY_S: u32 = 10;
+/// Shortest time between two blocks that are taken from another slot length, in nanoseconds.
+/// Choice: four of them a second are 2,000 short answers.
+const BLOCK_PERIOD_NS: u64 = NS_PER_S / 4;
+/// Blocks that are looked at to find one that another slot length needs more.
+const BLOCK_SAMPLE: usize = 8;
 
 /// A slot's words, ready to be copied.
 pub type SlotWords = [u64; SLOT_WORDS_MAX];
@@ -34,6 +51,10 @@ pub struct Entry<'a> {
     pub lines: usize,
     /// When its TTL ends, in nanoseconds of CLOCK_BOOTTIME.
     pub expires_at_boot_ns: u64,
+    /// From when on it is to be found anew if it is asked for, in nanoseconds of CLOCK_BOOTTIME; `u64::MAX`: never.
+    pub refresh_from_boot_ns: u64,
+    /// The addresses in its body that change places from time to time, if they do.
+    pub rotation: Option<Rotation>,
     /// Cleared when the answer leaves the table.
     pub published: Arc<AtomicBool>,
 }
@@ -43,8 +64,21 @@ pub struct Entry<'a> {
 pub enum Refusal {
     /// Another key with the same tag is published in the same bucket; the kernel half would look at only one of them.
     TagTaken,
+    /// All entries of its bucket are those of answers that are asked for all the time.
+    BucketFull,
     /// No slot is free; room is being made for the next try.
     NoRoom,
+}
+
+/// Answers that had to go before their time, by what was full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Evictions {
+    /// Their bucket.
+    pub bucket: u64,
+    /// The slots of their length.
+    pub length: u64,
+    /// The slots of another length, for which their block was needed.
+    pub block: u64,
 }
 
 /// The table. See the module's documentation.
@@ -56,7 +90,13 @@ pub struct AnswerTable {
     pool: SlotPool,
     records: HashMap<Place, Record>,
     expiries: BinaryHeap<Reverse<(u64, Place)>>,
+    looks: Schedule,
+    /// When the addresses of an answer change places next.
+    turns: Schedule,
     limbo: Vec<Place>,
+    evictions: Evictions,
+    /// When the next block may be taken from another length, in nanoseconds of CLOCK_BOOTTIME.
+    next_block_boot_ns: u64,
     random: u32,
 }
 
@@ -66,7 +106,17 @@ struct Record {
     entry_at: usize,
     expires_at_boot_ns: u64,
     published_at_s: u32,
+    refresh_from_boot_ns: u64,
+    rotation: Option<Rotation>,
     published: Arc<AtomicBool>,
+}
+
+/// How much an answer is wanted: those that XDP has not given lately come before those that it has, and among equals the one
+/// that was asked for, or published, longest ago.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Standing {
+    earned: bool,
+    wanted_at_s: u32,
 }
 
 impl AnswerTable {
@@ -80,7 +130,11 @@ impl AnswerTable {
             pool: SlotPool::new(blocks),
             records: HashMap::new(),
             expiries: BinaryHeap::new(),
+            looks: Schedule::default(),
+            turns: Schedule::default(),
             limbo: Vec::new(),
+            evictions: Evictions::default(),
+            next_block_boot_ns: 0,
             random: 0x9e37_79b9,
         }
     }
@@ -95,6 +149,16 @@ impl AnswerTable {
         self.records.len()
     }
 
+    /// Answers that had to go before their time.
+    pub fn evictions(&self) -> Evictions {
+        self.evictions
+    }
+
+    /// Whether slots are getting scarce: nine of ten blocks are in use.
+    pub fn is_crowded(&self) -> bool {
+        self.pool.used_blocks() * 10 >= self.pool.blocks() * 9
+    }
+
     /// Bytes of `ANSWERS` that belong to blocks in use.
     pub fn used_bytes(&self) -> usize {
         self.pool.used_blocks() * BLOCK_LINES * LINE_LEN
@@ -107,26 +171,30 @@ impl AnswerTable {
     pub fn publish(&mut self, entry: &Entry<'_>, now_boot_ns: u64) -> Result<(), Refusal> {
         let tag = entry.key_hash as u32;
         let bucket = (entry.key_hash >> self.bucket_shift) as usize * BUCKET_ENTRIES;
+        let now_s = (now_boot_ns / NS_PER_S) as u32;
         let found = self.find(bucket, tag, entry.slot)?;
+        let (entry_at, evicts) = match found {
+            Some(entry_at) => (entry_at, false),
+            None => (self.least_wanted(bucket, now_s).ok_or(Refusal::BucketFull)?, true),
+        };
         let Some(place) = self.pool.take(entry.lines) else {
             self.make_room(entry.lines, now_boot_ns);
             return Err(Refusal::NoRoom);
         };
         self.write_slot(place, entry.slot, entry.lines);
-        let entry_at = found.unwrap_or_else(|| self.least_wanted(bucket));
         let old = self.entry(entry_at).place;
+        if !old.is_none() && !evicts {
+            self.inherit_use(old, place);
+        }
         // Release: the slot's words are in memory before the entry that leads to them.
         let word = bytemuck::cast(BucketEntry { place, tag });
         self.buckets.words()[entry_at].store(word, Ordering::Release);
         if !old.is_none() {
             self.forget(old);
+            self.evictions.bucket += u64::from(evicts);
         }
         entry.published.store(true, Ordering::Relaxed);
-        self.remember_expiry(entry.expires_at_boot_ns, place);
-        let published_at_s = (now_boot_ns / NS_PER_S) as u32;
-        let published = Arc::clone(&entry.published);
-        let record = Record { entry_at, expires_at_boot_ns: entry.expires_at_boot_ns, published_at_s, published };
-        self.records.insert(place, record);
+        self.remember(entry, place, entry_at, now_s);
         if !self.pool.has_room(entry.lines) {
             self.make_room(entry.lines, now_boot_ns);
         }
@@ -154,6 +222,62 @@ impl AnswerTable {
         }
     }
 
+    /// Up to `max` published answers whose time to be found anew has come and that XDP has given since then. Each is told
+    /// again some time later, unless it has been replaced.
+    pub fn nearly_over(&mut self, now_boot_ns: u64, max: usize) -> Vec<SlotWords> {
+        let mut found = Vec::new();
+        while found.len() < max
+            && let Some(place) = self.looks.next_due(now_boot_ns)
+        {
+            // The slot may have been given to another answer since.
+            let Some(record) = self.records.get(&place) else { continue };
+            let (from, end) = (record.refresh_from_boot_ns, record.expires_at_boot_ns);
+            if from > now_boot_ns || end <= now_boot_ns {
+                continue;
+            }
+            let is_wanted = u64::from(self.last_used_s(place)) >= from / NS_PER_S;
+            if is_wanted {
+                found.push(self.read_slot(place));
+            }
+            self.looks.again(now_boot_ns, end, is_wanted, place);
+        }
+        found
+    }
+
+    /// Lets addresses of answers that XDP has given change places: once in `period_s` seconds, and of up to `max` answers now. What is
+    /// published stays as it is; a turned copy takes its place. Those who find no room stay as they are until the next time.
+    pub fn rotate(&mut self, now_boot_ns: u64, period_s: u32, max: usize) {
+        let next_boot_ns = now_boot_ns + u64::from(period_s) * NS_PER_S;
+        for _ in 0..max {
+            let Some(place) = self.turns.next_due(now_boot_ns) else { return };
+            let Some(record) = self.records.get(&place) else { continue };
+            let Some(rotation) = record.rotation else { continue };
+            let is_used = self.last_used_s(place) >= record.published_at_s;
+            let turned = if is_used { self.turn(place, rotation, now_boot_ns) } else { None };
+            self.turns.add(next_boot_ns, turned.unwrap_or(place));
+        }
+    }
+
+    /// Puts a turned copy of an answer in its place.
+    fn turn(&mut self, place: Place, rotation: Rotation, now_boot_ns: u64) -> Option<Place> {
+        let lines = usize::from(self.pool.length_of(place));
+        let mut slot = self.read_slot(place);
+        let new = self.pool.take(lines)?;
+        let body = bytemuck::cast_slice_mut::<u64, u8>(&mut slot).get_mut(BODY_AT..).unwrap_or_default();
+        rotation.turn(body, 1);
+        self.write_slot(new, &slot, lines);
+        let mut record = self.records.remove(&place)?;
+        let word = bytemuck::cast(BucketEntry { place: new, ..self.entry(record.entry_at) });
+        // Release: as for a new answer.
+        self.buckets.words()[record.entry_at].store(word, Ordering::Release);
+        self.limbo.push(place);
+        record.published_at_s = (now_boot_ns / NS_PER_S) as u32;
+        self.expiries.push(Reverse((record.expires_at_boot_ns, new)));
+        self.looks.add(record.refresh_from_boot_ns, new);
+        self.records.insert(new, record);
+        Some(new)
+    }
+
     /// Slots that no entry leads to any more. They may be given back after a grace period that starts now.
     pub fn take_limbo(&mut self) -> Vec<Place> {
         std::mem::take(&mut self.limbo)
@@ -179,39 +303,85 @@ impl AnswerTable {
             if entry.place.is_none() {
                 free = free.or(Some(at));
             } else if entry.tag == tag {
-                let same = slot::same_key(&self.read_slot(entry.place), wanted);
-                return if same { Ok(Some(at)) } else { Err(Refusal::TagTaken) };
+                return if self.has_key_of(entry.place, wanted) { Ok(Some(at)) } else { Err(Refusal::TagTaken) };
             }
         }
         Ok(free)
     }
 
-    /// The entry of a full bucket that was asked for longest ago.
-    fn least_wanted(&self, bucket: usize) -> usize {
-        let at = (bucket..bucket + BUCKET_ENTRIES).min_by_key(|&at| self.wanted_at_s(self.entry(at).place));
-        at.unwrap_or(bucket)
+    /// The entry of a full bucket that is wanted least; none if all are in use all the time.
+    fn least_wanted(&self, bucket: usize, now_s: u32) -> Option<usize> {
+        let standing = |at: usize| self.standing(self.entry(at).place, now_s);
+        let at = (bucket..bucket + BUCKET_ENTRIES).min_by_key(|&at| standing(at))?;
+        let Standing { earned, wanted_at_s } = standing(at);
+        (!earned || now_s.saturating_sub(wanted_at_s) >= BUSY_S).then_some(at)
     }
 
-    /// Retires one answer that a slot of `lines` lines could follow, the least wanted of a sample; or, if no block has
-    /// slots of that length, all answers of the emptiest block.
+    /// Retires one answer that a slot of `lines` lines could follow, the least wanted of a sample. If no block has slots of that
+    /// length, or those that have are all wanted, a block of another length is emptied.
     fn make_room(&mut self, lines: usize, now_boot_ns: u64) {
         self.retire_expired(now_boot_ns);
-        self.random = self.random.wrapping_mul(0x2c92_77b5).wrapping_add(0xac56_4b05);
-        let sample = self.pool.neighbours(lines, self.random >> 4, VICTIM_SAMPLE);
+        let now_s = (now_boot_ns / NS_PER_S) as u32;
+        let mut random = self.random;
+        let sample = self.pool.sample(lines, || next_random(&mut random), VICTIM_SAMPLE);
+        self.random = random;
         let published = sample.iter().copied().filter(|place| self.records.contains_key(place));
-        if let Some(victim) = published.min_by_key(|&place| self.wanted_at_s(place)) {
+        let victim = published.min_by_key(|&place| self.standing(place, now_s));
+        if sample.is_empty() && self.limbo.is_empty() {
+            self.empty_block(self.pool.emptiest_block());
+        } else if let Some(victim) = victim
+            && !(self.standing(victim, now_s).earned && self.take_block(lines, now_boot_ns))
+        {
             self.retire(victim);
-        } else if sample.is_empty() && self.limbo.is_empty() {
-            for place in self.pool.emptiest_block() {
-                self.retire(place);
-            }
+            self.evictions.length += 1;
         }
     }
 
-    /// Second of CLOCK_BOOTTIME in which an answer was last asked for, publishing counted as asking.
-    fn wanted_at_s(&self, place: Place) -> u32 {
+    /// Empties a block of another length of which XDP has lately given less than half of the answers, if one is met among some.
+    fn take_block(&mut self, lines: usize, now_boot_ns: u64) -> bool {
+        if now_boot_ns < self.next_block_boot_ns {
+            return false;
+        }
+        let now_s = (now_boot_ns / NS_PER_S) as u32;
+        for _ in 0..BLOCK_SAMPLE {
+            let random = next_random(&mut self.random);
+            let Some(places) = self.pool.block_of_another_length(lines, random) else { continue };
+            let earned = places.iter().filter(|&&place| self.standing(place, now_s).earned).count();
+            if earned * 2 < places.len() {
+                self.next_block_boot_ns = now_boot_ns + BLOCK_PERIOD_NS;
+                self.empty_block(places);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn empty_block(&mut self, places: Vec<Place>) {
+        for place in places {
+            self.evictions.block += u64::from(self.records.contains_key(&place));
+            self.retire(place);
+        }
+    }
+
+    /// How much an answer is wanted.
+    fn standing(&self, place: Place, now_s: u32) -> Standing {
         let published_at_s = self.records.get(&place).map_or(0, |record| record.published_at_s);
-        slot::last_used_s(&self.read_slot(place)).max(published_at_s)
+        let used_s = self.last_used_s(place);
+        let earned = used_s != 0 && now_s.saturating_sub(used_s) < EARNED_S;
+        Standing { earned, wanted_at_s: used_s.max(published_at_s) }
+    }
+
+    /// Second of CLOCK_BOOTTIME in which XDP last answered with a slot; 0 = never.
+    fn last_used_s(&self, place: Place) -> u32 {
+        let word = self.slot_words(place)[LAST_USED_WORD].load(Ordering::Relaxed);
+        (word >> LAST_USED_SHIFT) as u32
+    }
+
+    /// An answer in place of an older one for the same key is as popular as that was.
+    fn inherit_use(&self, old: Place, new: Place) {
+        let word = &self.slot_words(new)[LAST_USED_WORD];
+        let used = u64::from(self.last_used_s(old)) << LAST_USED_SHIFT;
+        word.store(word.load(Ordering::Relaxed) & !(u64::from(u32::MAX) << LAST_USED_SHIFT) | used, Ordering::Relaxed);
     }
 
     fn retire(&mut self, place: Place) {
@@ -229,13 +399,28 @@ impl AnswerTable {
         }
     }
 
-    fn remember_expiry(&mut self, expires_at_boot_ns: u64, place: Place) {
+    fn remember(&mut self, entry: &Entry<'_>, place: Place, entry_at: usize, published_at_s: u32) {
+        let &Entry { expires_at_boot_ns, refresh_from_boot_ns, rotation, .. } = entry;
         // Answers that were replaced or evicted leave their expiry behind; drop those before they outnumber the living.
         if self.expiries.len() > 2 * self.records.len() + 1024 {
             let living = self.records.iter().map(|(place, record)| Reverse((record.expires_at_boot_ns, *place)));
             self.expiries = living.collect();
         }
+        if self.looks.len() > 2 * self.records.len() + 1024 {
+            self.looks.keep(|place| self.records.contains_key(&place));
+        }
+        if self.turns.len() > 2 * self.records.len() + 1024 {
+            self.turns.keep(|place| self.records.contains_key(&place));
+        }
         self.expiries.push(Reverse((expires_at_boot_ns, place)));
+        self.looks.add(refresh_from_boot_ns, place);
+        if rotation.is_some() {
+            // The first look sets the time.
+            self.turns.add(0, place);
+        }
+        let published = Arc::clone(&entry.published);
+        let record = Record { entry_at, expires_at_boot_ns, published_at_s, refresh_from_boot_ns, rotation, published };
+        self.records.insert(place, record);
     }
 
     fn entry(&self, at: usize) -> BucketEntry {
@@ -246,6 +431,22 @@ impl AnswerTable {
         for (word, value) in self.slot_words(place).iter().zip(slot).take(lines * WORDS_PER_LINE) {
             word.store(*value, Ordering::Relaxed);
         }
+    }
+
+    /// Whether a slot holds an answer for the same key as `wanted`: type, form and name.
+    fn has_key_of(&self, place: Place, wanted: &SlotWords) -> bool {
+        let words = self.slot_words(place);
+        let head = |word: &dyn Fn(usize) -> u64| -> AnswerHead {
+            let head: [u64; HEAD_WORDS] = std::array::from_fn(word);
+            bytemuck::cast(head)
+        };
+        let load = |at: usize| words.get(at).map_or(0, |word| word.load(Ordering::Relaxed));
+        let (here, there) = (head(&load), head(&|at| wanted[at]));
+        let key = |head: &AnswerHead| (head.qtype, head.name_len, head.flags & FLAG_DO);
+        // Names are folded, and filled up with zeros to whole words.
+        let (at, to) = (usize::from(here.name_at) / 8, usize::from(there.name_at) / 8);
+        let mut name_words = 0..usize::from(there.name_len).div_ceil(8);
+        key(&here) == key(&there) && name_words.all(|n| wanted.get(to + n).is_some_and(|&word| word == load(at + n)))
     }
 
     /// Copies a slot in use; what lies beyond its length is zero.
@@ -265,208 +466,17 @@ impl AnswerTable {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use nix::sys::memfd::{MFdFlags, memfd_create};
-    use nix::unistd::ftruncate;
-    use resolver_ebpf::abi::{AnswerBlock, Bucket, HASH_KEY_WORDS};
-    use resolver_ebpf::slot::{Answer, answer_key_hash, render};
-    use std::os::fd::AsFd as _;
-
-    use super::*;
-
-    const KEY: [u64; HASH_KEY_WORDS] = [0x1234_5678_9abc_def1; HASH_KEY_WORDS];
-
-    fn memory(length: usize) -> MappedArray {
-        let file = memfd_create("test", MFdFlags::empty()).unwrap();
-        ftruncate(&file, length as i64).unwrap();
-        MappedArray::new(file.as_fd(), length).unwrap()
-    }
-
-    fn table(buckets: usize, blocks: u32) -> AnswerTable {
-        let answers = memory(blocks as usize * size_of::<AnswerBlock>());
-        AnswerTable::new(memory(buckets * size_of::<Bucket>()), answers, blocks)
-    }
-
-    /// A name of two labels that no other number has.
-    fn name(number: u32) -> Vec<u8> {
-        let mut name = vec![8];
-        name.extend(format!("{number:08x}").into_bytes());
-        name.extend(b"\x04test\0");
-        name
-    }
-
-    struct Offer {
-        words: SlotWords,
-        lines: usize,
-        key_hash: u64,
-        expires_at_boot_ns: u64,
-        published: Arc<AtomicBool>,
-    }
-
-    impl Offer {
-        fn new(number: u32, body_len: usize, expires_at_s: u64) -> Self {
-            let (name, body) = (name(number), vec![number as u8; body_len]);
-            let answer = Answer {
-                name: &name,
-                qtype: 1,
-                dnssec_ok: false,
-                secure: true,
-                rcode: 0,
-                answer_count: 1,
-                authority_count: 0,
-                body: &body,
-                ttl_offsets: &[6],
-                expires_at_boot_ns: expires_at_s * NS_PER_S,
-            };
-            let mut words = [0; SLOT_WORDS_MAX];
-            let lines = render(&answer, &mut words).unwrap();
-            let key_hash = answer_key_hash(&name, 1, false, &KEY);
-            Self { words, lines, key_hash, expires_at_boot_ns: answer.expires_at_boot_ns, published: Arc::default() }
-        }
-
-        fn publish(&self, table: &mut AnswerTable) -> Result<(), Refusal> {
-            let entry = Entry {
-                key_hash: self.key_hash,
-                slot: &self.words,
-                lines: self.lines,
-                expires_at_boot_ns: self.expires_at_boot_ns,
-                published: Arc::clone(&self.published),
-            };
-            table.publish(&entry, NS_PER_S)
-        }
-
-        /// What the kernel half would find.
-        fn found_in(&self, table: &AnswerTable) -> Option<SlotWords> {
-            let bucket = (self.key_hash >> table.bucket_shift) as usize * BUCKET_ENTRIES;
-            let entries = (bucket..bucket + BUCKET_ENTRIES).map(|at| table.entry(at));
-            let mut tagged = entries.filter(|entry| !entry.place.is_none() && entry.tag == self.key_hash as u32);
-            let words = table.read_slot(tagged.next()?.place);
-            slot::same_key(&words, &self.words).then_some(words)
-        }
-
-        fn is_published(&self) -> bool {
-            self.published.load(Ordering::Relaxed)
-        }
-    }
-
-    #[test]
-    fn what_is_published_is_found_and_what_expires_is_gone() {
-        let mut table = table(1024, 4);
-        let offers: Vec<_> = (0..200).map(|number| Offer::new(number, 40, 10 + u64::from(number))).collect();
-        for offer in &offers {
-            offer.publish(&mut table).unwrap();
-        }
-        assert!(offers.iter().all(|offer| offer.found_in(&table) == Some(offer.words) && offer.is_published()));
-        table.retire_expired(109 * NS_PER_S);
-        assert_eq!(table.published(), 100);
-        for (number, offer) in offers.iter().enumerate() {
-            assert_eq!(offer.found_in(&table).is_some(), number >= 100);
-            assert_eq!(offer.is_published(), number >= 100);
-        }
-        table.flush();
-        assert!(table.published() == 0 && offers.iter().all(|offer| offer.found_in(&table).is_none()));
-    }
-
-    #[test]
-    fn a_slot_is_not_used_again_before_it_is_given_back() {
-        let mut table = table(2, 1);
-        let old = Offer::new(1, 1180, 10);
-        old.publish(&mut table).unwrap();
-        let new = Offer::new(1, 1100, 20);
-        new.publish(&mut table).unwrap();
-        assert_eq!(new.found_in(&table), Some(new.words));
-        assert!(!old.is_published() && new.is_published());
-        let limbo = table.take_limbo();
-        assert_eq!(limbo.len(), 1);
-        let room = (BLOCK_LINES / 22) - 2;
-        let others: Vec<_> = (2..2 + room as u32).map(|number| Offer::new(number, 1180, 10)).collect();
-        let before = table.read_slot(limbo[0]);
-        for offer in &others {
-            // Buckets overflow on the way; that, too, must not touch the slot in limbo.
-            let _ = offer.publish(&mut table);
-        }
-        assert_eq!(table.read_slot(limbo[0]), before);
-        assert_eq!(before, old.words);
-        table.give_back(&limbo);
-        assert!(table.pool.has_room(22));
-    }
-
-    #[test]
-    fn a_full_bucket_loses_the_answer_nobody_asked_for() {
-        let mut table = table(2, 16);
-        let offers: Vec<_> = (0..500).map(|number| Offer::new(number, 40, 100)).collect();
-        for offer in &offers {
-            assert_eq!(offer.publish(&mut table), Ok(()));
-        }
-        assert_eq!(table.published(), 2 * BUCKET_ENTRIES);
-        let published = offers.iter().filter(|offer| offer.is_published());
-        assert!(published.clone().all(|offer| offer.found_in(&table).is_some()));
-        assert_eq!(published.count(), table.published());
-    }
-
-    #[test]
-    fn a_full_pool_makes_room_after_a_grace_period() {
-        let mut table = table(1024, 2);
-        let offers: Vec<_> = (0..2000).map(|number| Offer::new(number, 1180, 100)).collect();
-        let mut refused = 0;
-        for offer in &offers {
-            refused += usize::from(offer.publish(&mut table) == Err(Refusal::NoRoom));
-            let limbo = table.take_limbo();
-            table.give_back(&limbo);
-        }
-        assert_eq!(refused, 0, "one answer goes before the next one comes");
-        assert!(table.published() >= 80);
-        let small = Offer::new(5000, 40, 100);
-        assert_eq!(small.publish(&mut table), Err(Refusal::NoRoom));
-        let limbo = table.take_limbo();
-        table.give_back(&limbo);
-        assert_eq!(small.publish(&mut table), Ok(()), "a whole block was emptied for another length");
-    }
-
-    #[test]
-    fn an_equal_tag_of_another_name_is_refused() {
-        let mut table = table(2, 16);
-        let first = Offer::new(1, 40, 100);
-        let mut second = Offer::new(2, 40, 100);
-        second.key_hash = first.key_hash;
-        first.publish(&mut table).unwrap();
-        assert_eq!(second.publish(&mut table), Err(Refusal::TagTaken));
-        assert_eq!(first.found_in(&table), Some(first.words));
-    }
-
-    #[test]
-    fn places_of_published_answers_differ() {
-        let mut table = table(4096, 64);
-        for number in 0..5000 {
-            let _ = Offer::new(number, 40 + number as usize % 900, 100).publish(&mut table);
-        }
-        let places: HashSet<_> = table.records.keys().collect();
-        assert_eq!(places.len(), table.published());
-        assert_eq!(table.slots().count(), table.published());
-    }
-
-    /// The bound that the project sets itself: 1.6 × the stored bytes + 128 bytes an answer, preallocation included.
-    #[test]
-    fn a_default_cache_full_of_ordinary_answers_keeps_the_memory_bound() {
-        let (buckets, blocks) = super::super::writer::dimensions(100_000);
-        let mut table = table(buckets as usize, blocks);
-        let (mut stored, mut number) = (0, 0);
-        // Of twenty: fourteen addresses with DO=0, four signed ones, a plain denial, a signed one (RFC 4035 §5.4).
-        let body_lens = [16, 16, 28, 16, 48, 16, 28, 16, 128, 16, 16, 72, 48, 144, 28, 16, 128, 460, 32, 160];
-        while table.published() < 100_000 {
-            let offer = Offer::new(number, body_lens[number as usize % body_lens.len()], 100);
-            if offer.publish(&mut table) == Ok(()) {
-                stored += slot::describe(&offer.words, 0).unwrap().size;
-            }
-            number += 1;
-            assert!(number < 110_000, "100,000 answers find room; {} did", table.published());
-        }
-        let memory = buckets as usize * size_of::<Bucket>() + blocks as usize * size_of::<AnswerBlock>();
-        let bound = stored * 16 / 10 + 128 * table.published() as u64;
-        assert!(memory as u64 <= bound, "{memory} bytes of memory, bound {bound}, stored {stored}");
-        assert!(memory < 64 << 20);
-    }
+/// The next of a row of numbers without much order; 24 bits.
+fn next_random(state: &mut u32) -> u32 {
+    *state = state.wrapping_mul(0x2c92_77b5).wrapping_add(0xac56_4b05);
+    *state >> 8
 }
+
+/// Where in a slot the kernel half notes when it last answered with it.
+const LAST_USED_WORD: usize = offset_of!(AnswerHead, last_used_s) / 8;
+const LAST_USED_SHIFT: usize = offset_of!(AnswerHead, last_used_s) % 8 * 8;
+
+const _: () = assert!(LAST_USED_SHIFT == 0 && size_of::<AnswerHead>() == BODY_AT);
+
+#[cfg(test)]
+mod tests;

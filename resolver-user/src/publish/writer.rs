@@ -3,19 +3,20 @@
 use std::mem::offset_of;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use bytemuck::Zeroable as _;
 use resolver_ebpf::abi::{
-    self, ABI_VERSION, AnswerBlock, BUCKET_ENTRIES, Bucket, CLIENT_NETWORKS_MAX, LINE_LEN, MODE_OFF, MODE_SERVE,
-    OUTCOMES, Outcome, Place, SLOT_START_MAX, Settings, map_name,
+    self, ABI_VERSION, AnswerBlock, BUCKET_ENTRIES, Bucket, CLIENT_NETWORKS_MAX, CookieSecrets, CookieVerdict,
+    LINE_LEN, MODE_OFF, MODE_SERVE, OUTCOMES, Outcome, Place, SLOT_START_MAX, Settings, map_name,
 };
 
 use super::clients::Clients;
 use super::clock::KernelClock;
+use super::cookies::CookieSlots;
 use super::counters::KernelCounters;
 use super::endpoints::{self, Endpoints, store_u32};
 use super::memory::MappedArray;
@@ -23,9 +24,9 @@ use super::program::{FastPathConfig, FastPathError, Loaded};
 use super::slot::{self, NotPublishable};
 use super::status::{FastPathEntry, FastPathStatus, InterfaceStatus, MapStatus, PublisherStatus};
 use super::table::{AnswerTable, Refusal};
-use super::{Publication, Publisher, grace};
+use super::{NearlyOver, Publication, Publisher, grace};
 use crate::access::AccessList;
-use crate::clock::Clock;
+use crate::clock::{Clock, NS_PER_S};
 
 /// Commands that may wait for the thread. Choice: as many answers as a busy daemon gives in a tenth of a second.
 const QUEUE_LEN: usize = 4096;
@@ -39,6 +40,8 @@ const TYPICAL_SLOT_LEN: u64 = 256;
 const BLOCKS_MIN: u64 = 16;
 /// Memory that the kernel takes for a network, in bytes: its node (kernel/bpf/lpm_trie.c), rounded up.
 const NETWORK_LEN: usize = 64;
+/// Answers whose addresses change places in one tick at most: with the grace period that the old slots need, some milliseconds.
+const TURNS_MAX: usize = 2048;
 /// With `xdp-log`: one of so many passed queries is logged.
 const LOG_ONE_IN: u32 = 16;
 
@@ -53,6 +56,10 @@ pub enum Command {
     Status(SyncSender<FastPathStatus>),
     /// List what is published.
     Dump(SyncSender<Vec<FastPathEntry>>),
+    /// List so many answers that are asked for and nearly over.
+    NearlyOver(usize, SyncSender<Vec<NearlyOver>>),
+    /// Let addresses of answers change places once in so many seconds; 0: never.
+    Rotate(u32, SyncSender<bool>),
     /// Show clients no longer TTL than this, in seconds.
     ShowAtMost(u32, SyncSender<bool>),
     /// Withdraw everything.
@@ -61,6 +68,8 @@ pub enum Command {
     Endpoints(Vec<SocketAddr>, SyncSender<bool>),
     /// Answer whom this list allows; true once that is so.
     Access(AccessList, SyncSender<bool>),
+    /// Judge cookies by these secrets, or ignore them; true once that is so.
+    Cookies(Option<CookieSecrets>, SyncSender<bool>),
     /// Take the program off and end.
     Stop,
 }
@@ -70,6 +79,7 @@ pub enum Command {
 pub struct FastPath {
     commands: SyncSender<Command>,
     kernel_counters: Arc<KernelCounters>,
+    crowded: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -83,14 +93,18 @@ impl FastPath {
         let (commands, inbox) = sync_channel(QUEUE_LEN);
         let retired = start_reclaimer(commands.clone())?;
         let writer = Writer::new(object, config, clock, retired)?;
-        let kernel_counters = Arc::clone(&writer.counters);
+        let (kernel_counters, crowded) = (Arc::clone(&writer.counters), Arc::clone(&writer.crowded));
         let thread = Builder::new().name("publish".into()).spawn(move || writer.run(&inbox));
-        Ok(Self { commands, kernel_counters, thread: Some(thread.map_err(FastPathError::Thread)?) })
+        Ok(Self { commands, kernel_counters, crowded, thread: Some(thread.map_err(FastPathError::Thread)?) })
     }
 
     /// A handle to publish with.
     pub fn publisher(&self) -> Publisher {
-        Publisher { commands: self.commands.clone(), kernel_counters: Arc::clone(&self.kernel_counters) }
+        Publisher {
+            commands: self.commands.clone(),
+            kernel_counters: Arc::clone(&self.kernel_counters),
+            crowded: Arc::clone(&self.crowded),
+        }
     }
 }
 
@@ -148,6 +162,7 @@ struct Writer {
     settings: MappedArray,
     endpoints: Endpoints,
     clients: Clients,
+    cookies: CookieSlots,
     hash_key: [u64; abi::HASH_KEY_WORDS],
     counters: Arc<KernelCounters>,
     kernel_clock: KernelClock,
@@ -156,6 +171,10 @@ struct Writer {
     retired: Sender<Vec<Place>>,
     /// Slots in the hands of the reclaimer.
     retiring: usize,
+    /// Whether slots are scarce; for those who offer.
+    crowded: Arc<AtomicBool>,
+    /// How often addresses change places, in seconds; 0: never.
+    rotation_s: u32,
     counts: PublisherStatus,
     delay: Delay,
     buckets: u32,
@@ -195,11 +214,14 @@ impl Writer {
             settings,
             endpoints: Endpoints::default(),
             clients,
+            cookies: CookieSlots::default(),
             kernel_clock,
             clock,
             log,
             retired,
             retiring: 0,
+            crowded: Arc::default(),
+            rotation_s: config.rotation_s,
             counts: PublisherStatus::default(),
             delay: Delay::default(),
             buckets,
@@ -208,6 +230,8 @@ impl Writer {
         };
         writer.set_endpoints(&config.listen);
         writer.set_access(&config.access);
+        writer.set_cookies(config.cookies);
+        writer.tell_wall_time();
         for interface in &config.interfaces {
             writer.loaded.attach(interface, config.mode)?;
         }
@@ -245,6 +269,12 @@ impl Writer {
             }
             Command::Endpoints(endpoints, reply) => _ = reply.send(self.set_endpoints(&endpoints)),
             Command::Access(list, reply) => _ = reply.send(self.set_access(&list)),
+            Command::Cookies(secrets, reply) => _ = reply.send(self.set_cookies(secrets)),
+            Command::NearlyOver(max, reply) => _ = reply.send(self.nearly_over(max)),
+            Command::Rotate(period_s, reply) => {
+                self.rotation_s = period_s;
+                _ = reply.send(true);
+            }
             Command::ShowAtMost(ttl_s, reply) => {
                 let shown_s_max = ttl_s.clamp(1, abi::FAST_TTL_S_MAX);
                 store_u32(&self.settings, offset_of!(Settings, ttl_shown_s_max), shown_s_max);
@@ -267,6 +297,7 @@ impl Writer {
             }
             Err(NotPublishable::Expired) => self.counts.refused_expired += 1,
             Ok(Err(Refusal::NoRoom)) => self.counts.refused_no_room += 1,
+            Ok(Err(Refusal::BucketFull)) => self.counts.refused_bucket_full += 1,
             Ok(Err(Refusal::TagTaken)) => self.counts.refused_tag_taken += 1,
         }
         publication.published.store(false, Ordering::Relaxed);
@@ -283,6 +314,20 @@ impl Writer {
         changed.inspect_err(|error| tracing::error!(%error, "the access list of XDP")).is_ok()
     }
 
+    fn set_cookies(&mut self, secrets: Option<CookieSecrets>) -> bool {
+        let changed = self.cookies.change(&self.settings, secrets, grace::wait);
+        changed.inspect_err(|error| tracing::error!(%error, "the secrets of XDP's cookies")).is_ok()
+    }
+
+    /// Tells the kernel half what wall time is ahead of boot time.
+    fn tell_wall_time(&self) {
+        let ahead_ns = self.clock.wall_offset_ns();
+        // The low 32 bits: cookies compare times as serial numbers.
+        let seconds = ((ahead_ns / NS_PER_S) & u64::from(u32::MAX)) as u32;
+        let word = bytemuck::must_cast([seconds, (ahead_ns % NS_PER_S) as u32]);
+        self.store_setting(offset_of!(Settings, wall_offset_s), word);
+    }
+
     /// Refreshes the kernel half's clock, retires what has expired, passes on the kernel half's messages.
     fn look_at_the_clock(&mut self) {
         let now_boot_ns = self.clock.now().boot_ns;
@@ -291,10 +336,15 @@ impl Writer {
             return;
         }
         self.next_tick_boot_ns = now_boot_ns + TICK.as_nanos() as u64;
+        self.crowded.store(self.table.is_crowded(), Ordering::Relaxed);
+        if self.rotation_s > 0 {
+            self.table.rotate(now_boot_ns, self.rotation_s, TURNS_MAX);
+        }
         match self.loaded.clock_program().and_then(|program| Ok(self.kernel_clock.boot_offset_ns(program)?)) {
             Ok(offset) => self.store_setting(offset_of!(Settings, boot_offset_ns), offset),
             Err(error) => tracing::error!(%error, "the kernel half's clock was not refreshed"),
         }
+        self.tell_wall_time();
         if let Some(log) = &mut self.log {
             log.flush();
         }
@@ -313,6 +363,11 @@ impl Writer {
         }
     }
 
+    fn nearly_over(&mut self, max: usize) -> Vec<NearlyOver> {
+        let slots = self.table.nearly_over(self.clock.now().boot_ns, max);
+        slots.iter().filter_map(slot::question).collect()
+    }
+
     fn dump(&self) -> Vec<FastPathEntry> {
         let now_boot_ns = self.clock.now().boot_ns;
         let mut answers: Vec<_> = self.table.slots().filter_map(|words| slot::describe(&words, now_boot_ns)).collect();
@@ -327,6 +382,7 @@ impl Writer {
             tracing::error!(%error, "the kernel half's durations cannot be read");
             Default::default()
         });
+        let evictions = self.table.evictions();
         FastPathStatus {
             frames,
             durations,
@@ -338,9 +394,13 @@ impl Writer {
                 retiring: self.retiring as u64,
                 delay_mean_us: self.delay.mean_us(),
                 delay_max_us: self.delay.max.as_micros() as u64,
+                evicted_bucket: evictions.bucket,
+                evicted_length: evictions.length,
+                evicted_block: evictions.block,
                 ..self.counts
             },
             counters: self.counters(),
+            cookies: self.cookies(),
         }
     }
 
@@ -376,6 +436,15 @@ impl Writer {
             [0; OUTCOMES]
         });
         Outcome::ALL.iter().zip(sums).map(|((_, name), sum)| ((*name).to_owned(), sum)).collect()
+    }
+
+    /// Answers with cookies, by verdict.
+    fn cookies(&self) -> Vec<(String, u64)> {
+        let sums = self.counters.cookies().unwrap_or_else(|error| {
+            tracing::error!(%error, "the kernel half's counters of cookies cannot be read");
+            Default::default()
+        });
+        CookieVerdict::ALL.iter().zip(sums).map(|((_, name), sum)| ((*name).to_owned(), sum)).collect()
     }
 
     /// Stores one aligned word of the settings.
@@ -429,6 +498,7 @@ fn first_word(mode: u32) -> u64 {
     bytemuck::must_cast([ABI_VERSION, mode])
 }
 
+const _: () = assert!(offset_of!(Settings, wall_offset_ns) == offset_of!(Settings, wall_offset_s) + 4);
 const _: () = assert!(offset_of!(Settings, abi_version) == 0 && offset_of!(Settings, mode) == 4);
 
 #[cfg(test)]

@@ -48,13 +48,16 @@ impl Resolver {
         &self,
         query: &ClientQuery<'_>,
         now_boot_ns: u64,
+        after_failure: bool,
         out: &mut Vec<u8>,
     ) -> Option<Question> {
         let rules = self.rules();
         let key = QuestionRef { qname_wire: query.qname_wire, qtype: query.qtype };
         let answer = self.cache.stale(key, now_boot_ns, rules.keeping.stale_max_ns()?)?;
-        // In its last second an answer is proven still, but can show no TTL: that is a miss as ever.
-        if answer.generation != self.generation() || now_boot_ns < answer.expires_at_boot_ns {
+        // In its last second an answer is proven still, but can show no TTL: that is a miss as ever, unless it fails or has just done so.
+        let fails = || after_failure || self.failures.pauses(key, now_boot_ns);
+        let is_over = now_boot_ns >= answer.expires_at_boot_ns || fails();
+        if answer.generation != self.generation() || !is_over {
             return None;
         }
         let rendered = answer.rendered(query.asked.form())?;
@@ -65,18 +68,27 @@ impl Resolver {
         Some(answer.question.clone())
     }
 
-    /// Finds an answer anew, unless somebody is at it already.
+    /// Finds an answer anew, unless somebody is at it already, or has failed a moment ago.
     pub(super) fn refresh(self: &Arc<Self>, question: Question) {
+        if self.failures.pauses(QuestionRef::from(&question), self.clock.now().boot_ns) {
+            self.metrics.failures_remembered.add_one();
+            return;
+        }
         if let Joined::Leader(leader) = self.searches.join(QuestionKey::new(&question)) {
             self.tracker.spawn(search(Arc::clone(self), question, leader));
         }
     }
 
     /// Keeps what a search has found. A failure does not take the place of data that may still be given (RFC 8767 §4);
-    /// anything else ends them.
+    /// anything else ends them. Data whose time is not over, which was looked for ahead of time, stay if what came is none.
     pub(super) fn keep(&self, answer: &Arc<CachedAnswer>, now_boot_ns: u64) {
         let rules = self.rules();
         let key = QuestionRef::from(&answer.question);
+        let fresh = self.cache.answer(key, now_boot_ns);
+        let fresh = fresh.filter(|fresh| fresh.generation == answer.generation && fresh.outcome.may_be_stale());
+        if fresh.is_some() && !answer.outcome.may_be_stale() {
+            return;
+        }
         let stale = rules.keeping.stale_max_ns().and_then(|max_ns| self.cache.stale(key, now_boot_ns, max_ns));
         let stays = stale.is_some_and(|stale| stale.generation == answer.generation);
         if stays && matches!(answer.outcome, Outcome::Failed(..)) {

@@ -64,6 +64,11 @@ pub(super) async fn ask(
     if !matches!(reply.rcode(), RCode::FORMERR | RCode::NOTIMP) {
         return Ok(reply);
     }
+    // One that has spoken it is believed to have forgotten it only after a while: whoever can forge such a reply, or a server with
+    // a bad day, would take DNSSEC away from all questions for ten minutes.
+    if server.doubts_refusal() {
+        return Ok(reply);
+    }
     metrics.upstream_without_edns.add_one();
     let left = asking.patience.saturating_sub(started.elapsed());
     let plain = ask_once(server, asking, false, left, metrics, outside).await?;

@@ -73,9 +73,8 @@ async fn exchange_any(carrier: Carrier<'_>, outgoing: Outgoing<'_>, jar: Option<
     if let Some(jar) = jar {
         jar.trust(&reply.message);
     }
-    // There is nothing longer than TCP: whoever says so has no whole answer.
     if reply.message.header.flags.truncated {
-        return Err(UpstreamError::Refused { server: outgoing.server, rcode: reply.message.rcode() });
+        return Err(UpstreamError::Truncated { server: outgoing.server });
     }
     if reply.message.rcode() == RCode::BADCOOKIE {
         return Err(UpstreamError::Refused { server: outgoing.server, rcode: RCode::BADCOOKIE });

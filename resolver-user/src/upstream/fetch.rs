@@ -101,7 +101,7 @@ impl Upstream {
             format!("{option}={entry}")
         });
         let nameservers = self.watched().found.nameservers.clone();
-        let iterating = self.table.load().iterates().then(|| self.config.iterating.options()).unwrap_or_default();
+        let iterating = if self.table.load().usual_iterates { self.config.iterating.options() } else { Vec::new() };
         let nameservers = nameservers.iter().map(|address| format!("server={address}"));
         lines.chain(nameservers).chain(iterating).collect()
     }
@@ -169,16 +169,21 @@ impl Upstream {
         let mut response = self.fetch_part(question, allowance, max).await?;
         let mut visited = vec![question.qname.clone()];
         while !self.validating
-            && visited.len() < CHAIN_LEN_MAX
             && let Some(target) = rest_of_chain(&response)
             && self.follows(&target, question.qtype)
-            && !visited.contains(&target)
         {
+            if visited.contains(&target) || visited.len() >= CHAIN_LEN_MAX {
+                return Err(UpstreamError::Aliases { name: question.qname.clone() });
+            }
             let rest = self.fetch_part(&Question::new(target.clone(), question.qtype), allowance, None).await?;
             visited.push(target);
             let Response { rcode, answer, authority, .. } = rest;
+            let is_end = answer.is_empty();
             response.answer.extend(answer);
             (response.rcode, response.authority) = (rcode, authority);
+            if is_end {
+                break;
+            }
         }
         Ok(response)
     }

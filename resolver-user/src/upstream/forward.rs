@@ -37,8 +37,12 @@ pub(super) async fn forward(
     let started = Instant::now();
     let deadline = started.checked_add(upstream.config.give_up_after).unwrap_or(started);
     let (tries, refused) = (JoinSet::new(), Vec::new());
-    let mut race = Race { upstream, table, group, question, allowance, deadline, tries, refused, last_error: None };
-    race.run(plan).await
+    let open = Vec::new();
+    let mut race =
+        Race { upstream, table, group, question, allowance, deadline, tries, open, refused, last_error: None };
+    let fetched = race.run(plan).await;
+    race.note_silence();
+    fetched
 }
 
 /// A try that ended.
@@ -57,6 +61,8 @@ struct Race<'a> {
     allowance: &'a Arc<Allowance>,
     deadline: Instant,
     tries: JoinSet<Tried>,
+    /// Servers that were asked and have not answered, and by when they should have.
+    open: Vec<(usize, Instant)>,
     /// Servers that said no, and will say it again.
     refused: Vec<usize>,
     last_error: Option<UpstreamError>,
@@ -113,6 +119,7 @@ impl Race<'_> {
             patience: self.deadline.saturating_duration_since(Instant::now()),
             allowance: Arc::clone(self.allowance),
         };
+        self.open.push((number, Instant::now().checked_add(wait).unwrap_or(self.deadline)));
         let (metrics, outside) = (Arc::clone(&self.upstream.metrics), self.upstream.outside.clone());
         self.tries.spawn(async move {
             let outcome = ask(&server, &asking, &metrics, &outside).await;
@@ -133,8 +140,19 @@ impl Race<'_> {
         None
     }
 
+    /// Notes which servers should have answered, and have not.
+    fn note_silence(&self) {
+        let (now, now_ms) = (Instant::now(), self.upstream.outside.now_ms());
+        for (number, _) in self.open.iter().filter(|(_, answers_by)| *answers_by <= now) {
+            self.group.servers.get(*number).into_iter().for_each(|server| server.note_silence(now_ms));
+        }
+    }
+
     /// Takes the scrubbed reply out of a try that succeeded, and notes how the server did.
     fn judge(&mut self, Tried { number, server, outcome }: Tried) -> Result<Response, UpstreamError> {
+        if !matches!(outcome, Err(UpstreamError::Timeout { .. } | UpstreamError::Network { .. })) {
+            self.open.retain(|(open, _)| *open != number);
+        }
         let usable = outcome.and_then(|message| match message.rcode() {
             // YXDOMAIN is a reply: a DNAME that leads to too long a name.
             RCode::NOERROR | RCode::NXDOMAIN | RCode::YXDOMAIN => {

@@ -86,6 +86,8 @@ impl Group {
             numbers.sort_by_key(|&number| number != favoured);
         }
         numbers.retain(|&number| self.servers.get(number).is_some_and(|server| !server.is_looping()));
+        // Where all are silent, or all are asked, nothing changes.
+        numbers.sort_by_key(|&number| self.servers.get(number).is_some_and(|server| server.is_silent(now_ms)));
         let at_once = match order {
             Order::Strict => 1,
             Order::All => numbers.len(),
@@ -176,6 +178,16 @@ mod tests {
         assert_eq!(orders(&group, Order::Strict), (vec![1], 1));
         group.servers[1].set_looping(true);
         assert_eq!(orders(&group, Order::All), (vec![], 1));
+    }
+
+    #[test]
+    fn a_server_that_does_not_reply_is_asked_last_even_in_strict_order() {
+        let group = group(3);
+        (0..3).for_each(|_| group.servers[0].note_silence(1));
+        assert_eq!(orders(&group, Order::Strict), (vec![1, 2, 0], 1));
+        assert_eq!(orders(&group, Order::Favoured), (vec![1, 2, 0], 3), "a race asks it, too");
+        group.servers[0].note_rtt(std::time::Duration::from_millis(1));
+        assert_eq!(orders(&group, Order::Strict), (vec![0, 1, 2], 1));
     }
 
     #[test]

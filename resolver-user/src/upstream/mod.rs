@@ -92,6 +92,18 @@ pub enum UpstreamError {
         /// How many may be.
         limit: usize,
     },
+    /// A reply by TCP is truncated, so there is no whole one.
+    #[error("{server} sent a truncated reply by TCP")]
+    Truncated {
+        /// The server.
+        server: SocketAddr,
+    },
+    /// Aliases lead in a circle, or too far.
+    #[error("the aliases of {name} lead nowhere")]
+    Aliases {
+        /// Where they begin.
+        name: Name,
+    },
     /// One query of a client has set off as many queries as it may.
     #[error("{UPSTREAM_QUERIES_MAX} queries to servers have found no answer")]
     Exhausted,

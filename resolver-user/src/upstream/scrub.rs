@@ -4,9 +4,7 @@
 //! SOA, NS and DS at names above the question or an alias, and the proofs NSEC and NSEC3, which stand at other names.
 //! The additional section is dropped: whoever wants those records asks for them.
 
-use crate::wire::{
-    CLASS_IN, Message, Name, Question, RCode, Record, RecordType, Response, RrSet, Rrsig, group, group_authority,
-};
+use crate::wire::{Message, Name, Question, RCode, Record, RecordType, Response, RrSet, Rrsig, group, group_authority};
 
 /// Names of an alias chain that are followed here. The validator's own limit is lower.
 pub(super) const CHAIN_LEN_MAX: usize = 16;
@@ -49,7 +47,7 @@ pub fn scrub(mut message: Message, question: &Question, competent: impl Fn(&Name
             }
     });
     let rcode = if foreign.is_some() { RCode::NOERROR } else { message.rcode() };
-    Response { question: question.clone(), rcode, answer, authority }
+    Response { question: question.clone(), rcode, answer, authority }.compact()
 }
 
 /// Brings signatures to their sets: some servers put those that do not fit beside the set into the additional section, where
@@ -97,15 +95,8 @@ pub(super) fn cut_chain(response: Response, competent: impl Fn(&Name) -> bool) -
 
 /// The names that the aliases of scrubbed sets lead to, the question's first.
 fn chain_of_sets(answer: &[RrSet], qname: &Name) -> Vec<Name> {
-    let record = |set: &RrSet, rdata: &[u8]| Record {
-        owner: set.owner.clone(),
-        rtype: set.rtype,
-        class: CLASS_IN,
-        ttl_s: set.ttl_s,
-        rdata: rdata.into(),
-    };
     let aliases = answer.iter().filter(|set| matches!(set.rtype, RecordType::CNAME | RecordType::DNAME));
-    let records: Vec<Record> = aliases.filter_map(|set| set.rdatas.first().map(|rdata| record(set, rdata))).collect();
+    let records: Vec<Record> = aliases.filter_map(|set| set.records().next()).collect();
     alias_chain(&records, &Question::new(qname.clone(), RecordType::A))
 }
 

@@ -19,17 +19,20 @@ const SRTT_SHIFT: u32 = 3;
 const REPLY_WITHIN_MIN: Duration = Duration::from_millis(60);
 /// The wait for one of which nothing is known.
 const REPLY_WITHIN_UNKNOWN: Duration = Duration::from_millis(400);
-/// Queries in a row without a reply after which a server is asked last.
-const SILENT_QUERIES_MAX: u32 = 2;
-/// How long it then is, in milliseconds; doubled for each further one, some times.
-const BACK_OFF_MS: u64 = 1000;
-/// How many times. Choice: 64 s, after which one question finds out whether the server is back.
-const BACK_OFF_DOUBLINGS_MAX: u32 = 6;
 /// How long a server that refused EDNS by FORMERR or NOTIMP is asked without, in milliseconds.
 /// Choice: ten minutes, so that a server that was repaired is soon believed.
 const REFUSED_EDNS_MS: u64 = 600_000;
 /// The same for one that answered nothing but queries without EDNS. Choice: a minute, as silence proves little.
 const SILENT_TO_EDNS_MS: u64 = 60_000;
+/// Refusals of EDNS in a row after which a server that has spoken it is asked without.
+/// Choice: each costs a question its answer; a server that was replaced by an old one is found out within as many.
+const REFUSALS_DOUBTED: u32 = 5;
+/// Tries in a row that were not answered after which a server is asked last for a while. Choice: one or two get lost.
+const SILENCES_BORNE: u32 = 3;
+/// How long such a server is asked last at first, in milliseconds (RFC 9520 §3.2: at least 1 s), doubled each time.
+const SILENT_MS_MIN: u64 = 5000;
+/// The longest such time, in milliseconds (RFC 9520 §3.2).
+const SILENT_MS_MAX: u64 = 300_000;
 /// How long a server that changed the letter case by TCP too is asked in ours, in milliseconds.
 const CASE_CHANGED_MS: u64 = 600_000;
 
@@ -54,15 +57,17 @@ pub(super) struct Server {
     srtt_us: AtomicU32,
     /// Round-trip times of the replies.
     rtt: Histogram,
-    /// Queries since the last reply that were waited for in vain.
-    silent: AtomicU32,
-    /// Until when others are asked first, in milliseconds of [`Outside::now_ms`](super::Outside).
-    backed_off_until_ms: AtomicU64,
     /// It sent its probe back to us, so it is not asked.
     looping: AtomicBool,
     /// It has answered with EDNS.
     speaks_edns: AtomicBool,
-    /// Until when it is asked without EDNS, in milliseconds of [`Outside::now_ms`](super::Outside).
+    /// Refusals of EDNS since then, in a row.
+    refusals: AtomicU32,
+    /// Tries since its last reply that were not answered.
+    silences: AtomicU32,
+    /// Until when it is asked last, in milliseconds of [`Outside::now_ms`](super::Outside).
+    silent_until_ms: AtomicU64,
+    /// Until when it is asked without EDNS.
     plain_until_ms: AtomicU64,
     /// Until when it is asked in our own letter case.
     case_until_ms: AtomicU64,
@@ -110,10 +115,11 @@ impl Server {
             failed: Counter::default(),
             srtt_us: AtomicU32::new(0),
             rtt: Histogram::default(),
-            silent: AtomicU32::new(0),
-            backed_off_until_ms: AtomicU64::new(0),
             looping: AtomicBool::new(false),
             speaks_edns: AtomicBool::new(false),
+            refusals: AtomicU32::new(0),
+            silences: AtomicU32::new(0),
+            silent_until_ms: AtomicU64::new(0),
             plain_until_ms: AtomicU64::new(0),
             case_until_ms: AtomicU64::new(0),
         }
@@ -142,25 +148,11 @@ impl Server {
         srtt.map_or(REPLY_WITHIN_UNKNOWN, |wait| wait.min(RETRY_AFTER_MAX))
     }
 
-    /// Notes that it was waited for in vain.
-    pub(super) fn note_silence(&self, now_ms: u64) {
-        let silent = self.silent.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        if let Some(more) = silent.checked_sub(SILENT_QUERIES_MAX) {
-            let for_ms = BACK_OFF_MS << more.min(BACK_OFF_DOUBLINGS_MAX);
-            self.backed_off_until_ms.store(now_ms.saturating_add(for_ms), Ordering::Relaxed);
-        }
-    }
-
-    /// Whether others are to be asked first.
-    pub(super) fn is_backed_off(&self, now_ms: u64) -> bool {
-        now_ms < self.backed_off_until_ms.load(Ordering::Relaxed)
-    }
-
     /// Takes a measured round-trip time into the histogram and into the smoothed one. A lost update among threads does no harm.
     pub(super) fn note_rtt(&self, rtt: Duration) {
         self.rtt.record(rtt);
-        self.silent.store(0, Ordering::Relaxed);
-        self.backed_off_until_ms.store(0, Ordering::Relaxed);
+        self.silences.store(0, Ordering::Relaxed);
+        self.silent_until_ms.store(0, Ordering::Relaxed);
         let new_us = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX).max(1);
         let old_us = self.srtt_us.load(Ordering::Relaxed);
         let smoothed = match old_us {
@@ -179,6 +171,27 @@ impl Server {
     /// Notes a reply with EDNS.
     pub(super) fn note_edns(&self) {
         self.speaks_edns.store(true, Ordering::Relaxed);
+        self.refusals.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether it is not to be believed that it refuses EDNS, since it has spoken it, and has not refused it often in a row.
+    pub(super) fn doubts_refusal(&self) -> bool {
+        let before = self.refusals.fetch_add(1, Ordering::Relaxed);
+        self.speaks_edns.load(Ordering::Relaxed) && before.saturating_add(1) < REFUSALS_DOUBTED
+    }
+
+    /// Notes that a try was not answered in time. Three in a row, and it is asked after all others for a while (RFC 9520 §3.1).
+    pub(super) fn note_silence(&self, now_ms: u64) {
+        let before = self.silences.fetch_add(1, Ordering::Relaxed);
+        if let Some(more) = before.saturating_add(1).checked_sub(SILENCES_BORNE) {
+            let for_ms = SILENT_MS_MIN.saturating_mul(1 << more.min(8)).min(SILENT_MS_MAX);
+            self.silent_until_ms.store(now_ms.saturating_add(for_ms), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it is to be asked after all others.
+    pub(super) fn is_silent(&self, now_ms: u64) -> bool {
+        now_ms < self.silent_until_ms.load(Ordering::Relaxed)
     }
 
     /// Notes that only a query without EDNS was answered. Returns whether that is news.
@@ -256,5 +269,27 @@ pub(super) mod tests {
         assert!(server.note_no_edns(NoEdns::Refused, 1) && !server.takes_edns(false, 1));
         assert!(!server.note_no_edns(NoEdns::Silent, 2), "no news");
         assert!(server.takes_edns(false, REFUSED_EDNS_MS + 2), "it may have been repaired");
+    }
+
+    #[test]
+    fn a_server_that_has_spoken_edns_must_refuse_it_often_to_be_believed() {
+        let server = server(1);
+        assert!(!server.doubts_refusal(), "of which nothing is known is believed");
+        server.note_edns();
+        assert!((1..REFUSALS_DOUBTED).all(|_| server.doubts_refusal()) && !server.doubts_refusal());
+        server.note_edns();
+        assert!(server.doubts_refusal(), "a reply with EDNS begins the count anew");
+    }
+
+    #[test]
+    fn a_server_that_is_silent_three_times_is_asked_last_until_it_replies() {
+        let server = server(1);
+        server.note_silence(1);
+        server.note_silence(1);
+        assert!(!server.is_silent(1));
+        server.note_silence(1);
+        assert!(server.is_silent(2) && !server.is_silent(SILENT_MS_MIN + 1));
+        server.note_rtt(Duration::from_millis(3));
+        assert!(!server.is_silent(2));
     }
 }

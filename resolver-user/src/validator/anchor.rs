@@ -8,7 +8,7 @@ use super::key::{DigestType, Ds, ZoneKey};
 use crate::wire::{DomainMap, Name};
 
 /// One anchor, in the form of a DS record (RFC 4034 §5.1).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DsAnchor {
     /// The zone.
     pub zone: Name,
@@ -86,7 +86,7 @@ impl DsAnchor {
 }
 
 /// All anchors, checked.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TrustAnchors {
     anchors: Vec<DsAnchor>,
     negative: Vec<Name>,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// The limits of one client query.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WorkLimits {
     /// Signature checks (KeyTrap, CVE-2023-50387), each at its weight: one for the usual algorithms, more for costly ones
     /// (`Algorithm::weight`), so that this bounds time: 32 are 8 ms at most.

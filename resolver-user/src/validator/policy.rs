@@ -7,7 +7,7 @@
 use super::WorkLimits;
 
 /// What validation may accept and how much it may cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Policy {
     /// Work that one client query may cause.
     pub limits: WorkLimits,

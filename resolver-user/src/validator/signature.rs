@@ -145,7 +145,7 @@ pub(super) fn is_signed_by(set: &RrSet, zone: &Name, key: &ZoneKey, work: &mut W
         }
         let Some(message) = signed_bytes(set, signature) else { return Ok(false) };
         work.pay_signature_check(algorithm.weight(&key.public_key), false)?;
-        if algorithm.verify(&key.public_key, &message, &signature.signature) {
+        if algorithm.verify(&key.public_key, &message, signature.signature()) {
             return Ok(true);
         }
     }
@@ -190,7 +190,7 @@ fn verify_one(
                 message = signed_bytes(set, signature);
             }
             let Some(message) = &message else { return Ok(false) };
-            if algorithm.verify(&key.public_key, message, &signature.signature) {
+            if algorithm.verify(&key.public_key, message, signature.signature()) {
                 return Ok(true);
             }
             work.budget.note_failed_check();

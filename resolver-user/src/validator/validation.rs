@@ -332,6 +332,7 @@ fn put_together(question: &Question, rcode: RCode, parts: &[Part]) -> Result<Ver
             }
         }
     }
+    let response = response.compact();
     if parts.iter().any(|part| matches!(part.standing, Standing::Unchecked)) {
         return Ok(Verdict::Unchecked { response: Arc::new(response), ttl_s });
     }

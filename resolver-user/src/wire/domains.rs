@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use super::name::NAME_LEN_MAX;
 use super::{Name, RecordType};
@@ -64,6 +65,25 @@ impl<T> Default for DomainMap<T> {
     fn default() -> Self {
         Self { domains: HashMap::new(), partial: HashMap::new(), undotted: None, any: None }
     }
+}
+
+/// Equal maps have equal hashes, whatever the order of their tables.
+impl<T: Hash> Hash for DomainMap<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { domains, partial, undotted, any } = self;
+        sorted(domains).hash(state);
+        let mut partial: Vec<_> = partial.iter().map(|(rest, ends)| (rest, sorted(ends))).collect();
+        partial.sort_unstable_by_key(|(rest, _)| *rest);
+        partial.hash(state);
+        (undotted, any).hash(state);
+    }
+}
+
+/// The values in the order of their names.
+fn sorted<T>(values: &ByWire<T>) -> Vec<(&[u8], &T)> {
+    let mut sorted: Vec<_> = values.iter().map(|(name, value)| (&**name, value)).collect();
+    sorted.sort_unstable_by_key(|(name, _)| *name);
+    sorted
 }
 
 impl<T> DomainMap<T> {

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -18,8 +19,8 @@ pub const LABELS_MAX: usize = 127;
 /// RFC 4034 §6.1.
 #[derive(Clone)]
 pub struct Name {
-    /// Uncompressed wire form: 1..=255 bytes, the last of them zero.
-    wire: Box<[u8]>,
+    /// Uncompressed wire form: 1..=255 bytes, the last of them zero. Shared by all copies: an answer in the cache has several.
+    wire: Arc<[u8]>,
 }
 
 /// Why bytes or text are not a name.
@@ -45,7 +46,7 @@ pub enum NameError {
 impl Name {
     /// The root.
     pub fn root() -> Self {
-        Self { wire: Box::new([0]) }
+        Self { wire: Arc::new([0]) }
     }
 
     /// Reads an uncompressed name that fills `wire`.
@@ -80,7 +81,7 @@ impl Name {
                     if wire.len() > NAME_LEN_MAX {
                         return Err(NameError::TooLong);
                     }
-                    return Ok((Self { wire: wire.into_boxed_slice() }, end.unwrap_or(after)));
+                    return Ok((Self { wire: wire.into() }, end.unwrap_or(after)));
                 }
                 1..=LABEL_LEN_MAX => {
                     let label_end = after.saturating_add(length);
@@ -119,7 +120,7 @@ impl Name {
 
     /// The name in canonical letter case.
     pub fn to_lowercase(&self) -> Self {
-        Self { wire: self.canonical_wire() }
+        Self { wire: self.canonical_wire().into() }
     }
 
     /// Whether this is the root.
@@ -186,7 +187,7 @@ impl Name {
         wire.push(length);
         wire.extend_from_slice(label);
         wire.extend_from_slice(&self.wire);
-        if wire.len() > NAME_LEN_MAX { Err(NameError::TooLong) } else { Ok(Self { wire: wire.into_boxed_slice() }) }
+        if wire.len() > NAME_LEN_MAX { Err(NameError::TooLong) } else { Ok(Self { wire: wire.into() }) }
     }
 
     /// `*` in front of this name; none if that is too long.
@@ -331,7 +332,7 @@ impl FromStr for Name {
             push_label(&mut wire, &mut label)?;
         }
         wire.push(0);
-        if wire.len() > NAME_LEN_MAX { Err(NameError::TooLong) } else { Ok(Self { wire: wire.into_boxed_slice() }) }
+        if wire.len() > NAME_LEN_MAX { Err(NameError::TooLong) } else { Ok(Self { wire: wire.into() }) }
     }
 }
 

@@ -17,6 +17,9 @@ pub struct Record {
     pub rdata: Box<[u8]>,
 }
 
+/// Length of an RRSIG's fields before the signer, in bytes.
+const FIXED_LEN: usize = 18;
+
 /// The fields of an RRSIG (RFC 4034 §3.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rrsig {
@@ -36,8 +39,6 @@ pub struct Rrsig {
     pub key_tag: u16,
     /// Name of the zone that signed.
     pub signer: Name,
-    /// The signature itself.
-    pub signature: Box<[u8]>,
     /// TTL of the RRSIG record, in seconds.
     pub ttl_s: u32,
     /// The whole RDATA, names decompressed.
@@ -48,7 +49,7 @@ impl Rrsig {
     /// Reads the fields of an RRSIG record; none if its RDATA is malformed.
     pub fn read(record: &Record) -> Option<Self> {
         let rdata = &*record.rdata;
-        let (fixed, rest) = rdata.split_first_chunk::<18>()?;
+        let (fixed, rest) = rdata.split_first_chunk::<FIXED_LEN>()?;
         let [t0, t1, algorithm, labels, o0, o1, o2, o3, e0, e1, e2, e3, i0, i1, i2, i3, k0, k1] = *fixed;
         let (signer, end) = Name::read_compressed(rest, 0).ok()?;
         // A pointer inside extracted RDATA leads nowhere; the copy made by the parser has none.
@@ -64,10 +65,25 @@ impl Rrsig {
             inception: u32::from_be_bytes([i0, i1, i2, i3]),
             key_tag: u16::from_be_bytes([k0, k1]),
             signer,
-            signature: rest.get(end..)?.into(),
             ttl_s: record.ttl_s,
             rdata: record.rdata.clone(),
         })
+    }
+
+    /// The signature itself: what follows the signer in the RDATA.
+    pub fn signature(&self) -> &[u8] {
+        self.rdata.get(self.signature_at()..).unwrap_or_default()
+    }
+
+    /// The same, to be broken by tests.
+    #[cfg(test)]
+    pub(crate) fn signature_mut(&mut self) -> &mut [u8] {
+        let at = self.signature_at();
+        self.rdata.get_mut(at..).unwrap_or_default()
+    }
+
+    fn signature_at(&self) -> usize {
+        FIXED_LEN.saturating_add(self.signer.wire().len())
     }
 }
 

@@ -14,3 +14,22 @@ pub struct Response {
     /// Authority section, in the order received.
     pub authority: Vec<RrSet>,
 }
+
+impl Response {
+    /// Takes no more memory than it needs, for as long as it is kept: owners that are the question's name share it, and no vector
+    /// has room for more.
+    #[must_use]
+    pub fn compact(mut self) -> Self {
+        let qname = &self.question.qname;
+        for set in self.answer.iter_mut().chain(&mut self.authority) {
+            if set.owner.wire() == qname.wire() {
+                set.owner = qname.clone();
+            }
+            set.rdatas.shrink_to_fit();
+            set.signatures.shrink_to_fit();
+        }
+        self.answer.shrink_to_fit();
+        self.authority.shrink_to_fit();
+        self
+    }
+}

@@ -48,6 +48,19 @@ pub struct RrSet {
     pub signatures: Vec<Rrsig>,
 }
 
+impl RrSet {
+    /// Its records, without signatures.
+    pub fn records(&self) -> impl Iterator<Item = Record> {
+        self.rdatas.iter().map(|rdata| Record {
+            owner: self.owner.clone(),
+            rtype: self.rtype,
+            class: CLASS_IN,
+            ttl_s: self.ttl_s,
+            rdata: rdata.clone(),
+        })
+    }
+}
+
 /// Groups the records of one section into sets, in the order of their first records. Records of other classes and
 /// malformed RRSIGs are left out: neither can be part of an answer.
 pub fn group(records: &[Record]) -> Vec<RrSet> {

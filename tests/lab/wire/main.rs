@@ -3,11 +3,13 @@
 mod access;
 mod attacks;
 mod clients;
+mod cookies;
 mod equality;
 mod frames;
 mod life;
 mod listening;
 mod metrics;
+mod popular;
 mod rights;
 mod sentinel;
 mod status;

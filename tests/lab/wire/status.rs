@@ -24,6 +24,7 @@ fn bpftool_names_the_fields_of_every_map() {
         ("ANSWERS", ["expires_at_boot_ns", "last_used_s"]),
         ("CLIENTS_V4", ["prefix_len", "allowed"]),
         ("CLIENTS_V6", ["generation", "address"]),
+        ("COOKIES", ["new", "renewed"]),
         ("CLOCK", ["jiffies", "boot_ns"]),
     ];
     for (map, fields) in fields {

@@ -1,11 +1,18 @@
-//! The fast path: a pass leaves the frame as it came, an answer is a message that fits its query.
+//! The fast path: a pass leaves the frame as it came, an answer is a message that fits its query, with the cookies that the
+//! daemon would have sent.
 
-use std::sync::OnceLock;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, LazyLock, OnceLock};
 
-use resolver_ebpf::host::message::{ClientOpt, ClientQuery, internet_checksum};
+use resolver_ebpf::host::cookies::{NOW_WALL_S, SECRET, server_cookie, set_secrets};
+use resolver_ebpf::host::message::{CLIENT_V4, CLIENT_V6, ClientOpt, ClientQuery, internet_checksum};
 use resolver_ebpf::host::records::{NOW_BOOT_NS, Record, records, set_listeners, wire_name};
 use resolver_ebpf::host::{OwnedStore, PlainFrame};
 use resolver_ebpf::serve::serve;
+use resolver_user::answer::Transport;
+use resolver_user::clock::{ManualClock, Now};
+use resolver_user::cookies::CookieDoor;
+use resolver_user::listener;
 use resolver_user::wire::Message;
 
 use super::source::Source;
@@ -30,6 +37,8 @@ pub fn fast_path(bytes: &[u8]) {
 fn store() -> OwnedStore {
     let mut store = OwnedStore::new(8, 2, NOW_BOOT_NS);
     set_listeners(&mut store.settings);
+    set_secrets(&mut store.settings);
+    store.settings.cookies = 1;
     for record in records().iter().filter(|record| is_message(record)) {
         store.publish(&record.answer()).expect("the table fits");
     }
@@ -54,7 +63,7 @@ fn changed_query(source: &mut Source<'_>) -> Vec<u8> {
     let (id, flags) = (source.word(), if source.flag() { source.word() } else { 0x0100 });
     let opt = source.flag().then(|| {
         let mut opt = ClientOpt::new(source.word(), source.flag());
-        opt.options = options(source);
+        opt.options = options(source, if over_v6 { &CLIENT_V6 } else { &CLIENT_V4 });
         opt
     });
     let padding = vec![0; usize::from(source.byte() % 64)];
@@ -66,15 +75,16 @@ fn changed_query(source: &mut Source<'_>) -> Vec<u8> {
     frame
 }
 
-/// None, whatever bytes there are, or up to six options that are whole or nearly.
-fn options(source: &mut Source<'_>) -> Vec<u8> {
+/// None, whatever bytes there are, or up to six options that are whole or nearly, perhaps after a cookie of ours.
+fn options(source: &mut Source<'_>, client: &[u8]) -> Vec<u8> {
     if !source.flag() {
         return Vec::new();
     }
+    let mut options = if source.flag() { cookie_option(source, client) } else { Vec::new() };
     if source.flag() {
-        return source.run().to_vec();
+        options.extend(source.run());
+        return options;
     }
-    let mut options = Vec::new();
     for _ in 0..source.byte() % 7 {
         let data = source.run();
         let len = data.len() as u16;
@@ -85,21 +95,64 @@ fn options(source: &mut Source<'_>) -> Vec<u8> {
     options
 }
 
-fn check_answer(asked: &[u8], answered: &[u8]) {
+/// A COOKIE option: a client cookie, with a server cookie that may be as old or as wrong as can be.
+fn cookie_option(source: &mut Source<'_>, client: &[u8]) -> Vec<u8> {
+    let client_cookie = [source.byte(); 8];
+    let mut data = client_cookie.to_vec();
+    if source.flag() {
+        let made_s = NOW_WALL_S.wrapping_add_signed(i32::from(source.word() as i16) / 8);
+        data.extend(server_cookie(SECRET, client_cookie, [1, source.byte(), 0, 0], made_s, client));
+        let at = usize::from(source.byte());
+        data.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1);
+    }
+    [&[0, 10, 0, data.len() as u8], &data[..]].concat()
+}
+
+/// Where the daemon would judge the cookies, by the same secrets and at the same time.
+static DOOR: LazyLock<CookieDoor> = LazyLock::new(|| {
+    let clock = ManualClock::new(Now { unix_s: NOW_WALL_S.into(), boot_ns: NOW_BOOT_NS });
+    CookieDoor::new(store().settings.cookie_secrets().copied(), Arc::new(clock))
+});
+
+/// Checks that the daemon would have answered the query, and with the same options.
+fn check_options(query: &[u8], client: IpAddr, read: &Message) {
+    let judge = |data: &[u8]| DOOR.judge(client, data);
+    let taken = listener::ClientQuery::read(query, SocketAddr::new(client, 9), Transport::Udp, judge);
+    let taken = taken.unwrap_or_else(|rejection| panic!("the daemon says {rejection:?}: {query:02x?}"));
+    let expected = taken.asked.edns.and_then(|edns| edns.cookies).map(|cookies| cookies.option());
+    let options = read.edns.iter().flat_map(|edns| &edns.options);
+    let options: Vec<Vec<u8>> = options
+        .map(|option| {
+            [&option.code.to_be_bytes(), &(option.data.len() as u16).to_be_bytes(), &option.data[..]].concat()
+        })
+        .collect();
+    assert_eq!(options, expected.iter().map(|option| option.to_vec()).collect::<Vec<_>>(), "{query:02x?}");
+}
+
+fn check_answer(asked_frame: &[u8], answered: &[u8]) {
+    let asked = asked_frame;
     assert_eq!((&asked[..6], &asked[6..12], &asked[12..14]), (&answered[6..12], &answered[..6], &answered[12..14]));
     let (query, query_ports, _) = packet(asked);
     let (answer, answer_ports, pseudo_header) = packet(answered);
     assert_eq!(query_ports, [answer_ports[1], answer_ports[0]], "it goes back to where the query came from");
     let read = Message::read(&answer[8..]).unwrap_or_else(|error| panic!("{error}: {answer:02x?}"));
-    let query = &query[8..];
-    let query = Message::read(query).unwrap_or_else(|error| panic!("{error} in the query: {query:02x?}"));
+    let query_bytes = &query[8..];
+    let query = Message::read(query_bytes).unwrap_or_else(|error| panic!("{error} in the query: {query_bytes:02x?}"));
     assert_eq!(read.header.id, query.header.id);
     assert!(read.header.flags.response && !query.header.flags.response);
-    let (question, class) = read.question.expect("an answer has a question");
+    let (question, class) = read.question.as_ref().expect("an answer has a question");
     let (asked, asked_class) = query.question.expect("a query that is answered has a question");
-    assert_eq!((question.qname.wire(), question.qtype, class), (asked.qname.wire(), asked.qtype, asked_class));
+    assert_eq!((question.qname.wire(), question.qtype, *class), (asked.qname.wire(), asked.qtype, asked_class));
     assert_eq!(read.edns.is_some(), query.edns.is_some(), "an OPT only for who sent one");
+    check_options(query_bytes, source_address(asked_frame), &read);
     assert_eq!(internet_checksum(&[&pseudo_header, answer].concat()), 0, "checksum of the answer");
+}
+
+/// Where a frame comes from.
+fn source_address(frame: &[u8]) -> IpAddr {
+    let v4 = || <[u8; 4]>::try_from(&frame[26..30]).expect("four bytes");
+    let v6 = || <[u8; 16]>::try_from(&frame[22..38]).expect("sixteen bytes");
+    if frame[12..14] == [8, 0] { v4().into() } else { v6().into() }
 }
 
 /// The UDP datagram of a frame, its ports, and what its checksum covers before it.

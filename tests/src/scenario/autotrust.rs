@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use resolver_user::clock::Clock;
 use resolver_user::resolve::Resolver;
 use resolver_user::trust::{Followed, KeyState, StateError, Timing, Trust};
 

@@ -239,7 +239,7 @@ impl Stage {
         let client = SocketAddr::new(client, 5353);
         tokio::spawn(async move {
             // TCP: what a client takes by UDP is no matter of these scripts.
-            let Ok(query) = ClientQuery::read(&packet, client, Transport::Tcp) else { return };
+            let Ok(query) = ClientQuery::read(&packet, client, Transport::Tcp, |_| Ok(None)) else { return };
             let mut out = Vec::new();
             let work = match resolver.answer_now(&query, &mut out) {
                 Answered::Now(work) => work,

@@ -1,4 +1,4 @@
-//! Rig 4: what others wait for an answer while zones are asked that are made to cost a validator much.
+//! What others wait for an answer while zones are asked that are made to cost a validator much.
 //!
 //! In: nothing but a machine with two CPUs. Out: a table, line by line as runs end. Each run is a fresh daemon on the second CPU;
 //! it is asked for names that it does not know yet at a bounded rate, without and with an attacker beside it, in turns.
@@ -16,7 +16,8 @@ use serde_json::Value;
 
 use super::{
     Common,
-    misses::{PEERS, Rig, Running, tools},
+    cold::PEERS,
+    misses::{Rig, Running, tools},
     report::{Figure, Machine, Measured, Report},
 };
 use crate::{
@@ -82,7 +83,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         let [middle, least, most] = [ratio, ratio_max, ratio_min].map(|ratio| 1.0 / ratio);
         println!("{case:<8} {metric:<16} {middle:.2} ({least:.2} to {most:.2}), {void_runs} void runs");
     }
-    let report = Report { machine, results };
+    let report = Report { machine, results, curves: Vec::new() };
     println!("\n{}; {OTHERS_PER_S}/s of others, {ATTACK_PER_S}/s of the attack", report.machine.cpu);
     options.common.finish(&report, then.as_ref())?;
     super::given_up(&measured)
@@ -117,13 +118,12 @@ fn measure(rig: &Rig, case: &Case, runs: usize) -> Result<[Measured; 2], Failure
     }
     // Choice: not the times, so that more is better in every figure.
     let figure = |metric: &str, of: fn(&Latency) -> f64| Measured {
-        case: case.name.to_owned(),
-        metric: metric.to_owned(),
-        ours_per_s: with.iter().map(|latency| 1.0 / of(latency)).collect(),
+        ours: with.iter().map(|latency| 1.0 / of(latency)).collect(),
         baseline_name: "no attack".to_owned(),
-        baseline_per_s: without.iter().map(|latency| 1.0 / of(latency)).collect(),
+        baseline: without.iter().map(|latency| 1.0 / of(latency)).collect(),
         void_runs,
         given_up: given_up.clone(),
+        ..Measured::new(case.name, metric)
     };
     Ok([figure("1/median_latency", |latency| latency.median), figure("1/p99_latency", |latency| latency.p99)])
 }

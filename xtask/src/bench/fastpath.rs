@@ -1,24 +1,14 @@
 //! Rig 1: how many answers per second the kernel half gives on one core, against a program that only turns frames round.
 //!
-//! In: names of cases. Out: a table, line by line as the rig measures. The rig is a binary of the tests' package; it makes a
-//! namespace and a veth pair of its own, and both go with it.
-
-use std::{
-    io::{BufRead, BufReader},
-    process::Stdio,
-};
+//! In: names of cases. Out: a table, line by line as the rig measures.
 
 use clap::Args;
 
 use super::{
-    Common,
-    report::{Figure, Machine, Measured, Report},
+    Common, kernel_rig,
+    report::{Figure, Machine, Measured},
 };
-use crate::{
-    build::{self, Built},
-    command::{self, Failure, Tool},
-    paths, setup,
-};
+use crate::command::Failure;
 
 /// Words of the verb.
 #[derive(Args)]
@@ -36,57 +26,19 @@ pub struct Options {
 /// Something could not be built, run or written, or a case could not be measured.
 pub fn run(options: &Options) -> Result<(), Failure> {
     let then = options.common.earlier()?;
-    let built = build::run()?;
-    build_rig(&built)?;
+    kernel_rig::build()?;
     let machine = Machine::of_veth(LOAD_TOOL)?;
-    let mut measured = Vec::new();
     println!("\n{HEAD}");
-    let ended = measure(options, |case| {
-        println!("{}", row(&case));
-        measured.push(case);
-    });
-    let results = measured.iter().filter_map(|case| case.figure(RIG)).collect();
-    let report = Report { machine, results };
+    let words = std::iter::once(options.common.runs.to_string()).chain(options.cases.iter().cloned());
+    let (told, ended) = kernel_rig::run(RIG, words, |case| println!("{}", row(case)));
+    let report = told.report(RIG, machine);
     println!(
         "\n{} runs each; {}; {}; veth, native XDP",
         options.common.runs, report.machine.cpu, report.machine.kernel
     );
     options.common.finish(&report, then.as_ref())?;
     ended?;
-    super::given_up(&measured)
-}
-
-/// Builds the rig, with the object named as for the daemon, lest cargo build the daemon's library anew each time.
-fn build_rig(built: &Built) -> Result<(), Failure> {
-    let words = ["build", "--release", "--package", "resolver-tests", "--features", "lab", "--bin", RIG_BINARY];
-    let tool = Tool::cargo().env("RESOLVER_BPF_OBJECT", &built.xdp_object).args(words);
-    tool.arg("--target-dir").arg(paths::target()).run()
-}
-
-/// Runs the rig and hands out each case as it comes.
-fn measure(options: &Options, mut take: impl FnMut(Measured)) -> Result<(), Failure> {
-    let rig = paths::target().join("release").join(RIG_BINARY);
-    let verb = || Failure::NotRoot { verb: "cargo xtask bench fastpath".to_owned() };
-    let tool = setup::Rights::found().tool(&rig.to_string_lossy()).ok_or_else(verb)?;
-    let (line, mut command) = tool.arg(options.common.runs.to_string()).args(&options.cases).announced();
-    let failed = |source| Failure::Start { command: line.clone(), source };
-    let mut child = command.stdout(Stdio::piped()).spawn().map_err(failed)?;
-    let mut odd = None;
-    let output = child.stdout.take();
-    for text in output.into_iter().flat_map(|output| BufReader::new(output).lines()).map_while(Result::ok) {
-        match serde_json::from_str(&text) {
-            Ok(case) => take(case),
-            Err(_) => odd = Some(text),
-        }
-    }
-    let status = child.wait().map_err(failed)?;
-    command::ended(line, status, String::new())?;
-    odd.map_or(Ok(()), |text| Err(unreadable(text)))
-}
-
-/// What the rig says is not what we know.
-fn unreadable(said: String) -> Failure {
-    Failure::Unreadable { tool: RIG_BINARY, said }
+    super::given_up(&told.measured)
 }
 
 /// A line of the table.
@@ -109,5 +61,5 @@ fn row(case: &Measured) -> String {
 const HEAD: &str =
     "case                    median       min       max  baseline     median  ratio   min   max   +ns  void";
 const RIG: &str = "fastpath";
-const RIG_BINARY: &str = "fastpath-rig";
-const LOAD_TOOL: &str = "fastpath-rig: BPF_PROG_TEST_RUN with live frames, batch 64";
+/// What sends the load of all rigs of [`kernel_rig`].
+pub(super) const LOAD_TOOL: &str = "rig: BPF_PROG_TEST_RUN with live frames, batch 64";

@@ -1,4 +1,4 @@
-//! Rig 3: validated answers per second, and CPU per miss, of a forwarder with a cold cache, against unbound doing the same.
+//! Rig 3: validated answers per second with a cold cache, CPU and upstream queries per miss, against Unbound doing the same.
 //!
 //! In: nothing but a machine with two CPUs. Out: a table, line by line as runs end. The program under test has the second CPU
 //! for itself; the load, the upstream and everything behind it share the first. Cold: each run is a fresh process.
@@ -19,6 +19,8 @@ use nix::{
 
 use super::{
     Common,
+    cold::{Mode, PEERS, Peer},
+    kernel_rig,
     report::{Figure, Machine, Measured, Report},
 };
 use crate::{
@@ -36,6 +38,9 @@ use crate::{
 pub struct Options {
     #[command(flatten)]
     common: Common,
+    /// Only this way to answers
+    #[arg(long, value_enum)]
+    mode: Option<Mode>,
 }
 
 /// Runs the verb.
@@ -44,37 +49,62 @@ pub struct Options {
 /// Something could not be built, raised or written, or nothing but void runs came.
 pub fn run(options: &Options) -> Result<(), Failure> {
     setup::require_root("cargo xtask bench misses")?;
+    setup::peers_are_there()?;
     let then = options.common.earlier()?;
     build::run()?;
     let lab = lab::Guard::up(lab::Switch::On)?;
     let rig = Rig::new(&lab.facts)?;
     let machine = Machine { xdp_mode: "off".to_owned(), ..Machine::of_veth(&tools())? };
-    let mut rates = [Vec::new(), Vec::new()];
-    let mut void_runs = 0;
-    let mut why = None;
-    println!("\n{HEAD}");
-    'runs: for turn in 0..options.common.runs {
-        for (peer, rates) in PEERS.iter().zip(&mut rates) {
-            match rig.counted(peer, &mut void_runs)? {
-                Ok(rate) => {
-                    println!("{:<17} {:>4} {:>10.0} {:>11.1}", peer.case, turn + 1, rate.per_s, rate.cpu_us());
-                    rates.push(rate);
-                }
-                Err(last) => {
-                    why = Some(last);
-                    break 'runs;
-                }
-            }
+    let mut measured = Vec::new();
+    for mode in [Mode::Forward, Mode::Iterate] {
+        if options.mode.is_none_or(|wanted| wanted == mode) {
+            println!("\n{HEAD}");
+            measured.extend(measure(&rig, mode, options.common.runs)?);
         }
     }
     lab.down()?;
-    let measured = measured(&rates, void_runs, why);
+    println!("\n{}", kernel_rig::HEAD);
+    measured.iter().for_each(|case| println!("{}", kernel_rig::row(case, RIG)));
     let results: Vec<Figure> = measured.iter().filter_map(|case| case.figure(RIG)).collect();
-    summary(&results, void_runs);
-    let report = Report { machine, results };
+    let report = Report { machine, results, curves: Vec::new() };
     println!("\n{} runs each; {}; {}", options.common.runs, report.machine.cpu, report.machine.tools.join(", "));
     options.common.finish(&report, then.as_ref())?;
     super::given_up(&measured)
+}
+
+/// Runs of all programs in one mode, in turns.
+fn measure(rig: &Rig, mode: Mode, runs: u16) -> Result<Vec<Measured>, Failure> {
+    let mut cases: Vec<Case> = PEERS.iter().filter(|peer| peer.mode == mode).map(Case::new).collect();
+    for turn in 0..runs {
+        for case in cases.iter_mut().filter(|case| case.given_up.is_none()) {
+            // One that does not start, or does not know the way, is no reason not to measure the others.
+            let counted = rig.counted(case.peer, &mut case.void_runs);
+            match counted.unwrap_or_else(|failure| Err(failure.to_string())) {
+                Ok(rate) => {
+                    let Rate { per_s, queries, .. } = rate;
+                    let cpu_us = rate.cpu_us();
+                    println!("{:<21} {:>4} {per_s:>10.0} {cpu_us:>11.1} {queries:>12.3}", case.peer.case, turn + 1);
+                    case.rates.push(rate);
+                }
+                Err(last) => case.given_up = Some(last),
+            }
+        }
+    }
+    Ok(measured(&cases))
+}
+
+/// What came of a program's runs.
+struct Case {
+    peer: &'static Peer,
+    rates: Vec<Rate>,
+    void_runs: usize,
+    given_up: Option<String>,
+}
+
+impl Case {
+    fn new(peer: &'static Peer) -> Self {
+        Self { peer, rates: Vec::new(), void_runs: 0, given_up: None }
+    }
 }
 
 /// What a counted run gave.
@@ -84,6 +114,8 @@ struct Rate {
     per_s: f64,
     /// Answers per second of the program's CPU time, user and system.
     per_cpu_s: f64,
+    /// Packets by UDP to other servers, for each answer.
+    queries: f64,
 }
 
 impl Rate {
@@ -92,22 +124,6 @@ impl Rate {
         1e6 / self.per_cpu_s
     }
 }
-
-/// A program under test.
-pub(super) struct Peer {
-    /// Stable name of its case.
-    case: &'static str,
-    /// Where it listens.
-    pub(super) port: u16,
-    /// Its program and words.
-    command: fn(&Rig) -> Result<Vec<String>, Failure>,
-}
-
-/// Ours first: each of its runs makes a pair with unbound's run after it.
-pub(super) const PEERS: [Peer; 2] = [
-    Peer { case: "ours-forward", port: 5455, command: ours },
-    Peer { case: "unbound-forward", port: 5456, command: unbound },
-];
 
 /// Where runs take place.
 pub(super) struct Rig<'a> {
@@ -157,7 +173,7 @@ impl<'a> Rig<'a> {
                 Ok(rate) => return Ok(Ok(rate)),
                 Err(why) => last = why,
             }
-            println!("{:<17} void {last}", peer.case);
+            println!("{:<21} void {last}", peer.case);
             *void_runs += 1;
         }
         Ok(Err(last))
@@ -169,9 +185,9 @@ impl<'a> Rig<'a> {
         let at = &self.address();
         let running = Running::start(self, peer)?;
         running.wait_until_it_answers(&self.facts.client, at, peer.port)?;
-        let before_s = running.cpu_s()?;
+        let (before_s, sent_before) = (running.cpu_s()?, self.sent()?);
         let said = self.load(&self.facts.client, at, peer.port, &[])?;
-        let cpu_s = running.cpu_s()? - before_s;
+        let (cpu_s, sent) = (running.cpu_s()? - before_s, self.sent()? - sent_before);
         let count = Count::read(&said).ok_or_else(|| Failure::Unreadable { tool: "dnsperf", said: said.clone() })?;
         if count.noerror != self.count || count.sent != self.count {
             return Ok(Err(format!("sent {}, NOERROR {} ({})", count.sent, count.noerror, count.codes)));
@@ -181,7 +197,15 @@ impl<'a> Rig<'a> {
         if !lab::inside_namespace(&self.facts.client).args(words).quiet_output()?.contains(" ad;") {
             return Ok(Err(format!("{PROBE} came without AD")));
         }
-        Ok(Ok(Rate { per_s: count.per_s, per_cpu_s: count.answers() / cpu_s }))
+        // Whatever left the namespace and was no answer.
+        let queries = sent / count.answers() - 1.0;
+        Ok(Ok(Rate { per_s: count.per_s, per_cpu_s: count.answers() / cpu_s, queries }))
+    }
+
+    /// UDP packets that left the namespace of the program under test so far.
+    fn sent(&self) -> Result<f64, Failure> {
+        let said = lab::inside_namespace(&self.facts.resolver).args(["cat", "/proc/net/snmp"]).quiet_output()?;
+        datagrams(&said).ok_or(Failure::Unreadable { tool: "/proc/net/snmp", said })
     }
 
     /// Asks the upstream all questions. To be done before each run, since what it has kept since the last may have run out.
@@ -214,7 +238,7 @@ impl<'a> Rig<'a> {
     }
 
     /// Our upstream, as both forward to it.
-    fn upstream(&self, separator: char) -> String {
+    pub(super) fn upstream(&self, separator: char) -> String {
         let upstream = &self.facts.upstreams[0];
         format!("{}{separator}{}", upstream.ipv4, upstream.port)
     }
@@ -238,7 +262,7 @@ impl Running {
     pub(super) fn start(rig: &Rig, peer: &Peer) -> Result<Self, Failure> {
         let tool =
             lab::inside_namespace(&rig.facts.resolver).args(["nice", "-n", NICENESS, "taskset", "-c", TESTED_CPU]);
-        let (line, mut command) = tool.args((peer.command)(rig)?).announced();
+        let (line, mut command) = tool.args((peer.command)(rig, peer)?).announced();
         let log = rig.folder.join(format!("{}.log", peer.case));
         let file = |source| Failure::File { path: log.clone(), source };
         let output = std::fs::File::create(&log).map_err(file)?;
@@ -290,44 +314,6 @@ fn ticks(stat: &str) -> Option<u32> {
     user.checked_add(system)
 }
 
-/// Our daemon as a validating forwarder without its kernel half.
-fn ours(rig: &Rig) -> Result<Vec<String>, Failure> {
-    let at = &rig.facts.resolver.interfaces[0];
-    Ok(vec![
-        paths::resolver().display().to_string(),
-        "run".to_owned(),
-        "--no-resolv".to_owned(),
-        format!("--server={}", rig.upstream('#')),
-        format!("--listen-address={}", at.ipv4),
-        format!("--port={}", PEERS[0].port),
-        "--dnssec".to_owned(),
-        "--xdp=off".to_owned(),
-        "--threads=1".to_owned(),
-        format!("--trust-anchors-file={}", rig.facts.trust_anchors_file),
-        format!("--control-socket={}", rig.control_socket().display()),
-    ])
-}
-
-/// Unbound as a validating forwarder that answers no question by another's proof.
-fn unbound(rig: &Rig) -> Result<Vec<String>, Failure> {
-    let config = rig.folder.join("unbound.conf");
-    let text = format!(
-        "server:\n  interface: {}\n  port: {}\n  access-control: 0.0.0.0/0 allow\n  num-threads: 1\n  \
-         outgoing-range: 4096\n  num-queries-per-thread: 2048\n  username: \"\"\n  chroot: \"\"\n  directory: \"{}\"\n  \
-         pidfile: \"\"\n  use-syslog: no\n  logfile: \"\"\n  module-config: \"validator iterator\"\n  \
-         trust-anchor-file: \"{}\"\n  local-zone: \"test.\" nodefault\n  do-not-query-localhost: no\n  \
-         aggressive-nsec: no\nremote-control:\n  control-enable: no\nforward-zone:\n  name: \".\"\n  forward-addr: {}\n",
-        rig.facts.resolver.interfaces[0].ipv4,
-        PEERS[1].port,
-        rig.folder.display(),
-        rig.facts.anchor_record_file,
-        rig.upstream('@'),
-    );
-    write(&config, text)?;
-    let program = lab::unconfined("unbound").display().to_string();
-    Ok([program.as_str(), "-d", "-p", "-c", &config.display().to_string()].map(ToOwned::to_owned).to_vec())
-}
-
 /// What dnsperf counted.
 #[derive(Debug, PartialEq)]
 struct Count {
@@ -354,43 +340,35 @@ impl Count {
     }
 }
 
-/// Both figures: by the clock and by CPU time.
-fn measured([ours, unbound]: &[Vec<Rate>; 2], void_runs: usize, given_up: Option<String>) -> [Measured; 2] {
-    let case = |case: &str, metric: &str, of: fn(&Rate) -> f64| Measured {
-        case: case.to_owned(),
-        metric: metric.to_owned(),
-        ours_per_s: ours.iter().map(of).collect(),
-        baseline_name: PEERS[1].case.to_owned(),
-        baseline_per_s: unbound.iter().map(of).collect(),
-        void_runs,
-        given_up: given_up.clone(),
-    };
-    [
-        case(PEERS[0].case, "answers_per_s", |rate| rate.per_s),
-        // Choice: not time per answer, so that more is better in every figure.
-        case("ours-forward-cpu", "answers_per_cpu_s", |rate| rate.per_cpu_s),
-    ]
+/// UDP datagrams sent, in the kernel's table of counters: a line of names, then a line of values.
+fn datagrams(snmp: &str) -> Option<f64> {
+    let mut lines = snmp.lines().filter_map(|line| line.strip_prefix("Udp: "));
+    let (names, values) = (lines.next()?, lines.next()?);
+    let at = names.split_whitespace().position(|name| name == "OutDatagrams")?;
+    values.split_whitespace().nth(at)?.parse().ok()
 }
 
-/// Prints the medians.
-fn summary(figures: &[Figure], void_runs: usize) {
-    let [by_clock, by_cpu] = figures else { return };
-    println!("\ncase                answers/s       min       max  CPU µs/miss");
-    println!(
-        "{:<17} {:>11} {:>9} {:>9} {:>12.1}",
-        by_clock.case,
-        by_clock.median,
-        by_clock.min,
-        by_clock.max,
-        1e6 / by_cpu.median
-    );
-    let (clock, cpu) = (&by_clock.baseline, &by_cpu.baseline);
-    println!("{:<17} {:>11} {:>9} {:>9} {:>12.1}", clock.name, clock.median, "", "", 1e6 / cpu.median);
-    for (what, figure) in [("answers/s", by_clock), ("answers/CPU s", by_cpu)] {
-        let Figure { ratio, ratio_min, ratio_max, .. } = figure;
-        println!("ours/unbound, {what:<13} {ratio:.3} ({ratio_min:.3} to {ratio_max:.3})");
-    }
-    println!("void runs: {void_runs}");
+/// The figures of all programs of one mode, against Unbound's: by the clock, by CPU time, and queries for each answer.
+fn measured(cases: &[Case]) -> Vec<Measured> {
+    let Some(baseline) = cases.iter().find(|case| case.peer.case.starts_with("unbound")) else { return Vec::new() };
+    let of_case = |case: &Case| {
+        let figure = |metric: &str, of: fn(&Rate) -> f64| Measured {
+            ours: case.rates.iter().map(of).collect(),
+            baseline_name: baseline.peer.case.to_owned(),
+            baseline: baseline.rates.iter().map(of).collect(),
+            void_runs: case.void_runs,
+            given_up: case.given_up.clone(),
+            ..Measured::new(case.peer.case, metric)
+        };
+        let queries = Measured {
+            unit: "queries".to_owned(),
+            is_less_better: true,
+            ..figure("queries_per_answer", |rate| rate.queries)
+        };
+        // Choice: not time per answer, so that more is better in both.
+        [figure("answers_per_s", |rate| rate.per_s), figure("answers_per_cpu_s", |rate| rate.per_cpu_s), queries]
+    };
+    cases.iter().flat_map(of_case).collect()
 }
 
 /// What the load comes from, and what we are held against.
@@ -404,7 +382,7 @@ pub(super) fn tools() -> String {
 }
 
 /// Over the lines of the runs.
-const HEAD: &str = "case               run  answers/s CPU µs/miss";
+const HEAD: &str = "case                   run  answers/s CPU µs/miss queries/miss";
 const RIG: &str = "misses";
 /// Signed by ECDSA P-256, and the largest.
 const ZONE: &str = "hosts.test.";
@@ -443,5 +421,12 @@ mod tests {
     fn cpu_time_is_found_behind_a_name_with_spaces() {
         let stat = "42 (a) b (c) S 1 42 42 0 -1 4194560 100 0 0 0 170 30 0 0 20 0 1 0 100 0 0";
         assert_eq!(ticks(stat), Some(200));
+    }
+
+    #[test]
+    fn datagrams_are_found_by_their_name() {
+        let snmp = "Ip: Forwarding\nIp: 1\nUdp: InDatagrams NoPorts InErrors OutDatagrams\nUdp: 1 2 3 40\nUdpLite: X\n";
+        assert_eq!(datagrams(snmp), Some(40.0));
+        assert_eq!(datagrams("Tcp: a\n"), None);
     }
 }

@@ -1,6 +1,7 @@
-//! The figures of a run: their shape in JSON, which outlives us, and how two runs are compared.
+//! The figures of a run: their shape in JSON, which outlives us.
 //!
-//! In: rates as a rig measured them. Out: a [`Report`]; or lines that say what changed since another one.
+//! In: what a rig measured, [`Line`] by line. Out: a [`Report`]. How two of them are held against each other, and how one is
+//! shown, stands next door.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,8 +10,38 @@ use serde::{Deserialize, Serialize};
 pub struct Report {
     /// Where and with what.
     pub machine: Machine,
-    /// One for each case, in the order in which they were measured.
+    /// One for each case and metric, in the order in which they were measured.
     pub results: Vec<Figure>,
+    /// What a single figure cannot say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub curves: Vec<Curve>,
+}
+
+/// Something over something else.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Curve {
+    /// Name of the rig.
+    pub rig: String,
+    /// What it is of.
+    pub name: String,
+    /// What the first number of a point is, with its unit.
+    pub x: String,
+    /// What the second one is.
+    pub y: String,
+    /// Rising in x.
+    pub points: Vec<[f64; 2]>,
+}
+
+/// What a rig says, one line of JSON each.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Line {
+    /// A case.
+    Measured(Measured),
+    /// More about one.
+    Curve(Curve),
+    /// For who watches.
+    Note(String),
 }
 
 /// Without these a figure is not a figure.
@@ -43,6 +74,9 @@ pub struct Figure {
     pub metric: String,
     /// Unit of `median`, `min` and `max`.
     pub unit: String,
+    /// Whether less is better; else more is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_less_better: bool,
     /// Median of all runs.
     pub median: f64,
     /// Least of all runs.
@@ -73,19 +107,23 @@ pub struct Baseline {
     pub median: f64,
 }
 
-/// What a rig says of a case, one line of JSON each.
+/// What a rig says of a case.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Measured {
     /// Stable name of the case.
     pub case: String,
     /// What is counted.
     pub metric: String,
-    /// Through the program under test, per second, one for each run.
-    pub ours_per_s: Vec<f64>,
-    /// What ran in turns with it.
+    /// Unit of all values.
+    pub unit: String,
+    /// Whether less is better.
+    pub is_less_better: bool,
+    /// Of the program under test, one for each run.
+    pub ours: Vec<f64>,
+    /// What ran in turns with it, or what was aimed at.
     pub baseline_name: String,
-    /// Through the baseline, per second, one for each run.
-    pub baseline_per_s: Vec<f64>,
+    /// Of the baseline, one for each run.
+    pub baseline: Vec<f64>,
     /// Void runs.
     pub void_runs: usize,
     /// Why the case was given up, if it was: what the last of too many void runs in a row counted.
@@ -93,25 +131,41 @@ pub struct Measured {
 }
 
 impl Measured {
+    /// A rate without runs yet, of which more is better.
+    pub fn new(case: &str, metric: &str) -> Self {
+        Self {
+            case: case.to_owned(),
+            metric: metric.to_owned(),
+            unit: "1/s".to_owned(),
+            is_less_better: false,
+            ours: Vec::new(),
+            baseline_name: String::new(),
+            baseline: Vec::new(),
+            void_runs: 0,
+            given_up: None,
+        }
+    }
+
     /// The figure; `None` if the case was given up.
     pub fn figure(&self, rig: &str) -> Option<Figure> {
         if self.given_up.is_some() {
             return None;
         }
-        let pairs = self.ours_per_s.iter().zip(&self.baseline_per_s);
+        let pairs = self.ours.iter().zip(&self.baseline);
         let ratios: Vec<f64> = pairs.map(|(ours, baseline)| (ours / baseline * 1e4).round() / 1e4).collect();
-        let (ours, baseline) = (Spread::of(&self.ours_per_s)?, Spread::of(&self.baseline_per_s)?);
+        let (ours, baseline) = (Spread::of(&self.ours)?, Spread::of(&self.baseline)?);
         let ratio = Spread::of(&ratios)?;
         Some(Figure {
             rig: rig.to_owned(),
             case: self.case.clone(),
             metric: self.metric.clone(),
-            unit: "1/s".to_owned(),
-            median: ours.median.round(),
-            min: ours.min.round(),
-            max: ours.max.round(),
-            runs: self.ours_per_s.len(),
-            baseline: Baseline { name: self.baseline_name.clone(), median: baseline.median.round() },
+            unit: self.unit.clone(),
+            is_less_better: self.is_less_better,
+            median: rounded(ours.median),
+            min: rounded(ours.min),
+            max: rounded(ours.max),
+            runs: self.ours.len(),
+            baseline: Baseline { name: self.baseline_name.clone(), median: rounded(baseline.median) },
             ratio: ratio.median,
             ratio_min: ratio.min,
             ratio_max: ratio.max,
@@ -120,59 +174,15 @@ impl Measured {
     }
 }
 
+/// Whole, or to three decimals where that would lose much.
+fn rounded(value: f64) -> f64 {
+    if value.abs() < 1000.0 { (value * 1e3).round() / 1e3 } else { value.round() }
+}
+
 impl Figure {
     /// What one frame costs over the baseline, in nanoseconds.
     pub fn added_ns(&self) -> f64 {
         1e9 / self.baseline.median * (1.0 / self.ratio - 1.0)
-    }
-
-    /// How this figure stands to an earlier one of the same case.
-    fn change_since(&self, then: &Self) -> Change {
-        if self.ratio_min > then.ratio_max {
-            Change::Faster
-        } else if self.ratio_max < then.ratio_min {
-            Change::Slower
-        } else {
-            Change::WithinSpread
-        }
-    }
-}
-
-/// How two figures stand to each other. Each is a range of ratios to its own baseline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Change {
-    /// Every run is above every earlier one.
-    Faster,
-    /// The ranges overlap.
-    WithinSpread,
-    /// Every run is below every earlier one.
-    Slower,
-}
-
-impl Report {
-    /// Lines that hold this report against an earlier one, case by case, as ratios to the baselines.
-    pub fn compared_with(&self, then: &Self) -> Vec<String> {
-        let of =
-            |report: &Self| format!("{} on {}, {}", report.machine.commit, report.machine.cpu, report.machine.kernel);
-        let mut lines = vec![format!("then: {} ({})", of(then), then.machine.date), format!("now:  {}", of(self))];
-        lines.push(format!("{:<22} {:>7} {:>7} {:>8}", "case", "then", "now", "now/then"));
-        for now in &self.results {
-            let same =
-                |figure: &&Figure| figure.rig == now.rig && figure.case == now.case && figure.metric == now.metric;
-            lines.push(match then.results.iter().find(same) {
-                Some(then) => {
-                    let mark = match now.change_since(then) {
-                        Change::Faster => "  faster, beyond the spread",
-                        Change::Slower => "  SLOWER, beyond the spread",
-                        Change::WithinSpread => "",
-                    };
-                    let change = now.ratio / then.ratio;
-                    format!("{:<22} {:>7.3} {:>7.3} {change:>8.3}{mark}", now.case, then.ratio, now.ratio)
-                }
-                None => format!("{:<22} {:>7} {:>7.3}", now.case, "-", now.ratio),
-            });
-        }
-        lines
     }
 }
 
@@ -200,28 +210,12 @@ mod tests {
 
     fn measured(ours: &[f64]) -> Measured {
         Measured {
-            case: "hot-do0-v4".to_owned(),
-            metric: "answers_per_s".to_owned(),
-            ours_per_s: ours.to_vec(),
+            ours: ours.to_vec(),
             baseline_name: "reflector".to_owned(),
-            baseline_per_s: [5e6, 4e6, 6e6][..ours.len()].to_vec(),
+            baseline: [5e6, 4e6, 6e6][..ours.len()].to_vec(),
             void_runs: 1,
-            given_up: None,
+            ..Measured::new("hot-do0-v4", "answers_per_s")
         }
-    }
-
-    fn report(ours: &[f64]) -> Report {
-        let text = "?".to_owned();
-        let machine = Machine {
-            kernel: text.clone(),
-            cpu: text.clone(),
-            driver: text.clone(),
-            xdp_mode: text.clone(),
-            tools: Vec::new(),
-            commit: text.clone(),
-            date: text,
-        };
-        Report { machine, results: measured(ours).figure("fastpath").into_iter().collect() }
     }
 
     #[test]
@@ -239,14 +233,5 @@ mod tests {
     fn a_case_that_was_given_up_has_no_figure() {
         let given_up = Measured { given_up: Some("sent 2, answered 1".to_owned()), ..measured(&[3e6]) };
         assert_eq!(given_up.figure("fastpath"), None);
-    }
-
-    #[test]
-    fn only_a_change_beyond_the_spread_is_flagged() {
-        let then = report(&[3e6, 2.3e6, 3.7e6]);
-        for (now, mark) in [(3.05e6, ""), (3.2e6, "faster"), (2.8e6, "SLOWER")] {
-            let line = report(&[now]).compared_with(&then).pop().unwrap();
-            assert!(line.contains(mark) && line.contains("spread") != mark.is_empty(), "{line}");
-        }
     }
 }

@@ -24,6 +24,7 @@ const ROOM_IMPORTS: &[(&str, &[&str])] = &[
     // It tells what a validation met, and which extended error `answer` makes of the verdict.
     ("chain", &["answer", "validator"]),
     ("publish", &["answer"]),
+    ("saved", &[]),
     // They do what the configuration says.
     ("logging", &["config"]),
     ("process", &["config"]),
@@ -144,7 +145,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         applies: |place| {
-            place.in_user(&["wire", "validator", "chain", "filter", "local", "upstream", "listener", "iana"])
+            place.in_user(&["wire", "validator", "chain", "filter", "local", "upstream", "listener", "iana", "saved"])
                 || place.in_kernel(&["wire", "serve"])
         },
         words: &[".unwrap()", ".expect(", "panic!", "unreachable!"],

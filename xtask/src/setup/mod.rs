@@ -24,11 +24,25 @@ pub struct BpfToolchain {
     pub linker_folder: PathBuf,
 }
 
+/// Words of the verb.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Also what only `bench peers` needs
+    #[arg(long)]
+    with_peers: bool,
+}
+
 /// Runs the verb: all needs at once.
-pub fn run() -> Result<(), Failure> {
+///
+/// # Errors
+/// Something is missing and could not be repaired.
+pub fn run(options: &Options) -> Result<(), Failure> {
     let rights = Rights::found();
     let mut remedies = Vec::new();
-    let lab = for_lab_with(&rights, &mut remedies);
+    let mut lab = for_lab_with(&rights, &mut remedies);
+    if options.with_peers {
+        lab = lab.and_then(|()| packages::ensure_peers(&rights, &mut remedies));
+    }
     let toolchain = for_build_with(&rights, &mut remedies);
     lab?;
     let toolchain = toolchain?;
@@ -61,6 +75,19 @@ pub fn for_lab() -> Result<(), Failure> {
     let mut remedies = Vec::new();
     for_lab_with(&Rights::found(), &mut remedies)?;
     if remedies.is_empty() { Ok(()) } else { Err(Failure::Incomplete { remedies }) }
+}
+
+/// Makes sure that the resolvers of `bench peers` are installed. Refuses to install them unasked.
+///
+/// # Errors
+/// [`Failure::Incomplete`].
+pub fn peers_are_there() -> Result<(), Failure> {
+    let missing = packages::missing_peers();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let remedy = format!("cargo xtask setup --with-peers    # for {}", missing.join(", "));
+    Err(Failure::Incomplete { remedies: vec![remedy] })
 }
 
 /// Makes sure of what `cargo xtask dist` needs besides a build. Returns the folder that holds cargo-deb.

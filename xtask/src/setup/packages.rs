@@ -22,7 +22,21 @@ struct Need {
 
 /// Installs the packages of the programs that are missing.
 pub fn ensure(rights: &Rights, remedies: &mut Vec<String>) -> Result<(), Failure> {
-    let missing: Vec<&Need> = NEEDS.iter().filter(|need| find_program(need.program).is_none()).collect();
+    ensure_all(NEEDS, rights, remedies)
+}
+
+/// The same for the resolvers that `bench peers` holds us against.
+pub fn ensure_peers(rights: &Rights, remedies: &mut Vec<String>) -> Result<(), Failure> {
+    ensure_all(PEERS, rights, remedies)
+}
+
+/// Packages of such resolvers that are missing.
+pub fn missing_peers() -> Vec<&'static str> {
+    PEERS.iter().filter(|need| find_program(need.program).is_none()).map(|need| need.package).collect()
+}
+
+fn ensure_all(needs: &[Need], rights: &Rights, remedies: &mut Vec<String>) -> Result<(), Failure> {
+    let missing: Vec<&Need> = needs.iter().filter(|need| find_program(need.program).is_none()).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -134,7 +148,9 @@ const NEEDS: &[Need] = &[
     need("dnsmasq", "dnsmasq-base"),
     // The package, and the machine that it is tried on.
     need("systemd-analyze", "systemd"),
+    need("man", "man-db"),
     need("dpkg-deb", "dpkg"),
+    need("dpkg-shlibdeps", "dpkg-dev"),
     need("strip", "binutils"),
     // Signing.
     need("dnssec-keygen", "bind9-utils"),
@@ -152,6 +168,14 @@ const NEEDS: &[Need] = &[
     server("promtool", "prometheus", &["prometheus"]),
     // Load of the benchmarks against peers.
     need("dnsperf", "dnsperf"),
+];
+
+/// Resolvers that `bench peers` holds us against. The lab needs the same ones today; this list is about the benchmark.
+const PEERS: &[Need] = &[
+    server("unbound", "unbound", &["unbound"]),
+    server("named", "bind9", &["named"]),
+    server("kresd", "knot-resolver", &["kresd.target", "kresd@1.service", "kres-cache-gc.service"]),
+    need("dnsmasq", "dnsmasq-base"),
 ];
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::btf_maps::{Array, PerCpuArray};
 use aya_ebpf::macros::btf_map;
-use resolver_ebpf::abi::bench::{BenchCounters, BenchSettings, FRAME_LEN_MAX, FRAME_START_MAX, FrameBlock};
+use resolver_ebpf::abi::bench::{
+    BenchCounters, BenchSettings, FRAME_LEN_MAX, FRAME_START_MAX, FrameBlock, WaitHistogram, wait_bucket,
+};
 use resolver_ebpf::abi::{LINE_LEN, Place};
 
 /// Flags of the maps that the runner writes.
@@ -26,6 +28,45 @@ static BENCH_SETTINGS: Array<BenchSettings, 1, MMAPABLE> = Array::new();
 /// One element for each CPU.
 #[btf_map]
 static BENCH_COUNTERS: PerCpuArray<BenchCounters, 1> = PerCpuArray::new();
+
+/// When the query with each ID was sent. All CPUs share it: an answer may come back on another one.
+#[btf_map]
+static SENT_AT: Array<u64, 65536> = Array::new();
+
+/// One element for each CPU.
+#[btf_map]
+static WAITS: PerCpuArray<WaitHistogram, 1> = PerCpuArray::new();
+
+/// One element for each CPU: when the next frame is due.
+#[btf_map]
+static DUE: PerCpuArray<u64, 1> = PerCpuArray::new();
+
+/// When this CPU's next frame is due. Taken once in each run.
+#[inline(always)]
+pub fn due() -> Option<&'static mut u64> {
+    // SAFETY: as for the counters.
+    DUE.get_ptr_mut(0).map(|due| unsafe { &mut *due })
+}
+
+/// Notes when a query is sent.
+#[inline(always)]
+pub fn note_sent(id: u16, now_ns: u64) {
+    if let Some(sent_at) = SENT_AT.get_ptr_mut(u32::from(id)) {
+        // SAFETY: an element of eight aligned bytes; a volatile store is one instruction, whoever else stores there.
+        unsafe { sent_at.write_volatile(now_ns) };
+    }
+}
+
+/// Counts the wait of an answered query.
+#[inline(always)]
+pub fn count_wait(id: u16, now_ns: u64) {
+    let (Some(sent_at), Some(waits)) = (SENT_AT.get(u32::from(id)), WAITS.get_ptr_mut(0)) else { return };
+    // SAFETY: the element is this CPU's own, lives as long as the program runs, and is borrowed once in each run.
+    let waits = unsafe { &mut *waits };
+    if let Some(bucket) = waits.buckets.get_mut(wait_bucket(now_ns.wrapping_sub(*sent_at))) {
+        *bucket = bucket.wrapping_add(1);
+    }
+}
 
 /// What the generator is told.
 #[inline(always)]

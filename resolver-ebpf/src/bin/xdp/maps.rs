@@ -9,8 +9,8 @@ use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::btf_maps::{Array, LpmTrie, PerCpuArray};
 use aya_ebpf::macros::btf_map;
 use resolver_ebpf::abi::{
-    AnswerBlock, Bucket, CLIENT_NETWORKS_MAX, ClientRule, ClientV4, ClientV6, ClockSample, Counters, GENERATION_BITS,
-    LINE_LEN, Latency, Outcome, Place, SLOT_START_MAX, Settings,
+    AnswerBlock, Bucket, CLIENT_NETWORKS_MAX, ClientRule, ClientV4, ClientV6, ClockSample, CookieCounters,
+    CookieVerdict, Counters, GENERATION_BITS, LINE_LEN, Latency, Outcome, Place, SLOT_START_MAX, Settings,
 };
 use resolver_ebpf::serve::{self, Store};
 
@@ -41,6 +41,10 @@ static CLIENTS_V6: LpmTrie<ClientV6, ClientRule, { 2 * CLIENT_NETWORKS_MAX }> = 
 /// Frames by outcome: one element for each CPU, so that counting neither locks nor shares lines.
 #[btf_map]
 static COUNTERS: PerCpuArray<Counters, 1> = PerCpuArray::new();
+
+/// Answers with cookies, by what the query's was worth: one element for each CPU, for the same reason.
+#[btf_map]
+static COOKIES: PerCpuArray<CookieCounters, 1> = PerCpuArray::new();
 
 /// Frames and how long answers took: one element for each CPU, for the same reason.
 #[btf_map]
@@ -123,6 +127,16 @@ impl Store for Maps {
         let words = [key_start(GENERATION_BITS + 128, client.generation), high, low];
         // SAFETY: as for IPv4.
         CLIENTS_V6.get(unsafe { &*(&raw const words).cast::<Key<ClientV6>>() }).copied()
+    }
+
+    #[inline(always)]
+    fn count_cookies(&self, verdict: CookieVerdict) {
+        let Some(counters) = COOKIES.get_ptr_mut(0) else { return };
+        // SAFETY: as in `count`.
+        let counters = unsafe { &mut *counters };
+        if let Some(counter) = counters.as_array_mut().get_mut(verdict as usize) {
+            *counter = counter.wrapping_add(1);
+        }
     }
 
     #[inline(always)]

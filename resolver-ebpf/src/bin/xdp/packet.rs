@@ -63,6 +63,21 @@ impl Frame for Packet<'_> {
     }
 
     #[inline(always)]
+    fn forget(&self, value: u64, noise: u64) -> u64 {
+        let mut value = value;
+        // SAFETY: a register gets a number added and taken away.
+        unsafe {
+            asm!("{0} += {1}", "{0} -= {1}", inout(reg) value, in(reg) noise, options(pure, nomem, nostack, preserves_flags));
+        }
+        value
+    }
+
+    #[inline(always)]
+    fn forget_len(&self, len: usize, noise: u64) -> usize {
+        self.forget(len as u64, noise) as usize
+    }
+
+    #[inline(always)]
     fn write_words(&mut self, at: usize, count: usize, word: impl Fn(usize) -> Option<u64>) -> bool {
         let Some(at) = bounded(at) else { return false };
         // VERIFIER: both ends are taken once; they would be loaded again after every store, which might change the context.

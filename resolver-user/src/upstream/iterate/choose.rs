@@ -26,7 +26,7 @@ pub(super) struct Candidate {
 /// The one to ask: of those that were asked least often about the same, and not lately silent if there are others, one of the
 /// fastest. `random` decides among equals.
 pub(super) fn choose(candidates: &[Candidate], random: u64, now_ms: u64) -> Option<&Candidate> {
-    let burden = |candidate: &Candidate| (candidate.tries, candidate.server.is_backed_off(now_ms));
+    let burden = |candidate: &Candidate| (candidate.tries, candidate.server.is_silent(now_ms));
     let least = candidates.iter().map(burden).min()?;
     let free = || candidates.iter().filter(|candidate| burden(candidate) == least);
     let rtt = |candidate: &Candidate| candidate.server.srtt().unwrap_or(UNKNOWN_RTT);
@@ -77,8 +77,7 @@ mod tests {
     fn one_that_was_asked_already_or_is_silent_comes_last() {
         assert_eq!(chosen(&[candidate(1, Some(1), 1), candidate(2, Some(900), 0)], 1), [2]);
         let silent = candidate(1, Some(1), 0);
-        silent.server.note_silence(1);
-        silent.server.note_silence(1);
+        (0..3).for_each(|_| silent.server.note_silence(1));
         let candidates = [silent, candidate(2, Some(900), 0)];
         assert_eq!(chosen(&candidates, 2), [2]);
         assert_eq!(chosen(&candidates, 100_000), [1], "it gets another chance");

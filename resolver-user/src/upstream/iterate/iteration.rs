@@ -16,7 +16,7 @@ use super::frame::{Frame, Next, Purpose};
 use super::infra::Infra;
 use super::said::{self, Said};
 use crate::metrics::Metrics;
-use crate::wire::{Message, Name, Question, RCode, RecordType, Response, Rrsig, group, group_authority};
+use crate::wire::{Message, Name, Question, RCode, Record, RecordType, Response, RrSet, Rrsig, group, group_authority};
 
 /// Questions for addresses of servers on behalf of one question.
 const LOOKUPS_MAX: usize = 16;
@@ -30,6 +30,8 @@ const REFERRALS_MAX: usize = 64;
 const ADDRESS_TTL_S: (u32, u32) = (30, 86_400);
 /// How long it is remembered that there are none, in seconds.
 const NO_ADDRESS_TTL_S: u32 = 60;
+/// How long it is that they could not be found, in seconds (RFC 9520 §3.2: at least 1).
+const NOT_FOUND_TTL_S: u32 = 10;
 /// How long a name counts as being no zone, in seconds.
 const NO_CUT_TTL_S: u32 = 300;
 /// How long what a referral said of a DS is kept, at most, in seconds.
@@ -134,17 +136,25 @@ impl Iteration {
 
     /// Takes in what came of a try.
     pub(super) fn heard(&mut self, number: usize, outcome: Result<Message, UpstreamError>, now_ms: u64) {
-        let Some(frame) = self.frames.last_mut() else { return };
         // A try of a question that is not asked any more has told how fast its server is, and nothing else.
+        let Some(depth) = self.frames.iter().position(|frame| frame.awaits(number)) else { return };
+        let is_reply = |message: &Message| said::is_reply(message.rcode());
+        if outcome.as_ref().is_ok_and(is_reply) {
+            // What was looked up because it did not come is not needed any more.
+            self.frames.truncate(depth.saturating_add(1));
+        }
+        let is_top = depth.saturating_add(1) == self.frames.len();
+        let Some(frame) = self.frames.get_mut(depth) else { return };
         let Some(server) = frame.answered(number) else { return };
         match outcome {
-            Ok(message) => self.judge(&server, message, now_ms),
+            Ok(message) if is_top => self.judge(&server, message, now_ms),
+            Ok(_) => frame.turn_from(&server, true),
             Err(error) => {
                 if let UpstreamError::Network { source, .. } = &error {
                     self.setting.infra.note_network_error(server.address, source, now_ms);
+                    server.note_silence(now_ms);
                 }
                 server.failed.add_one();
-                server.note_silence(now_ms);
                 frame.last_error = Some(error);
                 frame.turn_from(&server, false);
             }
@@ -156,7 +166,14 @@ impl Iteration {
         let zone = Arc::clone(&frame.zone);
         said::cut_down(&mut message, &zone.zone);
         let (asks_all, asked) = (frame.asks_all(), frame.asked.qname.clone());
-        match said::read(&message, &frame.asked, &zone.zone) {
+        let said = said::read(&message, &frame.asked, &zone.zone);
+        if matches!(said, Said::Answer | Said::Absent { .. })
+            && zone.origin == Origin::Parent
+            && let Some(own) = Delegation::own_servers(&message, &zone.zone)
+        {
+            self.setting.infra.learn_own_servers(&zone.zone, own);
+        }
+        match said {
             Said::Answer | Said::Absent { .. } if asks_all => self.close(message, now_ms),
             // Below a name that is not there nothing is (RFC 8020); but servers that deny empty names are common, so this is
             // believed of signed zones, whose proof must fit, and of the root and those below it.
@@ -270,9 +287,8 @@ impl Iteration {
                     .filter(|record| record.owner == *name && record.rtype == frame.question.qtype);
                 let (least_s, most_s) = ADDRESS_TTL_S;
                 let ttl_s = own.map(|record| record.ttl_s.clamp(least_s, most_s)).min().unwrap_or(NO_ADDRESS_TTL_S);
-                let told = addresses_of(name, &message.answer);
-                let addresses = if told.is_empty() { frame.glue_of_itself() } else { told };
-                infra.learn_addresses(name, frame.question.qtype, addresses.into(), after_s(now_ms, ttl_s));
+                let addresses = addresses_of(name, &message.answer).into();
+                infra.learn_addresses(name, frame.question.qtype, addresses, after_s(now_ms, ttl_s));
             }
             Purpose::Priming => {
                 let primed = Delegation::of_priming(&message, infra.hints(), now_ms);
@@ -297,6 +313,10 @@ impl Iteration {
     fn fail(&mut self, now_ms: u64) {
         let Setting { infra, minimising, .. } = &self.setting;
         let Some(frame) = self.frames.last_mut() else { return };
+        // Some servers do not answer for names between zones.
+        if !frame.asks_all() {
+            return frame.tell_all();
+        }
         if frame.zone.origin == Origin::Parent && frame.may_climb && frame.doubtful.is_none() {
             infra.forget(&frame.zone);
             if let Some(above) = infra.closest_above(&frame.zone.zone, now_ms) {
@@ -312,8 +332,12 @@ impl Iteration {
                 self.outcome = Some(frame.doubtful.ok_or_else(error));
             }
             Purpose::Addresses => {
-                let (Question { qname, qtype }, addresses) = (&frame.question, frame.glue_of_itself());
-                infra.learn_addresses(qname, *qtype, addresses.into(), after_s(now_ms, NO_ADDRESS_TTL_S));
+                let Question { qname, qtype } = &frame.question;
+                let doubtful = frame.doubtful.iter().flat_map(|response| &response.answer);
+                let own = doubtful.filter(|set| set.owner == *qname && set.rtype == *qtype);
+                let records: Vec<Record> = own.flat_map(RrSet::records).collect();
+                let addresses = addresses_of(qname, &records).into();
+                infra.learn_addresses(qname, *qtype, addresses, after_s(now_ms, NOT_FOUND_TTL_S));
             }
             Purpose::Priming => {}
         }
@@ -350,7 +374,7 @@ fn response(message: Message, question: &Question, zone: &Name) -> Response {
 /// What a referral says of the DS of the zone, as a reply to the question for it, and for how many seconds. Only what is
 /// signed can be of use; of what is not, the parent is asked.
 fn referred_ds(message: &Message, child: &Name) -> Option<(Response, u32)> {
-    let of_child = |record: &&crate::wire::Record| {
+    let of_child = |record: &&Record| {
         let covers_ds = || Rrsig::read(record).is_some_and(|signature| signature.type_covered == RecordType::DS);
         record.owner == *child && (record.rtype == RecordType::DS || record.rtype == RecordType::RRSIG && covers_ds())
     };

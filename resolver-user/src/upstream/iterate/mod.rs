@@ -110,7 +110,7 @@ impl Recursor {
         let mut tries: JoinSet<Tried> = JoinSet::new();
         let mut last_asked = None;
         // Bound: each turn asks, which the allowance pays, hears of a try, or waits for a while of the time there is.
-        loop {
+        while Instant::now() < deadline {
             match iteration.advance(now_ms()) {
                 Step::Done(outcome) => return outcome,
                 Step::Ask { number, server, question, last_resort } => {
@@ -130,12 +130,12 @@ impl Recursor {
                         Ok(Some(Err(_))) => {}
                         // Every try has ended before; there is nothing but time to wait for.
                         Ok(None) => tokio::time::sleep_until(moment).await,
-                        Err(_) if Instant::now() >= deadline => return Err(self.too_late(last_asked)),
                         Err(_) => {}
                     }
                 }
             }
         }
+        Err(self.too_late(last_asked))
     }
 
     fn asking(&self, question: Question, last_resort: bool, patience: Duration, allowance: &Arc<Allowance>) -> Asking {

@@ -36,16 +36,24 @@ pub(super) fn cut_down(message: &mut Message, zone: &Name) {
     }
 }
 
+/// Whether an RCODE says something of the question. YXDOMAIN does: a DNAME leads to too long a name.
+pub(super) fn is_reply(rcode: RCode) -> bool {
+    matches!(rcode, RCode::NOERROR | RCode::NXDOMAIN | RCode::YXDOMAIN)
+}
+
 /// Reads a reply that is cut down to the zone.
 pub(super) fn read(message: &Message, asked: &Question, zone: &Name) -> Said {
     let (rcode, flags) = (message.rcode(), message.header.flags);
-    if !matches!(rcode, RCode::NOERROR | RCode::NXDOMAIN | RCode::YXDOMAIN) {
+    if !is_reply(rcode) {
         return Said::Refused(rcode);
     }
     // A recursive server answers from its cache, which is not what the zone has to say.
     let is_cache = flags.recursion_available && !flags.authoritative;
     let has = |rtype| message.authority.iter().any(|record| record.rtype == rtype);
-    if answers(message, asked) || rcode == RCode::YXDOMAIN {
+    if rcode == RCode::YXDOMAIN && !is_renamed(message, asked) {
+        return Said::Refused(rcode);
+    }
+    if answers(message, asked) {
         return if is_cache { Said::Doubtful } else { Said::Answer };
     }
     let denied = || {
@@ -67,14 +75,19 @@ pub(super) fn read(message: &Message, asked: &Question, zone: &Name) -> Said {
     if flags.authoritative || is_cache { Said::Doubtful } else { Said::Lame }
 }
 
+/// Whether a DNAME is above the name.
+fn is_renamed(message: &Message, asked: &Question) -> bool {
+    let mut dnames = message.answer.iter().filter(|record| record.rtype == RecordType::DNAME);
+    dnames.any(|record| asked.qname.is_below(&record.owner))
+}
+
 /// Whether the answer section says something of the name that was asked about.
 fn answers(message: &Message, asked: &Question) -> bool {
     message.answer.iter().any(|record| {
         let any = matches!(asked.qtype, RecordType::ANY | RecordType::RRSIG);
         let fits = any || record.rtype == asked.qtype || record.rtype == RecordType::CNAME;
-        (fits && record.owner == asked.qname)
-            || record.rtype == RecordType::DNAME && asked.qname.is_below(&record.owner)
-    })
+        fits && record.owner == asked.qname
+    }) || is_renamed(message, asked)
 }
 
 /// The zone that a reply refers to: one below that of the server, and at or above the name.

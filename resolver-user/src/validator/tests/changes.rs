@@ -52,7 +52,7 @@ fn changes(response: &Response) -> Vec<Response> {
         }
         for number in 0..set.signatures.len() {
             with(&|other| sets(other)[index].signatures[number].labels ^= 1);
-            with(&|other| sets(other)[index].signatures[number].signature[7] ^= 1);
+            with(&|other| sets(other)[index].signatures[number].signature_mut()[7] ^= 1);
             with(&|other| sets(other)[index].signatures[number].signer = name("org"));
             with(&|other| sets(other)[index].signatures[number].signer = name("www.example.org"));
         }

@@ -160,6 +160,21 @@ async fn one_dead_server_costs_a_moment_once_and_lost_packets_cost_tries() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_is_slower_than_anybody_waits_for_is_heard_nevertheless() {
+    let scene = Scene::new(world());
+    for server in ["192.0.2.2", "192.0.2.11", "192.0.2.12"] {
+        scene.world.change(server, Manner::Slow(1900));
+    }
+    let started = Instant::now();
+    assert_eq!(scene.told("www.example.org.", RecordType::A).await, "NOERROR 198.51.100.2");
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    scene.world.asked();
+    // Now it is known how slow they are.
+    assert_eq!(scene.told("example.org.", RecordType::A).await, "NOERROR 198.51.100.1");
+    assert!(scene.world.asked().len() <= 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn servers_that_are_of_no_use_are_passed_over() {
     for manner in [
         Manner::Says(RCode::SERVFAIL),
@@ -231,6 +246,37 @@ async fn a_zone_that_has_moved_is_found_at_its_new_servers() {
         scene.world.change(server, Manner::Says(RCode::REFUSED));
     }
     assert_eq!(scene.told("www.example.org.", RecordType::A).await, "NOERROR 198.51.100.2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_parent_and_child_disagree_each_may_be_right() {
+    // The child names another server, which is the only one that answers by now.
+    let zone = format!("{EXAMPLE_ZONE}example.org. 3600 NS ns.hosting.net.\n");
+    let scene = Scene::new(world());
+    for server in ["192.0.2.11", "192.0.2.12"] {
+        scene.world.serve(server, &[("example.org.", &zone)]);
+    }
+    scene.world.serve("192.0.2.21", &[("hosting.net.", HOSTING_ZONE), ("example.org.", &zone)]);
+    scene.told("example.org.", RecordType::NS).await;
+    for server in ["192.0.2.11", "192.0.2.12"] {
+        scene.world.change(server, Manner::Says(RCode::SERVFAIL));
+    }
+    assert_eq!(scene.told("www.example.org.", RecordType::A).await, "NOERROR 198.51.100.2");
+    // A server's own zone says that it is elsewhere; the glue of that zone is right.
+    let scene = Scene::new(world().host("192.0.2.66", Manner::Says(RCode::SERVFAIL), &[]));
+    let wrong = "hosting.net. 3600 SOA\nns.hosting.net. 3600 A 192.0.2.66\n";
+    scene.world.serve("192.0.2.21", &[("hosting.net.", wrong), ("glueless.org.", GLUELESS_ZONE)]);
+    assert_eq!(scene.told("www.glueless.org.", RecordType::A).await, "NOERROR 198.51.100.4");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_is_too_long_only_if_a_dname_makes_it_so() {
+    let scene = Scene::new(world());
+    for server in ["192.0.2.11", "192.0.2.12"] {
+        scene.world.change(server, Manner::Says(RCode::YXDOMAIN));
+    }
+    let told = scene.told("www.example.org.", RecordType::A).await;
+    assert!(told.ends_with("answered YXDOMAIN"), "no DNAME makes it too long: {told}");
 }
 
 #[tokio::test(start_paused = true)]

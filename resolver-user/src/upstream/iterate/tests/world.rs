@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::clock::{ManualClock, Now};
 use crate::config::{RootHints, UpstreamConfig};
@@ -40,6 +41,8 @@ pub(super) enum Manner {
     NoEdns,
     /// Its first replies are lost.
     Loses(usize),
+    /// It answers, but so many milliseconds late.
+    Slow(u64),
 }
 
 /// A server.
@@ -109,7 +112,7 @@ impl World {
         let plain = outgoing.query.udp_payload_len.is_none();
         match manner {
             Manner::Silent => return None,
-            Manner::Good | Manner::DeniesEmpty => {}
+            Manner::Good | Manner::DeniesEmpty | Manner::Slow(_) => {}
             Manner::Says(rcode) => message = bare(rcode),
             Manner::Knows(types) if types.contains(&question.qtype) => {}
             Manner::Knows(_) => message = bare(RCode::REFUSED),
@@ -139,7 +142,13 @@ impl Transport for World {
     fn exchange<'a>(&'a self, outgoing: Outgoing<'a>) -> Exchanging<'a> {
         assert_eq!((outgoing.protocol, outgoing.query.recursion_desired), (Protocol::Udp, false));
         let answer = self.answer(&outgoing);
+        let host = self.hosts.get(&outgoing.server.ip());
+        let slow_ms = match host.map(|host| host.lock().unwrap().manner.clone()) {
+            Some(Manner::Slow(ms)) => ms,
+            _ => 0,
+        };
         Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(slow_ms)).await;
             match answer {
                 Some(message) => Ok(Reply { message, letter_case: LetterCase::Kept }),
                 None => std::future::pending().await,

@@ -55,7 +55,7 @@ fn colliding_keys_and_signatures_cost_a_bounded_number_of_checks() {
         response.answer[0].signatures = (0..100)
             .map(|index| {
                 let mut bad = good.clone();
-                bad.signature[0] ^= index + 1;
+                bad.signature_mut()[0] ^= index + 1;
                 bad
             })
             .collect();
@@ -75,7 +75,7 @@ fn jam(world: &mut World) {
         let good = response.answer[0].signatures[0].clone();
         let bad = (1..=100).map(|number| {
             let mut bad = good.clone();
-            bad.signature[0] ^= number;
+            bad.signature_mut()[0] ^= number;
             bad
         });
         response.answer[0].signatures = bad.collect();
@@ -158,7 +158,7 @@ fn a_good_signature_behind_too_many_bad_ones_is_not_found() {
         world.break_reply("www.org", RecordType::A, move |response| {
             let signatures = &mut response.answer[0].signatures;
             let mut broken = signatures[0].clone();
-            broken.signature[0] ^= 1;
+            broken.signature_mut()[0] ^= 1;
             for _ in 0..bad {
                 signatures.insert(0, broken.clone());
             }
@@ -181,7 +181,7 @@ fn a_set_is_given_up_after_so_many_failed_checks() {
         world.break_reply("www.org", RecordType::A, move |response| {
             let signatures = &mut response.answer[0].signatures;
             let mut broken = signatures[0].clone();
-            broken.signature[0] ^= 1;
+            broken.signature_mut()[0] ^= 1;
             for _ in 0..bad {
                 signatures.insert(0, broken.clone());
             }

@@ -73,7 +73,7 @@ fn every_set_of_a_zone_signed_by_bind_verifies_with_every_algorithm() {
             assert!(verified.is_ok(), "{} {} {}: {verified:?}", set.owner, set.rtype, signature.algorithm);
             algorithms.push(signature.algorithm);
             let mut broken = one.clone();
-            *broken.signatures[0].signature.last_mut().unwrap() ^= 1;
+            *broken.signatures[0].signature_mut().last_mut().unwrap() ^= 1;
             let verified = verify_set(&broken, &zone, &keys, NOW_S);
             assert_eq!(verified, Err(SignatureFailure::Bad));
         }

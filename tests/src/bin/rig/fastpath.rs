@@ -1,6 +1,4 @@
-//! Rig 1 for `cargo xtask bench fastpath`: `fastpath-rig RUNS [CASE…]`, as root.
-//!
-//! Out: for each case one line of JSON, a [`Measured`]. A case is chosen by its name or by how it begins.
+//! `rig fastpath RUNS [CASE…]`: rig 1. A case is chosen by its name or by how it begins.
 
 use std::net::Ipv6Addr;
 use std::process::ExitCode;
@@ -8,8 +6,11 @@ use std::process::ExitCode;
 use resolver_ebpf::host::OwnedStore;
 use resolver_ebpf::host::message::{CLIENT_V4, CLIENT_V6, ClientOpt, ClientQuery};
 use resolver_ebpf::host::records::{NOW_BOOT_NS, Record, name_of_len, set_listeners, wire_name};
-use resolver_tests::rig::{Load, Rig, enter};
-use xtask::bench::report::Measured;
+use resolver_tests::rig::fastpath::{Load, Rig, enter};
+use resolver_tests::rig::generator::{Frames, Replies};
+use xtask::bench::report::{Line, Measured};
+
+use super::say;
 
 /// A case of the rig.
 #[derive(Clone, Copy)]
@@ -70,13 +71,8 @@ const CASES: &[Case] = &[
     Case { kind: Kind::Foreign, ..hit("foreign-pass", 1) },
 ];
 
-fn main() -> ExitCode {
-    let mut args = std::env::args().skip(1);
-    let Some(runs) = args.next().and_then(|runs| runs.parse().ok()) else {
-        eprintln!("usage: fastpath-rig RUNS [CASE…]");
-        return ExitCode::FAILURE;
-    };
-    let wanted: Vec<String> = args.collect();
+/// Measures the cases whose names begin as one of `wanted`, or all without any.
+pub fn run(runs: usize, wanted: &[&str]) -> ExitCode {
     if let Some(unknown) = wanted.iter().find(|wanted| !CASES.iter().any(|case| case.name.starts_with(*wanted))) {
         eprintln!("no case {unknown}; there are:");
         CASES.iter().for_each(|case| eprintln!("    {}", case.name));
@@ -84,7 +80,7 @@ fn main() -> ExitCode {
     }
     enter(0);
     for case in CASES.iter().filter(|case| wanted.is_empty() || wanted.iter().any(|name| case.name.starts_with(name))) {
-        println!("{}", serde_json::to_string(&measure(case, runs)).expect("plain data"));
+        say(&Line::Measured(measure(case, runs)));
     }
     ExitCode::SUCCESS
 }
@@ -92,18 +88,25 @@ fn main() -> ExitCode {
 /// Measures a case.
 fn measure(case: &Case, runs: usize) -> Measured {
     let load = load(case);
+    if case.names > 1 {
+        let view = load.store.view();
+        let mib = |bytes: usize| bytes.div_ceil(1 << 20);
+        let (index, answers) = (size_of_val(view.buckets), size_of_val(view.answers));
+        let published = load.frames.frames.len();
+        let maps = format!("{} MiB of index, {} MiB of answers", mib(index), mib(answers));
+        say(&Line::Note(format!("{:<20} {published} of {} names published; {maps}", case.name, case.names)));
+    }
     let (metric, baseline_name) =
         if load.is_answered { ("answers_per_s", "reflector") } else { ("passes_per_s", "bare-pass") };
     let mut rig = Rig::new(&load);
     let given_up = rig.measure(runs, FRAMES_PER_RUN).err();
     Measured {
-        case: case.name.to_owned(),
-        metric: metric.to_owned(),
-        ours_per_s: rig.rates.ours,
+        ours: rig.rates.ours,
         baseline_name: baseline_name.to_owned(),
-        baseline_per_s: rig.rates.baseline,
+        baseline: rig.rates.baseline,
         void_runs: rig.rates.void_runs,
         given_up: given_up.map(|void| void.to_string()),
+        ..Measured::new(case.name, metric)
     }
 }
 
@@ -137,7 +140,7 @@ fn load(case: &Case) -> Load {
     }
     let sequence = sequence(case.kind, frames.len());
     let is_answered = matches!(case.kind, Kind::Hit | Kind::Zipf);
-    Load { store, frames, sequence, is_answered }
+    Load { store, frames: Frames { frames, sequence, replies: Replies::OfXdp, is_timed: false }, is_answered }
 }
 
 /// Allows private networks, the client's, and nobody else, as a gateway would.

@@ -3,6 +3,7 @@
 use resolver_ebpf::abi::{COOKIE_VERDICTS, COOKIES_OFF, CookieVerdict, Outcome};
 use resolver_ebpf::host::message::{ClientOpt, ClientQuery};
 use resolver_ebpf::host::records::{self, NOW_BOOT_NS, wire_name};
+use resolver_ebpf::host::tags::HIDES_TAGS;
 use resolver_ebpf::host::vectors::{self, Vector};
 use resolver_ebpf::host::{OwnedStore, PlainFrame};
 use resolver_ebpf::serve::serve;
@@ -14,7 +15,7 @@ const ROOM: usize = 1300;
 fn check(store: &mut OwnedStore, vector: &Vector, head_room: usize, tail_room: usize) {
     vector.apply(&mut store.settings);
     let cookies_before = cookies_counted(store);
-    let mut frame = PlainFrame::new(&vector.frame, head_room, tail_room).unwrap();
+    let mut frame = PlainFrame::new(&vector.frame, head_room, tail_room).unwrap().on(vector.ingress);
     let outcome = serve(&mut frame, &store.view());
     assert_eq!(outcome, vector.outcome, "{} (room {head_room}, {tail_room})", vector.name);
     assert_eq!(hex(frame.bytes()), hex(&vector.result), "{} (room {head_room}, {tail_room})", vector.name);
@@ -98,6 +99,8 @@ fn head_growth_by_any_number_of_bytes_moves_the_front_whole() {
                     abi_version: resolver_ebpf::abi::ABI_VERSION,
                     clients: resolver_ebpf::abi::CLIENTS_ALL,
                     ttl_shown_s_max: resolver_ebpf::abi::FAST_TTL_S_MAX,
+                    untagged_ruled: 0,
+                    ingress: 1,
                     cookies: COOKIES_OFF,
                     cookie: None,
                     frame: query.frame(),
@@ -148,7 +151,7 @@ fn damaged_frames_never_panic_and_a_pass_leaves_them_as_they_came() {
                 _ => bytes.insert(at, random.below(256) as u8),
             }
         }
-        let mut frame = PlainFrame::new(&bytes, random.below(300), random.below(300)).unwrap();
+        let mut frame = PlainFrame::new(&bytes, random.below(300), random.below(300)).unwrap().on(HIDES_TAGS);
         if serve(&mut frame, &store.view()).is_answer() {
             answered += 1;
         } else {

@@ -2,6 +2,7 @@
 //!
 //! * [`resolve`]: the whole journey on one page; read this first
 //! * [`config`]: option text becomes a checked configuration
+//! * [`interfaces`]: what network interfaces there are, for the kernel half
 //! * [`listener`]: takes queries from clients and gives them their answers
 //! * [`local`]: what the operator has said about names; answered before anything else
 //! * [`cache`]: keeps answers, and lets identical misses share one search
@@ -38,6 +39,7 @@ pub mod daemon;
 pub mod export;
 pub mod filter;
 pub mod iana;
+pub mod interfaces;
 pub mod listener;
 pub mod local;
 pub mod logging;

@@ -7,11 +7,14 @@ use std::path::PathBuf;
 use std::ptr::NonNull;
 
 use aya::maps::lpm_trie::Key;
-use aya::maps::{LpmTrie, Map, MapData, PerCpuArray};
+use aya::maps::{HashMap, LpmTrie, Map, MapData, PerCpuArray};
 use aya::programs::{ProgramFd, TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
-use resolver_ebpf::abi::{AnswerBlock, Bucket, COOKIE_VERDICTS, Counters, Latency, OUTCOMES, Settings, map_name};
+use resolver_ebpf::abi::{
+    AnswerBlock, Bucket, COOKIE_VERDICTS, Counters, Latency, Link, LinkRule, OUTCOMES, Settings, map_name,
+};
+use resolver_ebpf::host::tags::LOOPBACK;
 use resolver_ebpf::host::{Network, OwnedStore, PlainStore};
 use resolver_ebpf::serve::{self, SharedWord};
 
@@ -132,6 +135,7 @@ impl Kernel {
         kernel.answers.fill(view.answers.iter().map(SharedWord::load));
         kernel.fill_clients(map_name::CLIENTS_V4, view.clients_v4, bytemuck::cast::<_, [u8; 8]>);
         kernel.fill_clients(map_name::CLIENTS_V6, view.clients_v6, bytemuck::cast::<_, [u8; 20]>);
+        kernel.fill_links(view.links);
         kernel.set(&store.settings);
         kernel
     }
@@ -146,6 +150,16 @@ impl Kernel {
         }
     }
 
+    /// Copies links into their map.
+    fn fill_links(&mut self, links: &[(Link, LinkRule)]) {
+        let map = self.ebpf.map_mut(map_name::LINKS).expect("LINKS");
+        let mut map: HashMap<_, [u8; size_of::<Link>()], u32> = map.try_into().expect("a hash");
+        for (link, rule) in links {
+            map.insert(bytemuck::cast::<_, [u8; size_of::<Link>()]>(*link), rule.answers, 0)
+                .expect("room for the link");
+        }
+    }
+
     /// Writes the settings.
     pub fn set(&self, settings: &Settings) {
         self.settings.fill(bytemuck::cast_slice::<_, u64>(std::slice::from_ref(settings)).iter().copied());
@@ -156,15 +170,26 @@ impl Kernel {
         self.buckets.words()[number * 8..].first_chunk().expect("a bucket of the index")
     }
 
-    /// Runs a program over a frame. Out: what it returned, and the frame.
+    /// Runs a program over a frame, on the loopback interface. Out: what it returned, and the frame.
     ///
     /// # Panics
     /// When the kernel refuses to run it.
     pub fn run(&mut self, name: &str, frame: &[u8]) -> (u32, Vec<u8>) {
+        self.run_on(name, frame, LOOPBACK)
+    }
+
+    /// The same, on an interface of this thread's network namespace.
+    ///
+    /// # Panics
+    /// As [`Kernel::run`].
+    pub fn run_on(&mut self, name: &str, frame: &[u8], ingress: u32) -> (u32, Vec<u8>) {
         let mut out = vec![0; 4096];
+        // `struct xdp_md`: start, end and metadata of the frame, interface, its queue, interface to leave by.
+        let context: [u32; 6] = [0, frame.len() as u32, 0, ingress, 0, 0];
         let mut options = TestRunOptions::new();
         options.data_in = Some(frame);
         options.data_out = Some(&mut out);
+        options.ctx_in = Some(bytemuck::bytes_of(&context));
         let result = program(&mut self.ebpf, name).test_run(options).expect("test-run");
         out.truncate(result.data_size_out as usize);
         (result.return_value, out)

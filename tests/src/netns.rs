@@ -4,7 +4,8 @@ use std::fs::File;
 use std::path::Path;
 use std::process::Command;
 
-use nix::sched::{CloneFlags, setns};
+use nix::sched::{CloneFlags, setns, unshare};
+use xtask::lab::facts::Namespace;
 
 /// Runs `work` on a thread that has entered the network namespace at `path`.
 ///
@@ -14,6 +15,21 @@ pub fn inside<T: Send>(path: &str, work: impl FnOnce() -> T + Send) -> T {
     let visit = || {
         let file = File::open(Path::new(path)).unwrap_or_else(|error| panic!("namespace {path}: {error}"));
         setns(file, CloneFlags::CLONE_NEWNET).unwrap_or_else(|error| panic!("namespace {path}: {error}"));
+        work()
+    };
+    std::thread::scope(|scope| match scope.spawn(visit).join() {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
+}
+
+/// Runs `work` on a thread in a new network namespace, which ends with it. Only loopback is there.
+///
+/// # Panics
+/// If there is no new namespace (that needs root), or `work` panics.
+pub fn in_new<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let visit = || {
+        unshare(CloneFlags::CLONE_NEWNET).expect("a new network namespace");
         work()
     };
     std::thread::scope(|scope| match scope.spawn(visit).join() {
@@ -63,6 +79,43 @@ impl Added {
         ip(path, &format!("link set {one} up"));
         ip(path, &format!("link set {other} up"));
         added
+    }
+
+    /// Adds a veth pair from here to another namespace, both ends up, with addresses. XDP at this end may answer natively: the
+    /// other end carries a program that lets everything pass, else veth would not deliver what XDP sends back.
+    ///
+    /// # Panics
+    /// If it cannot be added.
+    pub fn veth(path: &str, one: (&str, &[&str]), far: &Namespace, other: (&str, &[&str])) -> Self {
+        ip(path, &format!("link add {} type veth peer name {} netns {}", one.0, other.0, far.name));
+        let added = Self { path: path.to_owned(), undo: format!("link del {}", one.0) };
+        for (path, (name, addresses)) in [(path, one), (&far.path, other)] {
+            ip(path, &format!("link set {name} addrgenmode none up"));
+            for address in addresses {
+                let nodad = if address.contains(':') { " nodad" } else { "" };
+                ip(path, &format!("address add {address} dev {name}{nodad}"));
+            }
+        }
+        let pass = xtask::paths::lab().join("pass.o");
+        ip(&far.path, &format!("link set dev {} xdpdrv obj {} sec xdp", other.0, pass.display()));
+        added
+    }
+
+    /// Adds an interface with `ip link add NAME WORDS`, up.
+    ///
+    /// # Panics
+    /// If it cannot be added.
+    pub fn link(path: &str, name: &str, words: &str) -> Self {
+        ip(path, &format!("link add {name} {words}"));
+        let added = Self { path: path.to_owned(), undo: format!("link del {name}") };
+        ip(path, &format!("link set {name} up"));
+        added
+    }
+
+    /// The same thing under another name, for its removal.
+    pub fn renamed(mut self, old: &str, new: &str) -> Self {
+        self.undo = self.undo.replace(old, new);
+        self
     }
 
     /// Adds a route.

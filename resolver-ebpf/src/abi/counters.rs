@@ -39,7 +39,7 @@ outcomes! {
     PassOff => pass_off,
     /// Passed: shorter than its headers say, or than any query.
     PassTruncated => pass_truncated,
-    /// Passed: carries a VLAN tag.
+    /// Passed: its VLAN tags are none of ours, or may have been taken off before XDP saw the frame.
     PassVlan => pass_vlan,
     /// Passed: neither IPv4 nor IPv6, or to a group of stations.
     PassNotIp => pass_not_ip,

@@ -10,6 +10,7 @@ mod clients;
 mod cookies;
 mod counters;
 mod latency;
+mod links;
 mod settings;
 
 pub use answers::*;
@@ -17,6 +18,7 @@ pub use clients::*;
 pub use cookies::*;
 pub use counters::*;
 pub use latency::*;
+pub use links::*;
 pub use settings::*;
 
 /// Number of this layout. Compared by the daemon with the `abi_version` it finds in a BPF object and in pinned settings.
@@ -34,6 +36,8 @@ pub mod map_name {
     pub const CLIENTS_V4: &str = "CLIENTS_V4";
     /// LPM_TRIE from [`super::ClientV6`] to [`super::ClientRule`].
     pub const CLIENTS_V6: &str = "CLIENTS_V6";
+    /// HASH from [`super::Link`] to [`super::LinkRule`].
+    pub const LINKS: &str = "LINKS";
     /// PERCPU_ARRAY of one [`super::Counters`].
     pub const COUNTERS: &str = "COUNTERS";
     /// PERCPU_ARRAY of one [`super::CookieCounters`].
@@ -43,5 +47,6 @@ pub mod map_name {
     /// PERCPU_ARRAY of one [`super::ClockSample`], written by the `clock` program.
     pub const CLOCK: &str = "CLOCK";
     /// All of them.
-    pub const ALL: [&str; 9] = [BUCKETS, ANSWERS, SETTINGS, CLIENTS_V4, CLIENTS_V6, COUNTERS, COOKIES, LATENCY, CLOCK];
+    pub const ALL: [&str; 10] =
+        [BUCKETS, ANSWERS, SETTINGS, CLIENTS_V4, CLIENTS_V6, LINKS, COUNTERS, COOKIES, LATENCY, CLOCK];
 }

@@ -7,7 +7,7 @@ use super::{COOKIE_SLOTS, CookieSecrets};
 /// Words of the hash key: one for each 8 bytes of the longest name, two spare.
 pub const HASH_KEY_WORDS: usize = 34;
 /// Listening endpoints of each address family that the kernel half knows; further ones are served by the daemon alone.
-pub const LISTEN_MAX: usize = 16;
+pub const LISTEN_MAX: usize = 64;
 
 /// XDP answers nothing.
 pub const MODE_OFF: u32 = 0;
@@ -90,8 +90,8 @@ pub struct Settings {
     pub wall_offset_ns: u32,
     /// [`super::COOKIES_OFF`], or 1 + the element of `cookie_secrets` in use.
     pub cookies: u32,
-    /// Zero.
-    pub padding: u32,
+    /// 1: `LINKS` may say that untagged frames of an interface are passed. 0: it says nothing about any.
+    pub untagged_ruled: u32,
     /// Random, new at each start.
     pub hash_key: [u64; HASH_KEY_WORDS],
     /// UDP endpoints that are ours.

@@ -21,21 +21,29 @@ pub struct PlainFrame {
     end: usize,
     /// Where the room behind it ends.
     limit: usize,
+    /// Interface that it came in by.
+    ingress: u32,
 }
 
 impl PlainFrame {
-    /// A frame of `bytes` with so many bytes of room before and behind.
+    /// A frame of `bytes` with so many bytes of room before and behind, on the loopback interface, as the kernel's test-run has
+    /// it.
     ///
     /// # Errors
     /// When they do not fit one page.
     pub fn new(bytes: &[u8], head_room: usize, tail_room: usize) -> Result<Self, FrameTooLong> {
         let end = head_room + bytes.len();
-        let mut frame = Self { memory: [0; MEMORY_LEN], start: head_room, end, limit: end + tail_room };
+        let mut frame = Self { memory: [0; MEMORY_LEN], start: head_room, end, limit: end + tail_room, ingress: 1 };
         if frame.limit > MEMORY_LEN {
             return Err(FrameTooLong);
         }
         frame.memory.get_mut(head_room..end).ok_or(FrameTooLong)?.copy_from_slice(bytes);
         Ok(frame)
+    }
+
+    /// The same, on another interface.
+    pub fn on(self, ingress: u32) -> Self {
+        Self { ingress, ..self }
     }
 
     /// The frame.
@@ -57,6 +65,10 @@ impl PlainFrame {
 impl Frame for PlainFrame {
     fn len(&self) -> usize {
         self.end - self.start
+    }
+
+    fn ingress(&self) -> u32 {
+        self.ingress
     }
 
     fn view<T: Pod>(&self, at: usize) -> Option<&T> {

@@ -65,6 +65,10 @@ pub struct ClientQuery {
     pub client_v4: [u8; 4],
     /// Source address over IPv6.
     pub client_v6: [u8; 16],
+    /// Destination address over IPv4.
+    pub server_v4: [u8; 4],
+    /// Destination address over IPv6.
+    pub server_v6: [u8; 16],
     /// Source port.
     pub port: u16,
     /// Bytes behind the packet, as Ethernet pads short frames.
@@ -91,6 +95,8 @@ impl ClientQuery {
             opt: None,
             client_v4: CLIENT_V4,
             client_v6: CLIENT_V6,
+            server_v4: SERVER_V4,
+            server_v6: SERVER_V6,
             port: 40_000,
             padding: Vec::new(),
         }
@@ -166,7 +172,7 @@ impl ClientQuery {
         let (source_mac, destination_mac) = order(from_client, CLIENT_MAC, SERVER_MAC);
         let (source_port, destination_port) = order(from_client, self.port, SERVER_PORT);
         let (client, server): (&[u8], &[u8]) =
-            if self.over_v6 { (&self.client_v6, &SERVER_V6) } else { (&self.client_v4, &SERVER_V4) };
+            if self.over_v6 { (&self.client_v6, &self.server_v6) } else { (&self.client_v4, &self.server_v4) };
         let (source, destination) = order(from_client, client, server);
         let udp_len = 8 + message.len() as u16;
 

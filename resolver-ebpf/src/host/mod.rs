@@ -2,6 +2,7 @@
 //!
 //! In: bytes of a frame, words of a store. Out: what [`crate::serve::serve`] does with them.
 //! [`clients`] are access lists with what they say about some clients, [`cookies`] the cookies of clients, for the same tests.
+//! [`tags`] are the VLANs and interfaces that vectors come by.
 //! [`vectors`] is the table of frames that run through the host and through the kernel; both must agree, byte for byte.
 //! Not compiled for BPF, and the only room that allocates.
 
@@ -11,6 +12,7 @@ mod frame;
 pub mod message;
 pub mod records;
 mod store;
+pub mod tags;
 pub mod vectors;
 
 pub use frame::{FrameTooLong, PlainFrame};

@@ -204,6 +204,7 @@ pub fn store() -> OwnedStore {
     let mut store = OwnedStore::new(8, 2, NOW_BOOT_NS);
     set_listeners(&mut store.settings);
     super::clients::add_lists(&mut store);
+    super::tags::add_links(&mut store);
     super::cookies::set_secrets(&mut store.settings);
     for record in records() {
         store.publish(&record.answer()).expect("the table fits");
@@ -219,7 +220,10 @@ pub fn set_listeners(settings: &mut Settings) {
     {
         (listen.address, listen.port) = (address, port.to_be_bytes());
     }
-    for (listen, (address, port)) in settings.listen_v6.iter_mut().zip([([0xfe; 16], 53), (SERVER_V6, SERVER_PORT)]) {
+    for (listen, (address, port)) in settings.listen_v6.iter_mut().zip([(LOOPBACK_V6, 53), (SERVER_V6, SERVER_PORT)]) {
         (listen.address, listen.port) = (address, port.to_be_bytes());
     }
 }
+
+/// `::1`.
+const LOOPBACK_V6: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];

@@ -4,8 +4,8 @@ use std::vec::Vec;
 
 use crate::abi::{
     ABI_VERSION, BLOCK_LINES, BUCKET_ENTRIES, BucketEntry, COOKIE_VERDICTS, ClientRule, ClientV4, ClientV6,
-    CookieVerdict, FAST_TTL_S_MAX, GENERATION_BITS, LINE_LEN, MODE_SERVE, Place, SLOT_REACH_WORDS, SLOT_START_MAX,
-    SLOT_WORDS_MAX, Settings,
+    CookieVerdict, FAST_TTL_S_MAX, GENERATION_BITS, LINE_LEN, Link, LinkRule, MODE_SERVE, Place, SLOT_REACH_WORDS,
+    SLOT_START_MAX, SLOT_WORDS_MAX, Settings,
 };
 use crate::serve::{Bucket, SharedWord, Slot, Store};
 use crate::slot::{Answer, SlotError, answer_key_hash, render};
@@ -24,6 +24,8 @@ pub struct PlainStore<'a> {
     pub clients_v4: &'a [Network<ClientV4>],
     /// `CLIENTS_V6`.
     pub clients_v6: &'a [Network<ClientV6>],
+    /// `LINKS`.
+    pub links: &'a [(Link, LinkRule)],
     /// `COOKIES`: answers by verdict.
     pub cookies: &'a [SharedWord; COOKIE_VERDICTS],
     /// What the kernel's jiffies stand at.
@@ -80,6 +82,10 @@ impl Store for PlainStore<'_> {
         longest(self.clients_v6, &client)
     }
 
+    fn link(&self, link: Link) -> Option<LinkRule> {
+        self.links.iter().find(|(known, _)| *known == link).map(|(_, rule)| *rule)
+    }
+
     fn count_cookies(&self, verdict: CookieVerdict) {
         if let Some(counter) = self.cookies.get(verdict as usize) {
             counter.store(counter.load() + 1);
@@ -113,6 +119,8 @@ pub struct OwnedStore {
     pub clients_v4: Vec<Network<ClientV4>>,
     /// `CLIENTS_V6`.
     pub clients_v6: Vec<Network<ClientV6>>,
+    /// `LINKS`.
+    pub links: Vec<(Link, LinkRule)>,
     /// `COOKIES`: answers by verdict.
     pub cookies: [SharedWord; COOKIE_VERDICTS],
     buckets: Vec<Bucket>,
@@ -142,6 +150,7 @@ impl OwnedStore {
             jiffies: 0,
             clients_v4: Vec::new(),
             clients_v6: Vec::new(),
+            links: Vec::new(),
             cookies: [const { SharedWord::new(0) }; COOKIE_VERDICTS],
             buckets: (0..1usize << bucket_bits).map(|_| [const { SharedWord::new(0) }; BUCKET_ENTRIES]).collect(),
             answers: words(blocks * BLOCK_LINES * LINE_LEN / 8).collect(),
@@ -157,6 +166,7 @@ impl OwnedStore {
             answers: &self.answers,
             clients_v4: &self.clients_v4,
             clients_v6: &self.clients_v6,
+            links: &self.links,
             cookies: &self.cookies,
             jiffies: self.jiffies,
         }

@@ -9,6 +9,7 @@ use std::vec::Vec;
 use super::clients::CLIENT_LISTS;
 use super::message::{ClientOpt, ClientQuery, FLAGS_AD, FLAGS_CD, FLAGS_RD, internet_checksum};
 use super::records::{Record, name_lengths, name_of_len, records, wire_name};
+use super::tags::{self, HIDES_TAGS, LOOPBACK};
 use crate::abi::{
     ABI_VERSION, CLIENTS_ALL, COOKIES_OFF, CookieVerdict, FAST_TTL_S_MAX, MODE_DRY_RUN, MODE_OFF, MODE_SERVE, Outcome,
     Settings,
@@ -27,6 +28,10 @@ pub struct Vector {
     pub clients: u32,
     /// [`crate::abi::Settings::ttl_shown_s_max`].
     pub ttl_shown_s_max: u32,
+    /// [`crate::abi::Settings::untagged_ruled`].
+    pub untagged_ruled: u32,
+    /// Number of the interface that the frame comes in by, one of those in [`super::tags`].
+    pub ingress: u32,
     /// [`crate::abi::Settings::cookies`].
     pub cookies: u32,
     /// What is counted of its cookies.
@@ -47,6 +52,7 @@ impl Vector {
         settings.clients = self.clients;
         settings.ttl_shown_s_max = self.ttl_shown_s_max;
         settings.cookies = self.cookies;
+        settings.untagged_ruled = self.untagged_ruled;
     }
 }
 
@@ -65,6 +71,10 @@ pub fn vectors() -> Vec<Vector> {
     table.clients();
     table.headers_v4();
     table.headers_v6();
+    let behind_tags = tags::behind_tags(&table.vectors);
+    table.link_types();
+    table.loopback();
+    table.vectors.extend(behind_tags);
     table.vectors
 }
 
@@ -108,10 +118,22 @@ impl Table {
         let version = if frame.get(12..14) == Some(&[0x86, 0xdd]) { 6 } else { 4 };
         let name = format!("{name} v{version}");
         let (mode, abi_version, clients, ttl_shown_s_max) = (MODE_SERVE, ABI_VERSION, CLIENTS_ALL, FAST_TTL_S_MAX);
+        let (untagged_ruled, ingress) = (0, HIDES_TAGS);
         let (cookies, cookie) = (COOKIES_OFF, None);
-        let vector =
-            Vector { name, mode, abi_version, clients, ttl_shown_s_max, cookies, cookie, frame, outcome, result };
-        self.vectors.push(vector);
+        self.vectors.push(Vector {
+            name,
+            mode,
+            abi_version,
+            clients,
+            ttl_shown_s_max,
+            untagged_ruled,
+            ingress,
+            cookies,
+            cookie,
+            frame,
+            outcome,
+            result,
+        });
     }
 
     /// What answers look like.
@@ -358,9 +380,6 @@ impl Table {
         self.passed("to a group", edit(&[(0, &[1, 0, 0x5e])]), Outcome::PassNotIp);
         self.passed("to all", edit(&[(0, &[0xff; 6])]), Outcome::PassNotIp);
         self.passed("arp", edit(&[(12, &[8, 6])]), Outcome::PassNotIp);
-        for tag in [[0x81, 0], [0x88, 0xa8], [0x91, 0]] {
-            self.passed("vlan", edit(&[(12, &tag)]), Outcome::PassVlan);
-        }
         self.passed("ip options", edit(&[(14, &[0x46])]), Outcome::PassIpHeader);
         self.passed("version 6 in ipv4", edit(&[(14, &[0x65])]), Outcome::PassIpHeader);
         self.passed("first fragment", edit(&[(20, &[0x20])]), Outcome::PassFragment);
@@ -381,6 +400,30 @@ impl Table {
         for len in [14, 33, 41, 42, 53, 60, query.len() - 1] {
             let cut = query.get(..len).unwrap_or_default().into();
             self.passed(&format!("cut to {len}"), cut, Outcome::PassTruncated);
+        }
+    }
+
+    /// What becomes of a frame by its tags and by the interface that it comes in by.
+    fn link_types(&mut self) {
+        for over_v6 in [false, true] {
+            let query = ClientQuery { over_v6, ..ClientQuery::new(&wire_name("www.example.com"), 1) };
+            self.answered("a link", &query, 300);
+            let of_links = self.vectors.last().map(tags::of_links).unwrap_or_default();
+            self.vectors.extend(of_links);
+        }
+    }
+
+    /// Loopback addresses, on the loopback interface and elsewhere.
+    fn loopback(&mut self) {
+        for (name, query, ingress) in tags::of_loopback() {
+            let outcome = if name.starts_with("from") { Outcome::PassSource } else { Outcome::PassNotOurs };
+            match ingress {
+                LOOPBACK => self.answered(&name, &query, 300),
+                _ => self.passed(&name, query.frame(), outcome),
+            }
+            if let Some(vector) = self.vectors.last_mut() {
+                vector.ingress = ingress;
+            }
         }
     }
 

@@ -1,23 +1,34 @@
-//! What differs between IPv4 and IPv6: where things stand, whom we answer, and the header of the answer.
+//! What differs between IPv4 and IPv6, and between numbers of VLAN tags: where things stand, whom we answer, and the header
+//! of the answer.
 
 use super::{Frame, Store};
-use crate::abi::{CLIENTS_ALL, ClientRule, ClientV4, ClientV6, CookieSecrets, ListenV4, ListenV6, Outcome, Settings};
+use crate::abi::{
+    CLIENTS_ALL, ClientRule, ClientV4, ClientV6, CookieSecrets, Link, ListenV4, ListenV6, Outcome, Settings, TAGS_MAX,
+};
 use crate::wire::bytes::{Be16, low_u32};
 use crate::wire::checksum::add_word;
 use crate::wire::cookie::{self, Cookies, SentCookies, address_v4, address_v6};
-use crate::wire::dns::DNS_HEADER_LEN;
+use crate::wire::dns::{DNS_HEADER_LEN, QUESTION_END_LEN};
 use crate::wire::ip::{IPV4_LEN, IPV6_FRAGMENT, IPV6_LEN, Ipv4, Ipv6, PROTOCOL_UDP};
-use crate::wire::link::ETHERNET_LEN;
+use crate::wire::link::{ETHERNET_LEN, VLAN_TAG_LEN, VLAN_TAG_MASK, VLAN_TAGS_AT};
+use crate::wire::name::NAME_WORDS_MAX;
 use crate::wire::udp::{UDP_LEN, Udp};
 
-/// One IP version.
+/// One IP version behind so many VLAN tags.
 pub(super) trait Family {
+    /// VLAN tags: 0..=2.
+    const TAGS: usize;
+    /// Offset of the IP header in the frame, in bytes.
+    const IP_AT: usize = ETHERNET_LEN + Self::TAGS * VLAN_TAG_LEN;
     /// Offset of the UDP header in the frame, in bytes.
     const UDP_AT: usize;
     /// Offset of the DNS header in the frame, in bytes.
     const DNS_AT: usize = Self::UDP_AT + UDP_LEN;
     /// Offset of the question's name in the frame, in bytes.
     const NAME_AT: usize = Self::DNS_AT + DNS_HEADER_LEN;
+
+    /// Words of the longest front: all headers, the longest name, the end of the question.
+    const FRONT_WORDS_MAX: usize = (Self::NAME_AT + NAME_WORDS_MAX * 8 + QUESTION_END_LEN).div_ceil(8);
 
     /// Checks everything in front of the DNS header. Out: length of the DNS message, in bytes.
     fn admit<F: Frame, S: Store>(frame: &F, store: &S, settings: &Settings) -> Result<usize, Outcome>;
@@ -28,19 +39,32 @@ pub(super) trait Family {
     /// Turns the IP header back to its sender, for a UDP packet of `udp_len` bytes.
     /// Out: the sum of both addresses for the UDP checksum. `None`, with nothing changed, when the frame has no such header.
     fn turn_back<F: Frame>(frame: &mut F, udp_len: usize) -> Option<u64>;
+
+    /// The link that the frame came by: its tags, without their priorities, and its interface.
+    #[inline(always)]
+    fn link<F: Frame>(frame: &F) -> Option<Link> {
+        let mut tags = [[0; VLAN_TAG_LEN]; TAGS_MAX];
+        for (turn, tag) in tags.iter_mut().take(Self::TAGS).enumerate() {
+            let at = VLAN_TAGS_AT.wrapping_add(turn.wrapping_mul(VLAN_TAG_LEN));
+            let came = u32::from_le_bytes(*frame.view::<[u8; VLAN_TAG_LEN]>(at)?);
+            *tag = (came & u32::from_le_bytes(VLAN_TAG_MASK)).to_le_bytes();
+        }
+        Some(Link::new(frame.ingress(), tags))
+    }
 }
 
-/// IPv4.
-pub(super) struct V4;
-/// IPv6.
-pub(super) struct V6;
+/// IPv4 behind so many tags.
+pub(super) struct V4<const TAGS: usize>;
+/// IPv6 behind so many tags.
+pub(super) struct V6<const TAGS: usize>;
 
-impl Family for V4 {
-    const UDP_AT: usize = ETHERNET_LEN + IPV4_LEN;
+impl<const TAGS: usize> Family for V4<TAGS> {
+    const TAGS: usize = TAGS;
+    const UDP_AT: usize = Self::IP_AT + IPV4_LEN;
 
     #[inline(always)]
     fn admit<F: Frame, S: Store>(frame: &F, store: &S, settings: &Settings) -> Result<usize, Outcome> {
-        let ip = frame.view::<Ipv4>(ETHERNET_LEN).ok_or(Outcome::PassTruncated)?;
+        let ip = frame.view::<Ipv4>(Self::IP_AT).ok_or(Outcome::PassTruncated)?;
         if ip.version_ihl != 0x45 {
             return Err(Outcome::PassIpHeader);
         }
@@ -52,16 +76,17 @@ impl Family for V4 {
         }
         let udp = frame.view::<Udp>(Self::UDP_AT).ok_or(Outcome::PassTruncated)?;
         let endpoint = ListenV4 { address: ip.destination, port: udp.destination.0, padding: [0; 2] };
-        if !is_ours_v4(settings, endpoint) {
+        let [first_of_ours, ..] = ip.destination;
+        if !is_ours_v4(settings, endpoint) || first_of_ours == LOOPBACK_NET && !is_on_loopback(frame) {
             return Err(Outcome::PassNotOurs);
         }
         if usize::from(ip.total_len.get()) != usize::from(udp.len.get()).wrapping_add(IPV4_LEN) || !ip.checksum_holds()
         {
             return Err(Outcome::PassIpHeader);
         }
-        // "This network", loopback, and everything from multicast up (RFC 6890 §2.2.2) are no sources.
+        // "This network" and everything from multicast up (RFC 6890 §2.2.2) are no sources, and loopback is one at home only.
         let [first, ..] = ip.source;
-        if first == 0 || first == 127 || first >= 224 {
+        if first == 0 || first == LOOPBACK_NET && !is_on_loopback(frame) || first >= 224 {
             return Err(Outcome::PassSource);
         }
         let generation = settings.clients;
@@ -73,25 +98,26 @@ impl Family for V4 {
 
     #[inline(always)]
     fn judge_cookies<F: Frame>(frame: &F, secrets: &CookieSecrets, sent: SentCookies, now_s: u32) -> Option<Cookies> {
-        let ip = frame.view::<Ipv4>(ETHERNET_LEN)?;
+        let ip = frame.view::<Ipv4>(Self::IP_AT)?;
         Some(cookie::judge(secrets, sent, &address_v4(ip.source), now_s))
     }
 
     #[inline(always)]
     fn turn_back<F: Frame>(frame: &mut F, udp_len: usize) -> Option<u64> {
-        let ip = frame.view_mut::<Ipv4>(ETHERNET_LEN)?;
+        let ip = frame.view_mut::<Ipv4>(Self::IP_AT)?;
         let (client, server) = (ip.source, ip.destination);
         *ip = Ipv4::udp_packet(server, client, udp_len);
         Some(u64::from(u32::from_le_bytes(client)).wrapping_add(u64::from(u32::from_le_bytes(server))))
     }
 }
 
-impl Family for V6 {
-    const UDP_AT: usize = ETHERNET_LEN + IPV6_LEN;
+impl<const TAGS: usize> Family for V6<TAGS> {
+    const TAGS: usize = TAGS;
+    const UDP_AT: usize = Self::IP_AT + IPV6_LEN;
 
     #[inline(always)]
     fn admit<F: Frame, S: Store>(frame: &F, store: &S, settings: &Settings) -> Result<usize, Outcome> {
-        let ip = frame.view::<Ipv6>(ETHERNET_LEN).ok_or(Outcome::PassTruncated)?;
+        let ip = frame.view::<Ipv6>(Self::IP_AT).ok_or(Outcome::PassTruncated)?;
         if !ip.is_version_6() || ip.has_extension() {
             return Err(Outcome::PassIpHeader);
         }
@@ -102,7 +128,8 @@ impl Family for V6 {
             return Err(Outcome::PassNotUdp);
         }
         let udp = frame.view::<Udp>(Self::UDP_AT).ok_or(Outcome::PassTruncated)?;
-        if !is_ours_v6(settings, words_v6(ip.destination), udp.destination) {
+        let ours = words_v6(ip.destination);
+        if !is_ours_v6(settings, ours, udp.destination) || ours == LOOPBACK_V6 && !is_on_loopback(frame) {
             return Err(Outcome::PassNotOurs);
         }
         // Without a checksum it is no UDP over IPv6 (RFC 8200 §8.1).
@@ -110,8 +137,8 @@ impl Family for V6 {
             return Err(Outcome::PassIpHeader);
         }
         let [high, low] = words_v6(ip.source);
-        let is_unspecified_or_loopback = high == 0 && (low == 0 || low == LOOPBACK_LOW);
-        if high & 0xff == 0xff || is_unspecified_or_loopback {
+        let is_no_source = high == 0 && (low == 0 || [high, low] == LOOPBACK_V6 && !is_on_loopback(frame));
+        if high & 0xff == 0xff || is_no_source {
             return Err(Outcome::PassSource);
         }
         let generation = settings.clients;
@@ -123,13 +150,13 @@ impl Family for V6 {
 
     #[inline(always)]
     fn judge_cookies<F: Frame>(frame: &F, secrets: &CookieSecrets, sent: SentCookies, now_s: u32) -> Option<Cookies> {
-        let ip = frame.view::<Ipv6>(ETHERNET_LEN)?;
+        let ip = frame.view::<Ipv6>(Self::IP_AT)?;
         Some(cookie::judge(secrets, sent, &address_v6(ip.source), now_s))
     }
 
     #[inline(always)]
     fn turn_back<F: Frame>(frame: &mut F, udp_len: usize) -> Option<u64> {
-        let ip = frame.view_mut::<Ipv6>(ETHERNET_LEN)?;
+        let ip = frame.view_mut::<Ipv6>(Self::IP_AT)?;
         let (client, server) = (ip.source, ip.destination);
         *ip = Ipv6::udp_packet(server, client, udp_len);
         let ([a, b], [c, d]) = (words_v6(client), words_v6(server));
@@ -149,6 +176,12 @@ fn dns_len<F: Frame>(frame: &F, dns_at: usize, udp: &Udp) -> Result<usize, Outco
         return Err(Outcome::PassTruncated);
     }
     Ok(len)
+}
+
+/// Whether the frame came by the loopback interface, which alone carries loopback addresses (RFC 1122 §3.2.1.3, RFC 4291 §2.5.3).
+#[inline(always)]
+fn is_on_loopback<F: Frame>(frame: &F) -> bool {
+    frame.ingress() == LOOPBACK_IFINDEX
 }
 
 /// Whether a rule lets XDP answer; without a rule it may not.
@@ -199,5 +232,9 @@ fn words_v6(address: [u8; 16]) -> [u64; 2] {
     halves.map(u64::from_le_bytes)
 }
 
-/// Lower word of `::1`, as it lies.
-const LOOPBACK_LOW: u64 = 1 << 56;
+/// First byte of the loopback addresses of IPv4.
+const LOOPBACK_NET: u8 = 127;
+/// The words of `::1`, as they lie.
+const LOOPBACK_V6: [u64; 2] = [0, 1 << 56];
+/// Number of the loopback interface, in every network namespace.
+const LOOPBACK_IFINDEX: u32 = 1;

@@ -3,7 +3,7 @@
 use bytemuck::Pod;
 
 /// Furthest offset that the `_far` methods reach, in bytes.
-/// VERIFIER: bounds the variable part of a packet offset. A frame of ours ends below: at most 54 bytes of headers before
+/// VERIFIER: bounds the variable part of a packet offset. A frame of ours ends below: at most 70 bytes of headers before
 /// 1232 bytes of DNS.
 pub const FAR_MAX: usize = 2047;
 
@@ -18,6 +18,9 @@ pub trait Frame {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Number of the interface that the frame came in by.
+    fn ingress(&self) -> u32;
 
     /// Lays `T`, of alignment 1, over the bytes at `at`. `None` when they do not lie in the frame.
     ///

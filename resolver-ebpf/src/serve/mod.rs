@@ -29,7 +29,8 @@ pub use shared::SharedWord;
 pub use store::{Bucket, Slot, Store};
 
 use crate::abi::{ABI_VERSION, MODE_DRY_RUN, MODE_OFF, Outcome, Settings};
-use crate::wire::link::{ETHER_IPV4, ETHER_IPV6, ETHER_VLAN, Ethernet};
+use crate::wire::bytes::Be16;
+use crate::wire::link::{ETHER_IPV4, ETHER_IPV6, ETHER_VLAN, Ethernet, VLAN_TAG_LEN, VLAN_TAGS_AT};
 use family::{Family, V4, V6};
 
 /// Answers the query in `frame`, if that can be done from `store`.
@@ -44,17 +45,51 @@ pub fn serve<F: Frame, S: Store>(frame: &mut F, store: &S) -> Outcome {
         return Outcome::PassNotIp;
     }
     let served = match link.ether_type {
-        ETHER_IPV4 => serve_family::<V4, F, S>(frame, store, settings),
-        ETHER_IPV6 => serve_family::<V6, F, S>(frame, store, settings),
-        other if ETHER_VLAN.contains(&other) => Err(Outcome::PassVlan),
+        ETHER_IPV4 => serve_family::<V4<0>, F, S>(frame, store, settings),
+        ETHER_IPV6 => serve_family::<V6<0>, F, S>(frame, store, settings),
+        other if ETHER_VLAN.contains(&other) => return serve_tagged(frame, store),
         _ => Err(Outcome::PassNotIp),
     };
+    either(served)
+}
+
+/// The same for a frame with VLAN tags, whose answer keeps them.
+///
+/// Out of line, so that untagged frames meet the code that they met before there was this. Not `#[cold]`: that puts it into a
+/// section of its own, where aya 0.14 takes it for whatever function starts another section.
+#[inline(never)]
+fn serve_tagged<F: Frame, S: Store>(frame: &mut F, store: &S) -> Outcome {
+    let Some(settings) = store.settings() else { return Outcome::PassOff };
+    let Some(inner) = type_behind::<1, F>(frame) else { return Outcome::PassTruncated };
+    either(match inner {
+        ETHER_IPV4 => serve_family::<V4<1>, F, S>(frame, store, settings),
+        ETHER_IPV6 => serve_family::<V6<1>, F, S>(frame, store, settings),
+        other if ETHER_VLAN.contains(&other) => match type_behind::<2, F>(frame) {
+            Some(ETHER_IPV4) => serve_family::<V4<2>, F, S>(frame, store, settings),
+            Some(ETHER_IPV6) => serve_family::<V6<2>, F, S>(frame, store, settings),
+            Some(other) if ETHER_VLAN.contains(&other) => Err(Outcome::PassVlan),
+            Some(_) => Err(Outcome::PassNotIp),
+            None => Err(Outcome::PassTruncated),
+        },
+        _ => Err(Outcome::PassNotIp),
+    })
+}
+
+/// The type of what stands behind so many tags.
+#[inline(always)]
+fn type_behind<const TAGS: usize, F: Frame>(frame: &F) -> Option<Be16> {
+    frame.view::<Be16>(const { VLAN_TAGS_AT + TAGS * VLAN_TAG_LEN }).copied()
+}
+
+/// The outcome, whichever way it came about.
+#[inline(always)]
+fn either(served: Result<Outcome, Outcome>) -> Outcome {
     match served {
         Ok(outcome) | Err(outcome) => outcome,
     }
 }
 
-/// The whole journey of a query, for one IP version.
+/// The whole journey of a query, for one IP version and number of tags.
 #[inline(always)]
 fn serve_family<I: Family, F: Frame, S: Store>(
     frame: &mut F,
@@ -62,6 +97,9 @@ fn serve_family<I: Family, F: Frame, S: Store>(
     settings: &Settings,
 ) -> Result<Outcome, Outcome> {
     let query = admit::admit::<I, F, S>(frame, store, settings)?;
+    if (I::TAGS != 0 || settings.untagged_ruled != 0) && !is_answered_link::<I, F, S>(frame, store) {
+        return Err(Outcome::PassVlan);
+    }
     let found = lookup::look_up::<I, F, S>(frame, store, settings, &query)?;
     let plan = reply::plan(settings, store.jiffies(), &query, &found)?;
     if settings.mode == MODE_DRY_RUN {
@@ -73,4 +111,12 @@ fn serve_family<I: Family, F: Frame, S: Store>(
         store.count_cookies(verdict);
     }
     Ok(outcome)
+}
+
+/// Whether queries of the frame's link are answered here. Tags that are none of ours would lead an answer to a VLAN that we do
+/// not serve; without tags, some may have been taken off, and the answer would leave without them.
+#[inline(always)]
+fn is_answered_link<I: Family, F: Frame, S: Store>(frame: &F, store: &S) -> bool {
+    let Some(link) = I::link(frame) else { return false };
+    store.link(link).map_or(I::TAGS == 0, |rule| rule.answers == 1)
 }

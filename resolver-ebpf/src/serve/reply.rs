@@ -20,7 +20,6 @@ use crate::wire::cookie::COOKIE_OPTION_LEN;
 use crate::wire::dns::{DNS_HEADER_LEN, DnsHeader, HIGH_QR, HIGH_RD, LOW_AD, LOW_RA, QUESTION_END_LEN};
 use crate::wire::ip::PROTOCOL_UDP;
 use crate::wire::link::Ethernet;
-use crate::wire::name::NAME_WORDS_MAX;
 use crate::wire::udp::{UDP_LEN, Udp};
 
 /// An answer that can be given.
@@ -80,7 +79,7 @@ pub(super) fn reply<I: Family, F: Frame>(
     plan: &Plan,
     cookies: &JudgedCookies,
 ) -> Result<Outcome, Outcome> {
-    if !resize(frame, I::DNS_AT.wrapping_add(plan.dns_len), I::DNS_AT.wrapping_add(before_body(found))) {
+    if !resize::<I, F>(frame, I::DNS_AT.wrapping_add(plan.dns_len), I::DNS_AT.wrapping_add(before_body(found))) {
         return Err(Outcome::PassNoRoom);
     }
     // From here on the frame has its new length and all that is written lies inside: none of these can fail.
@@ -104,7 +103,7 @@ pub(super) fn reply<I: Family, F: Frame>(
 /// Where the tail has none, as with packets of local sockets on veth, the head grows and the front, up to `body_at`,
 /// moves there.
 #[inline(always)]
-fn resize<F: Frame>(frame: &mut F, len: usize, body_at: usize) -> bool {
+fn resize<I: Family, F: Frame>(frame: &mut F, len: usize, body_at: usize) -> bool {
     let grow = i32::from(low_len(len)).wrapping_sub(i32::from(low_len(frame.len())));
     if grow == 0 || frame.resize_tail(grow) {
         return true;
@@ -112,15 +111,15 @@ fn resize<F: Frame>(frame: &mut F, len: usize, body_at: usize) -> bool {
     if grow <= 0 || !frame.grow_head(grow) {
         return false;
     }
-    move_front(frame, body_at, grow.unsigned_abs())
+    move_front::<I, F>(frame, body_at, grow.unsigned_abs())
 }
 
 /// Moves the first `front` bytes of the frame `by` bytes ahead, whole words at a time and in rising order: a word is read
 /// before the moved ones reach it. Up to seven bytes behind the front change; the body is written over them.
 #[inline(always)]
-fn move_front<F: Frame>(frame: &mut F, front: usize, by: u32) -> bool {
+fn move_front<I: Family, F: Frame>(frame: &mut F, front: usize, by: u32) -> bool {
     let Ok(by) = usize::try_from(by) else { return false };
-    for turn in 0..=FRONT_WORDS_MAX {
+    for turn in 0..=I::FRONT_WORDS_MAX {
         let to = turn.wrapping_mul(8);
         if to >= front {
             return true;
@@ -283,8 +282,6 @@ fn whole_seconds(ns: u64) -> u64 {
 const NS_PER_S: u64 = 1_000_000_000;
 /// [`FAST_TTL_S_MAX`] in nanoseconds.
 const FAST_TTL_NS_MAX: u64 = 86_400_000_000_000;
-/// Words of the longest front: IPv6 headers, DNS header, longest name, end of question.
-const FRONT_WORDS_MAX: usize = (14 + 40 + 8 + DNS_HEADER_LEN + NAME_WORDS_MAX * 8 + QUESTION_END_LEN).div_ceil(8);
 
 const _: () = assert!(FAST_TTL_S_MAX == 86_400);
 const _: () = assert!(SLOT_WORDS_MAX < 256);

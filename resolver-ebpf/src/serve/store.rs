@@ -1,7 +1,9 @@
 //! What the fast path asks of the maps.
 
 use super::SharedWord;
-use crate::abi::{BUCKET_ENTRIES, ClientRule, ClientV4, ClientV6, CookieVerdict, Place, SLOT_REACH_WORDS, Settings};
+use crate::abi::{
+    BUCKET_ENTRIES, ClientRule, ClientV4, ClientV6, CookieVerdict, Link, LinkRule, Place, SLOT_REACH_WORDS, Settings,
+};
 
 /// A line of the index, as shared memory; each word is an [`crate::abi::BucketEntry`].
 pub type Bucket = [SharedWord; BUCKET_ENTRIES];
@@ -25,6 +27,9 @@ pub trait Store {
 
     /// The rule of the longest network in `CLIENTS_V6` that holds a client.
     fn client_v6(&self, client: ClientV6) -> Option<ClientRule>;
+
+    /// What `LINKS` says about a link.
+    fn link(&self, link: Link) -> Option<LinkRule>;
 
     /// Counts an answer with cookies, in `COOKIES`.
     fn count_cookies(&self, verdict: CookieVerdict);

@@ -1,5 +1,5 @@
 //! Ethernet II (IEEE 802.3 §3.2.6).
-//! Refuses to look behind VLAN tags.
+//! VLAN tags (IEEE 802.1Q §9.6) are known by their types and length; where they lead is the fast path's business.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -11,6 +11,12 @@ pub const ETHER_IPV4: Be16 = Be16::new(0x0800);
 pub const ETHER_IPV6: Be16 = Be16::new(0x86dd);
 /// Types that announce a VLAN tag: customer, service, and the service tag from before its standard.
 pub const ETHER_VLAN: [Be16; 3] = [Be16::new(0x8100), Be16::new(0x88a8), Be16::new(0x9100)];
+/// Length of a tag with its type, in bytes. It stands before the type of what follows.
+pub const VLAN_TAG_LEN: usize = 4;
+/// Where the first tag stands, in bytes.
+pub const VLAN_TAGS_AT: usize = 12;
+/// The bits of a tag that say which VLAN it is: its type and number, not its priority.
+pub const VLAN_TAG_MASK: [u8; VLAN_TAG_LEN] = [0xff, 0xff, 0x0f, 0xff];
 /// Length of the header, in bytes.
 pub const ETHERNET_LEN: usize = size_of::<Ethernet>();
 

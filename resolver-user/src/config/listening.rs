@@ -48,7 +48,8 @@ impl Default for ListeningConfig {
 }
 
 /// What a list of interfaces may be where patterns are allowed.
-const PATTERNS: &str = "names of network interfaces, or beginnings of names with a final *, separated by commas";
+pub(super) const PATTERNS: &str =
+    "names of network interfaces, or beginnings of names with a final *, separated by commas";
 
 /// The options.
 pub(super) const OPTIONS: &[OptionSpec] = &[
@@ -111,7 +112,7 @@ impl ListeningConfig {
 }
 
 /// Reads names of interfaces and beginnings of such into a list.
-fn patterns(value: &str, list: &mut Vec<String>) -> Result<(), String> {
+pub(super) fn patterns(value: &str, list: &mut Vec<String>) -> Result<(), String> {
     for text in value.split(',') {
         let text = text.trim();
         match text.strip_suffix('*') {

@@ -300,7 +300,7 @@ mod tests {
             ),
             (&["--port=0"], "option \"port\", value \"0\": 0 turns dnsmasq's DNS off"),
             (&["--interface=e*h"], "\"e*h\" is no name of an interface; legal: names of network interfaces, or"),
-            (&["--xdp-interface=eth*"], "\"eth*\" is no name of an interface"),
+            (&["--xdp-interface=e*h0"], "\"e*h0\" is no name of an interface"),
             (&["--local-service=lan"], "neither nothing nor \"net\" nor \"host\""),
             (&["--bind-interfaces", "--bind-dynamic"], "option \"bind-dynamic\": cannot stand beside bind-interfaces"),
             (

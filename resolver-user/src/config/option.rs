@@ -156,9 +156,6 @@ impl OptionSpec {
 
 /// What a path may be.
 pub(super) const PATH: &str = "a path";
-/// What a list of interfaces may be.
-pub(super) const INTERFACES: &str = "names of network interfaces, separated by commas";
-
 /// Reads a number within bounds.
 pub(super) fn number<N: FromStr + PartialOrd>(value: &str, min: N, max: N) -> Result<N, String> {
     // Digits only, as in dnsmasq: the library would take a sign.

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::option::{INTERFACES, OptionSpec, flag, interfaces, number, path, value};
+use super::listening::{PATTERNS, patterns};
+use super::option::{OptionSpec, flag, number, path, value};
 
 /// Answers kept in the kernel map unless told otherwise.
 pub const XDP_CACHE_SIZE: u32 = 100_000;
@@ -41,8 +42,10 @@ impl fmt::Display for XdpMode {
 pub struct XdpConfig {
     /// `xdp`.
     pub mode: XdpMode,
-    /// `xdp-interface`; empty: those of `interface`, else those that carry the listening addresses.
+    /// `xdp-interface`: names, or beginnings of names with a final `*`; empty: those of `interface`, else those that carry the listening addresses.
     pub interfaces: Vec<String>,
+    /// `xdp-force`: other XDP programs on them are replaced.
+    pub force: bool,
     /// `xdp-cache-size`, in answers: 0..=16 000 000.
     pub cache_size: u32,
     /// `xdp-log`.
@@ -56,6 +59,7 @@ impl Default for XdpConfig {
         Self {
             mode: XdpMode::Auto,
             interfaces: Vec::new(),
+            force: false,
             cache_size: XDP_CACHE_SIZE,
             log: false,
             pin_dir: XDP_PIN_DIR.into(),
@@ -75,9 +79,10 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         };
         Ok(())
     }),
-    value("xdp-interface", INTERFACES, "let XDP answer on these interfaces", |config, value| {
-        interfaces(value, &mut config.xdp.interfaces)
+    value("xdp-interface", PATTERNS, "let XDP answer on these interfaces", |config, value| {
+        patterns(value, &mut config.xdp.interfaces)
     }),
+    flag("xdp-force", "replace other XDP programs", |config| config.xdp.force = true),
     value("xdp-cache-size", "0..=16000000", "answers kept in the kernel (100000)", |config, value| {
         config.xdp.cache_size = number(value, 0, XDP_CACHE_SIZE_MAX)?;
         Ok(())

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use super::ClientError;
 use super::report::{
-    AnchorEntry, CachedEntry, FastPathEntry, FastPathStatus, FlushReport, NegativeAnchorEntry, RecursionStatus,
-    Request, ServerStatus, StatusReport, WorkReport,
+    AnchorEntry, CachedEntry, FastPathEntry, FastPathStatus, FlushReport, InterfaceStatus, NegativeAnchorEntry,
+    RecursionStatus, Request, ServerStatus, StatusReport, WorkReport,
 };
 use crate::export::{self, Format};
 
@@ -105,12 +105,7 @@ fn work(kinds: &[WorkReport]) -> String {
 
 fn fast_path_status(status: &FastPathStatus) -> String {
     let mut rows = vec![vec!["published".into(), format!("{} answers", status.published)]];
-    rows.extend(
-        status
-            .interfaces
-            .iter()
-            .map(|interface| vec!["interface".into(), format!("{}  {}", interface.name, interface.mode)]),
-    );
+    rows.extend(status.interfaces.iter().map(|interface| vec!["interface".into(), interface_status(interface)]));
     rows.extend(status.maps.iter().map(|map| {
         let memory = map.memory_bytes as f64 / f64::from(1 << 20);
         vec!["map".into(), format!("{}  {} of {}  {memory:.1} MiB", map.name, map.entries, map.max_entries)]
@@ -136,6 +131,11 @@ fn fast_path_status(status: &FastPathStatus) -> String {
     rows.push(vec!["frames".into(), frames.to_string()]);
     let counted = [counters(&status.counters), counters(&cookies), counters(&publisher)].concat();
     format!("\nXDP\n{}{counted}", indent(&table(&rows)))
+}
+
+fn interface_status(status: &InterfaceStatus) -> String {
+    let reason = status.reason.as_ref().map(|reason| format!("  {reason}")).unwrap_or_default();
+    format!("{}  {}{reason}", status.name, status.mode)
 }
 
 /// Counters that are not zero.

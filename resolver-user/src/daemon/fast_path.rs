@@ -1,16 +1,17 @@
 //! Starts the kernel half as the configuration wants it, or says why it cannot be had.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use tracing::warn;
 
 use super::DaemonError;
 use super::listening::Bound;
+use super::privileges::Prepared;
 use crate::clock::SystemClock;
 use crate::config::{Config, XdpConfig, XdpMode};
 use crate::cookies::CookieJar;
-use crate::publish::{AttachMode, FastPath, FastPathConfig};
+use crate::listener::{Listen, Machine};
+use crate::publish::{AttachMode, Demand, FastPath, FastPathConfig};
 use crate::resolve::ANSWER_TTL_S_MAX;
 
 /// The XDP program that was built with us, as an ELF object; none in a plain `cargo build`.
@@ -19,7 +20,7 @@ pub const BPF_OBJECT: Option<&[u8]> = include!(concat!(env!("OUT_DIR"), "/bpf_ob
 /// Loads the XDP program and attaches it, as far as the configuration asks and the build allows.
 pub(super) fn start_fast_path(
     config: &Config,
-    pin_dir: &Path,
+    prepared: &Prepared,
     bound: &Bound,
     jar: &CookieJar,
 ) -> Result<Option<FastPath>, DaemonError> {
@@ -35,15 +36,12 @@ pub(super) fn start_fast_path(
         warn!("this build holds no XDP program: every query is answered by the daemon; build with `cargo xtask build`");
         return Ok(None);
     };
-    let interfaces = match &config.xdp.interfaces {
-        named if named.is_empty() => bound.listen.xdp_interfaces(&bound.machine),
-        named => named.clone(),
-    };
-    if interfaces.is_empty() {
+    let interfaces = xdp_interfaces(config, &bound.listen, &bound.machine);
+    if interfaces.is_empty() && !bound.listen.reaches_out() {
         if demanded {
             return Err(DaemonError::NoXdpInterface { mode });
         }
-        warn!("no interface but loopback carries a listening address: XDP is off; name one with xdp-interface");
+        warn!("only loopback is listened on: XDP is off; xdp-interface=lo lets it answer there");
         return Ok(None);
     }
     let fast_path = FastPathConfig {
@@ -54,12 +52,19 @@ pub(super) fn start_fast_path(
         },
         ttl_shown_s_max: config.cache.keeping.shown_s(ANSWER_TTL_S_MAX),
         interfaces,
+        demand: match (demanded, config.xdp.interfaces.is_empty()) {
+            (false, _) => Demand::Nothing,
+            (true, true) => Demand::Fit,
+            (true, false) => Demand::All,
+        },
+        force: config.xdp.force,
+        programs: prepared.programs.clone(),
         cache_size: config.xdp.cache_size,
         rotation_s: config.cache.rotation_s(),
         listen: bound.endpoints(),
         access: bound.access.clone(),
         cookies: jar.secrets(),
-        pin_dir: pin_dir.to_owned(),
+        pin_dir: prepared.pin_dir.clone(),
         log: config.xdp.log,
     };
     match FastPath::start(object, &fast_path, Arc::new(SystemClock)) {
@@ -69,5 +74,13 @@ pub(super) fn start_fast_path(
             warn!(%error, "XDP is off: every query is answered by the daemon");
             Ok(None)
         }
+    }
+}
+
+/// The interfaces that XDP is to be on now: those that the configuration names, here or not, or those that clients come by.
+pub(super) fn xdp_interfaces(config: &Config, listen: &Listen, machine: &Machine) -> Vec<String> {
+    match &config.xdp.interfaces {
+        named if named.is_empty() => listen.xdp_interfaces(machine),
+        named => named.clone(),
     }
 }

@@ -3,13 +3,14 @@
 //! Whenever an address or an interface comes or goes, or the configuration changes, one look puts everything right, in an
 //! order in which no query is lost and none is answered for an address that is not ours:
 //!
-//! 1. XDP's endpoints that went: it answers for no address that nobody carries. Their sockets are still there;
-//! 2. who may ask, in the daemon and then in the kernel half: a new network is known before it can ask;
-//! 3. sockets of new addresses: before XDP passes queries to them;
-//! 4. XDP's endpoints that came;
-//! 5. sockets of addresses that went. What they hold is still answered.
+//! 1. what XDP may answer by VLAN tags, and the interfaces that it is on: see [`crate::publish`];
+//! 2. XDP's endpoints that went: it answers for no address that nobody carries. Their sockets are still there;
+//! 3. who may ask, in the daemon and then in the kernel half: a new network is known before it can ask;
+//! 4. sockets of new addresses: before XDP passes queries to them;
+//! 5. XDP's endpoints that came;
+//! 6. sockets of addresses that went. What they hold is still answered.
 //!
-//! With `bind-interfaces` steps 3 and 5 are left out, but for a new configuration. Sockets that the service manager gave us
+//! With `bind-interfaces` steps 4 and 6 are left out, but for a new configuration. Sockets that the service manager gave us
 //! stay until the end: nobody else can open them again.
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::DaemonError;
+use super::fast_path::xdp_interfaces;
 use crate::access::AccessList;
 use crate::config::{Config, LocalService};
 use crate::listener::{
@@ -260,6 +262,7 @@ impl Listening {
             }
         };
         let listen = listen(&state.config);
+        let is_attached = self.set_interfaces(xdp_interfaces(&state.config, &listen, &machine));
         let wanted = wanted(&listen, &machine, &state.given);
         let stays = |address: &&SocketAddr| machine.carries(address.ip()) && wanted.binary_search(address).is_ok();
         let staying: Vec<SocketAddr> = state.endpoints.iter().filter(stays).copied().collect();
@@ -273,7 +276,13 @@ impl Listening {
             close(state, &wanted).await;
         }
         self.addresses.store(Arc::new(state.listeners.keys().copied().collect()));
-        is_all_there && state.kernel_is_right
+        is_all_there && state.kernel_is_right && is_attached
+    }
+
+    /// Puts XDP on these interfaces. False if somebody else may make room there without a word.
+    fn set_interfaces(&self, interfaces: Vec<String>) -> bool {
+        let Some(publisher) = &self.publisher else { return true };
+        tokio::task::block_in_place(|| publisher.set_interfaces(&interfaces))
     }
 
     /// Changes XDP's endpoints. False if the kernel half does not have them.

@@ -133,7 +133,7 @@ pub enum DaemonError {
     #[error("xdp: {0}")]
     FastPath(#[from] FastPathError),
     /// XDP was demanded, but there is no interface for it.
-    #[error("xdp={mode} is demanded, but no interface carries a listening address; name one with xdp-interface")]
+    #[error("xdp={mode} is demanded, but only loopback is listened on; xdp-interface=lo lets it answer there")]
     NoXdpInterface {
         /// The mode demanded.
         mode: XdpMode,
@@ -189,7 +189,7 @@ async fn serve(
     let scraped = config.observing.metrics_address.map(bind_metrics).transpose()?;
     let trust = trust(&config, timing, SystemClock.now())?;
     let jar = cookies::jar(&config);
-    let fast_path = start_fast_path(&config, &prepared.pin_dir, &bound, &jar)?;
+    let fast_path = start_fast_path(&config, &prepared, &bound, &jar)?;
     let publisher = fast_path.as_ref().map(|fast_path| Arc::new(fast_path.publisher()));
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
     let metrics = Arc::new(Metrics::default());

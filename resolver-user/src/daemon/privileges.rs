@@ -18,7 +18,7 @@ use super::DaemonError;
 use crate::config::{Config, LogTarget, XdpMode};
 use crate::control::{ControlSocket, bind_control};
 use crate::process::{Identity, Inherited, LateChroot, forbid_system_calls, keep_capabilities};
-use crate::publish::make_pin_dir;
+use crate::publish::{ProgramNames, make_pin_dir, program_names};
 use crate::trust::Timestamp;
 
 /// Stays for ports below 1024, on addresses that come while we run.
@@ -33,6 +33,8 @@ pub(super) struct Prepared {
     pub(super) inherited: Inherited,
     /// Where pins go: the directory of the configuration, or the same one held open, which needs no rights on those above.
     pub(super) pin_dir: PathBuf,
+    /// Names of the programs in the kernel, for telling who is on an interface.
+    pub(super) programs: ProgramNames,
     chroot: Option<LateChroot>,
     _pin_dir_held: Option<File>,
     _pid_file: PidFile,
@@ -69,6 +71,7 @@ pub(super) fn prepare(config: &Config) -> Result<Prepared, DaemonError> {
     let chroot = process.chroot.as_deref().filter(|_| !process.no_daemon).map(new_root).transpose();
     let chroot = chroot.map_err(|source| chroot_error(config, source))?;
     let kept: Vec<Capability> = kept_capabilities(config);
+    let programs = if config.xdp.mode == XdpMode::Off { ProgramNames::new() } else { program_names() };
     match &identity {
         Some(identity) => identity.assume(&kept)?,
         None if nix::unistd::getuid().is_root() => {
@@ -76,7 +79,7 @@ pub(super) fn prepare(config: &Config) -> Result<Prepared, DaemonError> {
         }
         None => keep_capabilities(&kept)?,
     }
-    Ok(Prepared { control, inherited, pin_dir, chroot, _pin_dir_held: pin_dir_held, _pid_file: pid_file })
+    Ok(Prepared { control, inherited, pin_dir, programs, chroot, _pin_dir_held: pin_dir_held, _pid_file: pid_file })
 }
 
 impl Prepared {

@@ -1,7 +1,7 @@
 //! Reads the configuration again while queries go on (SIGHUP), and takes over what may change in a running daemon.
 //!
-//! A configuration with an error changes nothing. Listeners and access lists are put right by [`super::listening`]; XDP stays
-//! on the interfaces that it was attached to. The cache stays unless the change makes other answers of the same
+//! A configuration with an error changes nothing. Listeners and access lists are put right by [`super::listening`]; so
+//! are the interfaces that XDP is on. The cache stays unless the change makes other answers of the same
 //! questions; then it is emptied, and XDP's with it, before the reload counts as done.
 
 use std::path::Path;
@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 
 use super::anchors::{log_anchors, log_remembered};
 use super::{Daemon, configured, rules};
-use crate::config::{self, Config, ConfigError};
+use crate::config::{self, Config, ConfigError, XdpConfig};
 use crate::process::ServiceManager;
 use crate::resolve::ANSWER_TTL_S_MAX;
 
@@ -25,7 +25,7 @@ impl Daemon {
         let status = match block_in_place(|| self.read_again()) {
             Ok(()) => {
                 let new = self.config.load_full();
-                if old.listening != new.listening || old.access != new.access {
+                if old.listening != new.listening || old.access != new.access || old.xdp != new.xdp {
                     self.listening.reload(Config::clone(&new)).await;
                 }
                 self.resolver.metrics.reloads.add_one();
@@ -145,8 +145,10 @@ fn keep_until_restart(old: &Config, new: &mut Config) -> Vec<&'static str> {
     if keep("trust-anchor-state", old.dnssec.anchor_state != new.dnssec.anchor_state) {
         new.dnssec.anchor_state.clone_from(&old.dnssec.anchor_state);
     }
-    if keep("an xdp option", old.xdp != new.xdp) {
-        new.xdp = old.xdp.clone();
+    // Where XDP is can change at any time.
+    let xdp = XdpConfig { interfaces: new.xdp.interfaces.clone(), ..old.xdp.clone() };
+    if keep("an xdp option", xdp != new.xdp) {
+        new.xdp = xdp;
     }
     if keep("log-facility", old.logging.target != new.logging.target) {
         new.logging.target = old.logging.target.clone();

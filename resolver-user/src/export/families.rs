@@ -180,9 +180,12 @@ fn fast_path(status: &FastPathStatus) -> Vec<Family> {
         .cookies
         .iter()
         .fold(cookies, |family, (verdict, count)| family.with(&[("verdict", verdict)], Value::Whole(*count)));
-    let mut attached = Family::new(Kind::Gauge, "resolver_xdp_attached", "Interfaces with the program on them.");
+    let mut attached = Family::new(Kind::Gauge, "resolver_xdp_attached", ATTACHED);
     for interface in &status.interfaces {
-        attached = attached.with(&[("interface", &interface.name), ("mode", &interface.mode)], Value::Whole(1));
+        attached = attached.with(
+            &[("interface", &interface.name), ("mode", &interface.mode)],
+            Value::Whole(u64::from(interface.mode != "none")),
+        );
     }
     let mut maps = [
         Family::new(Kind::Gauge, "resolver_xdp_map_entries", "Entries or elements in use, by map."),
@@ -275,6 +278,7 @@ const SERVER_FAILURES: &str = "Queries that got no usable reply, by server.";
 const SERVER_SRTT: &str = "Smoothed round-trip time, by server.";
 const SERVER_RTT: &str = "Time until a server's reply, TCP included where the reply by UDP was truncated.";
 const ROOT_KEYS_AGE: &str = "Time since the root's keys were last found to be signed by an anchor.";
+const ATTACHED: &str = "Interfaces that the program is on (1), or should be and is not (0, mode none).";
 const XDP_FRAMES: &str =
     "Frames seen by XDP, by outcome: answered (reason: status of the answer), or passed on and why.";
 const COOKIES: &str = "Queries to the daemon with DNS cookies, by what the server cookie was worth.";

@@ -38,7 +38,7 @@ fn rows(families: &[Family]) -> String {
 
 /// Every family, as of a daemon that has everything.
 pub fn every_family() -> Vec<Family> {
-    let interface = InterfaceStatus { name: "lan0".to_owned(), mode: "native".to_owned() };
+    let interface = InterfaceStatus { name: "lan0".to_owned(), mode: "native".to_owned(), reason: None };
     let map = MapStatus { name: "BUCKETS".to_owned(), entries: 0, max_entries: 0, memory_bytes: 0 };
     let outcomes = resolver_ebpf::abi::Outcome::ALL.iter();
     let verdicts = resolver_ebpf::abi::CookieVerdict::ALL.iter();

@@ -95,6 +95,13 @@ impl Listen {
         others.filter(|name| is_wanted(name)).cloned().collect()
     }
 
+    /// Whether anything but loopback may ever be listened on.
+    pub fn reaches_out(&self) -> bool {
+        let is_told_where = !(self.addresses.is_empty() && self.interfaces.is_empty());
+        let names_others = !self.interfaces.is_empty() || self.addresses.iter().any(|address| !address.is_loopback());
+        !self.loopback_only && (names_others || !is_told_where)
+    }
+
     fn wants(&self, carried: &Carried) -> bool {
         self.addresses.contains(&carried.address.ip()) || self.wants_interface(&carried.interface, carried.loopback)
     }

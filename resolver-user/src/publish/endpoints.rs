@@ -20,7 +20,7 @@ use resolver_ebpf::abi::{LISTEN_MAX, ListenV4, ListenV6, Settings};
 use super::memory::MappedArray;
 
 /// The endpoints of one address family, by element. Addresses of one number on several interfaces are one endpoint.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Elements {
     used: [Option<SocketAddr>; LISTEN_MAX],
 }
@@ -30,6 +30,12 @@ struct Elements {
 pub struct Endpoints {
     v4: Elements,
     v6: Elements,
+}
+
+impl Default for Elements {
+    fn default() -> Self {
+        Self { used: [None; LISTEN_MAX] }
+    }
 }
 
 impl Elements {
@@ -195,7 +201,7 @@ mod tests {
     #[test]
     fn more_endpoints_than_elements_leave_some_to_the_daemon() {
         let mut elements = Elements::default();
-        let many: Vec<SocketAddr> = (0..20).map(|last| ([192, 0, 2, last], 53).into()).collect();
+        let many: Vec<SocketAddr> = (0..=LISTEN_MAX as u8).map(|last| ([192, 0, 2, last], 53).into()).collect();
         assert_eq!(elements.add(&many).len(), LISTEN_MAX);
         assert_eq!(elements.count(), LISTEN_MAX as u32);
     }

@@ -5,7 +5,7 @@
 //! Refuses: answers with an extended error, without a whole second left, or that no slot can hold; those are served by
 //! the daemon. Never touches a slot that XDP may be reading (see [`resolver_ebpf::abi`]).
 //!
-//! * `program`: loading, attaching, pinning, taking off
+//! * `program`: loading, attaching, pinning, taking off; `attach`: to which interfaces
 //! * `writer`: the thread; `table`: index and records; `pool`: slots; `schedule`: when to look at what is published; `grace`:
 //!   waiting for running programs
 //! * `clock`: tells the kernel half the time; `counters`: what it has counted; `endpoints`, `clients`: tell it who is
@@ -15,6 +15,7 @@
 //! [`table`] and [`memory`] are public for the tests and benchmarks that fill maps of their own; in the daemon nothing but
 //! the thread reaches them.
 
+mod attach;
 mod clients;
 mod clock;
 mod cookies;
@@ -40,8 +41,9 @@ use std::time::{Duration, Instant};
 
 use resolver_ebpf::abi::CookieSecrets;
 
+pub use attach::{ProgramNames, program_names};
 pub use counters::KernelCounters;
-pub use program::{AttachMode, FastPathConfig, FastPathError, make_pin_dir};
+pub use program::{AttachMode, Demand, FastPathConfig, FastPathError, make_pin_dir};
 pub use status::{FastPathEntry, FastPathStatus, InterfaceStatus, MapStatus, PublisherStatus};
 use writer::Command;
 pub use writer::FastPath;
@@ -145,6 +147,11 @@ impl Publisher {
     /// Their sockets are bound before this, and those of endpoints that go are closed after it.
     pub fn set_endpoints(&self, endpoints: &[SocketAddr]) -> bool {
         self.order(|reply| Command::Endpoints(endpoints.to_vec(), reply))
+    }
+
+    /// Puts the program on the interfaces of these names, and waits until it is there. False if that should be tried again soon.
+    pub fn set_interfaces(&self, wanted: &[String]) -> bool {
+        self.order(|reply| Command::Interfaces(wanted.to_vec(), reply))
     }
 
     /// Makes this the list of who is answered, and waits until it is; false if the thread does not say so. After that nobody

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use aya::maps::{Array, LpmTrie, Map, MapData, PerCpuArray};
-use aya::programs::links::{FdLink, PinnedLink};
+use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, PerCpuArray};
+use aya::programs::links::FdLink;
 use aya::programs::{ProgramError, Xdp, XdpMode};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use nix::dir::Dir;
@@ -20,11 +20,13 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use resolver_ebpf::abi::{self, AnswerBlock, Bucket, CookieSecrets, Settings, map_name};
 use thiserror::Error;
 
+use super::attach::{LinkMap, ProgramNames};
 use super::clients::Trie;
 use super::counters::KernelCounters;
 use super::memory::MappedArray;
 use super::pod::Shared;
 use crate::access::AccessList;
+use crate::interfaces::ProgramMode;
 
 /// The XDP program's name in the object.
 const PROGRAM: &str = "resolver";
@@ -42,6 +44,17 @@ pub enum AttachMode {
     Auto,
 }
 
+/// Which interfaces the program has to be on, if they are there at the start and named in full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// None.
+    Nothing,
+    /// Those on which it could answer.
+    Fit,
+    /// All.
+    All,
+}
+
 /// What the fast path is built from.
 #[derive(Clone, Debug)]
 pub struct FastPathConfig {
@@ -49,8 +62,14 @@ pub struct FastPathConfig {
     pub ttl_shown_s_max: u32,
     /// How to attach.
     pub mode: AttachMode,
-    /// Interfaces, by name; at least one.
+    /// Interfaces, by name or with a final `*` by beginning. They may come later.
     pub interfaces: Vec<String>,
+    /// Which refusals stop the start.
+    pub demand: Demand,
+    /// Whether other XDP programs are replaced.
+    pub force: bool,
+    /// Names of the programs in the kernel, as far as they were known when we still were root.
+    pub programs: ProgramNames,
     /// Answers of ordinary size to make room for; at least 1.
     pub cache_size: u32,
     /// UDP endpoints to answer for, which the daemon listens on.
@@ -121,7 +140,7 @@ pub enum FastPathError {
         source: io::Error,
     },
     /// The program cannot be attached.
-    #[error("cannot attach to {interface} in {mode} mode: {source}{hint}")]
+    #[error("cannot attach to {interface} in {mode} mode: {}{hint}", reason(.source))]
     Attach {
         /// Name of the interface.
         interface: String,
@@ -131,6 +150,14 @@ pub enum FastPathError {
         source: Box<ProgramError>,
         /// What to do about it, or nothing.
         hint: &'static str,
+    },
+    /// The program cannot be on an interface that was named.
+    #[error("XDP cannot be on {interface}: {source}")]
+    Refused {
+        /// Name of the interface.
+        interface: String,
+        /// Why.
+        source: super::attach::NotAttached,
     },
     /// The kernel cannot wait for running programs.
     #[error(
@@ -145,15 +172,30 @@ pub enum FastPathError {
     Thread(#[source] io::Error),
 }
 
-/// An interface with the program on it.
+/// The program on an interface. It leaves with the pin, and this.
 #[derive(Debug)]
-pub struct Attachment {
-    /// Name of the interface.
-    pub interface: String,
-    /// `native` or `generic`.
-    pub mode: &'static str,
-    /// Ends with the pin, and this.
-    _link: PinnedLink,
+pub struct Held {
+    _link: FdLink,
+    /// Name of the pin, if there is one.
+    pin: Option<String>,
+}
+
+impl FastPathError {
+    /// Whether an attachment failed because somebody else's program is in the way.
+    pub fn is_occupied(&self) -> bool {
+        matches!(self, Self::Attach { source, .. } if matches!(errno(source), Some(Errno::EBUSY | Errno::EEXIST)))
+    }
+
+    /// Why an attachment failed, without saying that it did.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Attach { source, .. } if errno(source) == Some(Errno::EOPNOTSUPP) => {
+                "the driver has no native XDP".to_owned()
+            }
+            Self::Attach { source, hint, .. } => format!("{}{hint}", reason(source)),
+            other => other.to_string(),
+        }
+    }
 }
 
 /// The loaded object. Dropping it takes the program off all interfaces and removes the pins.
@@ -163,8 +205,6 @@ pub struct Loaded {
     pin_dir: PathBuf,
     /// The same directory, open: pins can be removed after the root has changed.
     pins: OwnedFd,
-    /// Where the program is attached.
-    pub attachments: Vec<Attachment>,
 }
 
 impl Loaded {
@@ -183,7 +223,7 @@ impl Loaded {
             .map_err(Box::new)?;
         let pins = open_directory(&config.pin_dir)
             .map_err(|source| FastPathError::PinDir { path: config.pin_dir.clone(), source })?;
-        let mut loaded = Self { ebpf, pin_dir: config.pin_dir.clone(), pins, attachments: Vec::new() };
+        let mut loaded = Self { ebpf, pin_dir: config.pin_dir.clone(), pins };
         for name in [PROGRAM, CLOCK_PROGRAM] {
             let refused = |source| FastPathError::Program { name, source: Box::new(source) };
             loaded.program(name)?.load().map_err(refused)?;
@@ -192,39 +232,44 @@ impl Loaded {
         Ok(loaded)
     }
 
-    /// Attaches the program to an interface and pins the link.
+    /// Attaches the program to an interface in one mode, and pins the link if its folder can be reached: after a change of the
+    /// root it cannot.
     ///
     /// # Errors
     /// [`FastPathError::Attach`], [`FastPathError::PinDir`].
-    pub fn attach(&mut self, interface: &str, mode: AttachMode) -> Result<(), FastPathError> {
-        let pin = self.pin_dir.join("links").join(interface);
-        let (mode, link) = match mode {
-            AttachMode::Native => ("native", self.attach_as(interface, "native", XdpMode::Driver)?),
-            AttachMode::Generic => ("generic", self.attach_as(interface, "generic", XdpMode::Skb)?),
-            AttachMode::Auto => match self.attach_as(interface, "native", XdpMode::Driver) {
-                Ok(link) => ("native", link),
-                Err(error) => {
-                    tracing::warn!(interface, %error, "no native XDP; trying generic");
-                    ("generic", self.attach_as(interface, "generic", XdpMode::Skb)?)
-                }
-            },
-        };
-        let link =
-            link.pin(&pin).map_err(|error| FastPathError::PinDir { path: pin, source: io::Error::other(error) })?;
-        tracing::info!(interface, mode, "XDP answers here");
-        self.attachments.push(Attachment { interface: interface.to_owned(), mode, _link: link });
-        Ok(())
+    pub fn attach(&mut self, index: u32, interface: &str, mode: ProgramMode) -> Result<Held, FastPathError> {
+        let link = self.attach_as(index, interface, mode)?;
+        let folder = self.pin_dir.join("links");
+        if !folder.is_dir() {
+            tracing::warn!(interface, "the link cannot be pinned: XDP ends here with this process");
+            return Ok(Held { _link: link, pin: None });
+        }
+        // File systems of BPF allow no dots, and numbers of interfaces are not given again soon.
+        let name = format!("{}-{index}", interface.replace('.', "_"));
+        let path = folder.join(&name);
+        let link = link.pin(&path).map_err(|error| FastPathError::PinDir { path, source: io::Error::other(error) })?;
+        Ok(Held { _link: link.into(), pin: Some(name) })
     }
 
-    fn attach_as(&mut self, interface: &str, name: &'static str, mode: XdpMode) -> Result<FdLink, FastPathError> {
+    /// Takes the program off an interface, if that still exists.
+    pub fn let_go(&self, held: Held) {
+        let Some(name) = held.pin else { return };
+        let path = Path::new("links").join(name);
+        if let Err(error) = unlinkat(&self.pins, &path, UnlinkatFlags::NoRemoveDir) {
+            tracing::warn!(path = %path.display(), %error, "a pin cannot be removed");
+        }
+    }
+
+    fn attach_as(&mut self, index: u32, interface: &str, mode: ProgramMode) -> Result<FdLink, FastPathError> {
         let failed = |source: ProgramError| FastPathError::Attach {
             interface: interface.to_owned(),
-            mode: name,
+            mode: mode.name(),
             hint: hint(&source),
             source: Box::new(source),
         };
+        let flags = if mode == ProgramMode::Native { XdpMode::Driver } else { XdpMode::Skb };
         let program = self.program(PROGRAM)?;
-        let id = program.attach(interface, mode).map_err(failed)?;
+        let id = program.attach_to_if_index(index, flags).map_err(failed)?;
         let link = program.take_link(id).map_err(failed)?;
         // Only the old netlink way of attaching gives a link that cannot be pinned, on kernels before 5.9.
         link.try_into().map_err(|_| failed(ProgramError::UnexpectedProgramType))
@@ -285,7 +330,7 @@ impl Loaded {
 
     fn map_data(&self, name: &'static str) -> Result<&MapData, FastPathError> {
         match self.ebpf.map(name) {
-            Some(Map::Array(data) | Map::PerCpuArray(data) | Map::LpmTrie(data)) => Ok(data),
+            Some(Map::Array(data) | Map::PerCpuArray(data) | Map::LpmTrie(data) | Map::HashMap(data)) => Ok(data),
             _ => Err(FastPathError::Missing { what: name }),
         }
     }
@@ -318,6 +363,15 @@ impl Loaded {
         Ok((self.take_trie(map_name::CLIENTS_V4)?, self.take_trie(map_name::CLIENTS_V6)?))
     }
 
+    /// What may be answered by tags.
+    ///
+    /// # Errors
+    /// [`FastPathError::Map`], [`FastPathError::Missing`].
+    pub fn take_links(&mut self) -> Result<LinkMap, FastPathError> {
+        let map = self.ebpf.take_map(map_name::LINKS).ok_or(FastPathError::Missing { what: map_name::LINKS })?;
+        HashMap::try_from(map).map_err(|error| map_error(map_name::LINKS, error))
+    }
+
     fn take_trie<T: bytemuck::Pod>(&mut self, name: &'static str) -> Result<Trie<T>, FastPathError> {
         let map = self.ebpf.take_map(name).ok_or(FastPathError::Missing { what: name })?;
         LpmTrie::try_from(map).map_err(|error| map_error(name, error))
@@ -345,12 +399,11 @@ impl Loaded {
 
 impl Drop for Loaded {
     fn drop(&mut self) {
-        // Without their pins, links end with their descriptors, and the program leaves the interfaces. In this order: the
-        // kernel takes a program off at once when a descriptor was the last to hold it, but some time after an unlinking was.
+        // Without their pins, links end with their descriptors, and the program leaves the interfaces. Those are closed after this:
+        // the kernel takes a program off at once when a descriptor was the last to hold it, but some time after an unlinking was.
         if let Err(error) = remove_pins(&self.pins) {
             tracing::warn!(%error, "cannot remove the pins: XDP may stay on the interfaces");
         }
-        self.attachments.clear();
         if let Err(error) = fs::remove_dir(&self.pin_dir) {
             tracing::debug!(dir = %self.pin_dir.display(), %error, "pin directory kept");
         }
@@ -421,10 +474,23 @@ fn map_error(name: &'static str, error: aya::maps::MapError) -> FastPathError {
     FastPathError::Map { name, source: io::Error::other(error) }
 }
 
+/// The system's word on an attachment that failed.
+fn errno(error: &ProgramError) -> Option<Errno> {
+    let ProgramError::SyscallError(error) = error else { return None };
+    error.io_error.raw_os_error().map(Errno::from_raw)
+}
+
+/// The same for people.
+fn reason(error: &ProgramError) -> String {
+    match error {
+        ProgramError::SyscallError(error) => error.io_error.to_string(),
+        other => other.to_string(),
+    }
+}
+
 /// What an operator can do about a refused attachment.
 fn hint(error: &ProgramError) -> &'static str {
-    let ProgramError::SyscallError(error) = error else { return "" };
-    match error.io_error.raw_os_error().map(Errno::from_raw) {
+    match errno(error) {
         Some(Errno::EBUSY | Errno::EEXIST) => {
             " (another XDP program is on the interface; see `ip link show` and `bpftool net`)"
         }

@@ -7,7 +7,7 @@ use crate::metrics::Durations;
 /// State of the fast path.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FastPathStatus {
-    /// Interfaces with the program on them.
+    /// Interfaces that the program is on, or should be.
     pub interfaces: Vec<InterfaceStatus>,
     /// Maps, by name.
     pub maps: Vec<MapStatus>,
@@ -61,13 +61,16 @@ pub struct PublisherStatus {
     pub delay_max_us: u64,
 }
 
-/// An interface with the program on it.
+/// An interface that the program is on, or should be.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct InterfaceStatus {
     /// Name.
     pub name: String,
-    /// `native` or `generic`.
+    /// `native` or `generic`; `none` if the program is not there.
     pub mode: String,
+    /// Why it is not native, not there, or does not answer everything.
+    #[serde(default)]
+    pub reason: Option<String>,
 }
 
 /// A map of the fast path.

@@ -11,18 +11,19 @@ use std::time::{Duration, Instant};
 use bytemuck::Zeroable as _;
 use resolver_ebpf::abi::{
     self, ABI_VERSION, AnswerBlock, BUCKET_ENTRIES, Bucket, CLIENT_NETWORKS_MAX, CookieSecrets, CookieVerdict,
-    LINE_LEN, MODE_OFF, MODE_SERVE, OUTCOMES, Outcome, Place, SLOT_START_MAX, Settings, map_name,
+    LINE_LEN, LINKS_MAX, MODE_OFF, MODE_SERVE, OUTCOMES, Outcome, Place, SLOT_START_MAX, Settings, map_name,
 };
 
+use super::attach::{Attachments, NotAttached};
 use super::clients::Clients;
 use super::clock::KernelClock;
 use super::cookies::CookieSlots;
 use super::counters::KernelCounters;
 use super::endpoints::{self, Endpoints, store_u32};
 use super::memory::MappedArray;
-use super::program::{FastPathConfig, FastPathError, Loaded};
+use super::program::{Demand, FastPathConfig, FastPathError, Loaded};
 use super::slot::{self, NotPublishable};
-use super::status::{FastPathEntry, FastPathStatus, InterfaceStatus, MapStatus, PublisherStatus};
+use super::status::{FastPathEntry, FastPathStatus, MapStatus, PublisherStatus};
 use super::table::{AnswerTable, Refusal};
 use super::{NearlyOver, Publication, Publisher, grace};
 use crate::access::AccessList;
@@ -42,6 +43,8 @@ const BLOCKS_MIN: u64 = 16;
 const NETWORK_LEN: usize = 64;
 /// Answers whose addresses change places in one tick at most: with the grace period that the old slots need, some milliseconds.
 const TURNS_MAX: usize = 2048;
+/// Memory that the kernel takes for a rule about tags, in bytes: its element (kernel/bpf/hashtab.c), rounded up.
+const RULE_LEN: usize = 80;
 /// With `xdp-log`: one of so many passed queries is logged.
 const LOG_ONE_IN: u32 = 16;
 
@@ -66,6 +69,8 @@ pub enum Command {
     Flush(SyncSender<usize>),
     /// Answer for these endpoints; true once that is so.
     Endpoints(Vec<SocketAddr>, SyncSender<bool>),
+    /// Be on the interfaces that these names mean; true once that is so.
+    Interfaces(Vec<String>, SyncSender<bool>),
     /// Answer whom this list allows; true once that is so.
     Access(AccessList, SyncSender<bool>),
     /// Judge cookies by these secrets, or ignore them; true once that is so.
@@ -158,6 +163,8 @@ impl Delay {
 /// The state of the thread.
 struct Writer {
     loaded: Loaded,
+    /// Behind `loaded`, which removes the pins: the program leaves with the last descriptor.
+    attachments: Attachments,
     table: AnswerTable,
     settings: MappedArray,
     endpoints: Endpoints,
@@ -207,6 +214,7 @@ impl Writer {
         let clients = Clients::new(clients_v4, clients_v6);
         let log = config.log.then(|| super::log::start(loaded.ebpf_mut())).flatten();
         let mut writer = Self {
+            attachments: Attachments::new(config, loaded.take_links()?),
             counters: Arc::new(loaded.take_counters()?),
             hash_key: initial.hash_key,
             loaded,
@@ -232,10 +240,16 @@ impl Writer {
         writer.set_access(&config.access);
         writer.set_cookies(config.cookies);
         writer.tell_wall_time();
-        for interface in &config.interfaces {
-            writer.loaded.attach(interface, config.mode)?;
+        writer.set_interfaces(&config.interfaces);
+        let stops = |refusal: &NotAttached| match config.demand {
+            Demand::Nothing => false,
+            Demand::Fit => !matches!(refusal, NotAttached::Unfit(_)),
+            Demand::All => true,
+        };
+        match writer.attachments.take_refused().into_iter().find(|(_, refusal)| stops(refusal)) {
+            Some((interface, source)) => Err(FastPathError::Refused { interface, source }),
+            None => Ok(writer),
         }
-        Ok(writer)
     }
 
     fn run(mut self, inbox: &Receiver<Command>) {
@@ -268,6 +282,7 @@ impl Writer {
                 _ = reply.send(count);
             }
             Command::Endpoints(endpoints, reply) => _ = reply.send(self.set_endpoints(&endpoints)),
+            Command::Interfaces(wanted, reply) => _ = reply.send(self.set_interfaces(&wanted)),
             Command::Access(list, reply) => _ = reply.send(self.set_access(&list)),
             Command::Cookies(secrets, reply) => _ = reply.send(self.set_cookies(secrets)),
             Command::NearlyOver(max, reply) => _ = reply.send(self.nearly_over(max)),
@@ -306,6 +321,10 @@ impl Writer {
     fn set_endpoints(&mut self, endpoints: &[SocketAddr]) -> bool {
         let changed = self.endpoints.change(&self.settings, endpoints, grace::wait);
         changed.inspect_err(|error| tracing::error!(%error, "XDP does not answer for new addresses")).is_ok()
+    }
+
+    fn set_interfaces(&mut self, wanted: &[String]) -> bool {
+        self.attachments.follow(&mut self.loaded, &self.settings, wanted)
     }
 
     fn set_access(&mut self, list: &AccessList) -> bool {
@@ -376,8 +395,6 @@ impl Writer {
     }
 
     fn status(&self) -> FastPathStatus {
-        let interface =
-            |at: &super::program::Attachment| InterfaceStatus { name: at.interface.clone(), mode: at.mode.to_owned() };
         let (frames, durations) = self.counters.latency().unwrap_or_else(|error| {
             tracing::error!(%error, "the kernel half's durations cannot be read");
             Default::default()
@@ -386,7 +403,7 @@ impl Writer {
         FastPathStatus {
             frames,
             durations,
-            interfaces: self.loaded.attachments.iter().map(interface).collect(),
+            interfaces: self.attachments.status(),
             maps: self.map_status(),
             published: self.table.published() as u64,
             publisher: PublisherStatus {
@@ -427,6 +444,10 @@ impl Writer {
             map(map_name::SETTINGS, 1, 1, 1, size_of::<Settings>()),
             networks(map_name::CLIENTS_V4, true),
             networks(map_name::CLIENTS_V6, false),
+            MapStatus {
+                memory_bytes: (self.attachments.rules() * RULE_LEN) as u64,
+                ..map(map_name::LINKS, self.attachments.rules(), LINKS_MAX as u32, 1, 0)
+            },
         ]
     }
 

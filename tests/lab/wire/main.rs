@@ -6,6 +6,7 @@ mod clients;
 mod cookies;
 mod equality;
 mod frames;
+mod interfaces;
 mod life;
 mod listening;
 mod metrics;

@@ -34,7 +34,7 @@ impl Losses {
     /// The program cannot be attached.
     pub fn begin(facts: &Facts, loss: &Loss) -> Result<Self, Failure> {
         let object = crate::paths::lab().join("losses.o");
-        write(&object, pass_program::object_of(&code(loss)))?;
+        write(&object, pass_program::object_of(pass_program::SECTION, "losses", &code(loss)))?;
         let of_link = |namespace: &Namespace, word: &str| {
             let end = namespace.interfaces.iter().find(|end| end.name.ends_with(word))?;
             Some((namespace.clone(), end.name.clone()))
@@ -74,7 +74,7 @@ fn attach(namespace: &Namespace, interface: &str, object: Option<&PathBuf>) -> R
 }
 
 /// The program. Of IPv4 it looks at bytes 23 (protocol) and 33 (end of the destination), of IPv6 at 20 and 53.
-fn code(loss: &Loss) -> Vec<u8> {
+fn code(loss: &Loss) -> Vec<[u8; 8]> {
     let chosen = match loss {
         // r0 = bpf_get_prandom_u32(); r0 %= n; if r0 != 0 goto pass
         Loss::OneIn(count) => vec![op(0x85, 0, 0, 7), op(0x94, 0, 0, *count), op(0x55, 0, PASS, 0)],
@@ -107,7 +107,7 @@ fn code(loss: &Loss) -> Vec<u8> {
     let end = vec![op(0xb7, 0, 0, 1), op(0x95, 0, 0, 0), op(0xb7, 0, 0, 2), op(0x95, 0, 0, 0)];
     let all = [start, chosen, end].concat();
     let (drop, pass) = (all.len() - 4, all.len() - 2);
-    let resolved = all.iter().enumerate().flat_map(|(at, &(code, registers, offset, number))| {
+    let resolved = all.iter().enumerate().map(|(at, &(code, registers, offset, number))| {
         let to = |target: usize| (target - at - 1) as i16;
         let offset = match offset {
             DROP => to(drop),

@@ -12,7 +12,7 @@
 mod defects;
 pub mod facts;
 pub mod losses;
-mod pass_program;
+pub mod pass_program;
 pub mod peers;
 mod process;
 mod records;

@@ -9,11 +9,11 @@ pub const SECTION: &str = "xdp";
 /// The object file.
 pub fn object() -> Vec<u8> {
     // r0 = XDP_PASS; exit
-    object_of(&[[0xb7, 0, 0, 0, 2, 0, 0, 0], [0x95, 0, 0, 0, 0, 0, 0, 0]].concat())
+    object_of(SECTION, "pass", &[[0xb7, 0, 0, 0, 2, 0, 0, 0], [0x95, 0, 0, 0, 0, 0, 0, 0]])
 }
 
-/// The object file of another program.
-pub fn object_of(code: &[u8]) -> Vec<u8> {
+/// The object file of a program of a few instructions, which calls helpers but uses no map.
+pub fn object_of(section: &str, function: &str, code: &[[u8; 8]]) -> Vec<u8> {
     let mut names = b"\0".to_vec();
     let mut name = |text: &str| {
         let at = names.len() as u32;
@@ -21,10 +21,10 @@ pub fn object_of(code: &[u8]) -> Vec<u8> {
         names.push(0);
         at
     };
-    let (code_name, license_name, symbols_name) = (name(SECTION), name("license"), name(".symtab"));
-    let (strings_name, function_name) = (name(".strtab"), name("program"));
+    let (code_name, license_name, symbols_name) = (name(section), name("license"), name(".symtab"));
+    let (strings_name, function_name) = (name(".strtab"), name(function));
 
-    let code = code.to_vec();
+    let code = code.concat();
     let license = b"Dual MIT/GPL\0\0\0\0".to_vec();
     let symbols = [vec![0; SYMBOL_LEN], function_symbol(function_name, code.len() as u64)].concat();
     names.resize(names.len().next_multiple_of(8), 0);

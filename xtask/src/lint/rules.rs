@@ -23,8 +23,9 @@ const ROOM_IMPORTS: &[(&str, &[&str])] = &[
     ("answer", &["filter", "validator"]),
     // It tells what a validation met, and which extended error `answer` makes of the verdict.
     ("chain", &["answer", "validator"]),
-    ("publish", &["answer"]),
     ("saved", &[]),
+    ("interfaces", &[]),
+    ("publish", &["answer", "interfaces"]),
     // They do what the configuration says.
     ("logging", &["config"]),
     ("process", &["config"]),

@@ -4,13 +4,14 @@
 //! move or vanish, and the kernel turns a look-up into a bounds check and an addition. The sizes here are the smallest that
 //! load; the daemon sets `max_entries` before it loads the object.
 
-use aya_ebpf::bindings::BPF_F_MMAPABLE;
+use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
 use aya_ebpf::btf_maps::lpm_trie::Key;
-use aya_ebpf::btf_maps::{Array, LpmTrie, PerCpuArray};
+use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, PerCpuArray};
 use aya_ebpf::macros::btf_map;
 use resolver_ebpf::abi::{
     AnswerBlock, Bucket, CLIENT_NETWORKS_MAX, ClientRule, ClientV4, ClientV6, ClockSample, CookieCounters,
-    CookieVerdict, Counters, GENERATION_BITS, LINE_LEN, Latency, Outcome, Place, SLOT_START_MAX, Settings,
+    CookieVerdict, Counters, GENERATION_BITS, LINE_LEN, LINKS_MAX, Latency, Link, LinkRule, Outcome, Place,
+    SLOT_START_MAX, Settings,
 };
 use resolver_ebpf::serve::{self, Store};
 
@@ -37,6 +38,11 @@ static CLIENTS_V4: LpmTrie<ClientV4, ClientRule, { 2 * CLIENT_NETWORKS_MAX }> = 
 /// The same for IPv6.
 #[btf_map]
 static CLIENTS_V6: LpmTrie<ClientV6, ClientRule, { 2 * CLIENT_NETWORKS_MAX }> = LpmTrie::new();
+
+/// Which tagged frames are answered, and on which interfaces untagged ones are not. Looked into for tagged queries, and for
+/// untagged ones only while some interface may hide tags. It takes memory only for what is in it.
+#[btf_map]
+static LINKS: HashMap<Link, LinkRule, LINKS_MAX, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
 
 /// Frames by outcome: one element for each CPU, so that counting neither locks nor shares lines.
 #[btf_map]
@@ -127,6 +133,12 @@ impl Store for Maps {
         let words = [key_start(GENERATION_BITS + 128, client.generation), high, low];
         // SAFETY: as for IPv4.
         CLIENTS_V6.get(unsafe { &*(&raw const words).cast::<Key<ClientV6>>() }).copied()
+    }
+
+    #[inline(always)]
+    fn link(&self, link: Link) -> Option<LinkRule> {
+        // SAFETY: an element may be changed while it is read; its one word is then what it was or what it will be.
+        unsafe { LINKS.get(&link) }.copied()
     }
 
     #[inline(always)]

@@ -40,6 +40,12 @@ impl Frame for Packet<'_> {
     }
 
     #[inline(always)]
+    fn ingress(&self) -> u32 {
+        // SAFETY: the context is the program's own and lives as long as it runs.
+        unsafe { (*self.ctx.ctx).ingress_ifindex }
+    }
+
+    #[inline(always)]
     fn view<T: Pod>(&self, at: usize) -> Option<&T> {
         // SAFETY: `address` compared with the packet's end, the alignment is 1, every pattern of bits is a `T`, and
         // nobody changes the packet while `self` is borrowed.

@@ -337,12 +337,7 @@ impl Chain {
 
     /// What replies to other questions prove of the delegation at `name` in passing: that it is there and unsigned. Whoever
     /// serves both sides of a cut says so, and may have no answer to a question for the DS. Nothing is fetched for it.
-    fn delegation_told(
-        &mut self,
-        name: &Name,
-        parent: &Name,
-        work: &mut Work<'_>,
-    ) -> Result<Option<Arc<Fact>>, Pause> {
+    fn delegation_told(&mut self, name: &Name, parent: &Name, work: &mut Work<'_>) -> Result<Option<Arc<Fact>>, Pause> {
         for reply in 0..self.replies.len() {
             let Some(signer) = self.denial_signer(reply, parent) else { continue };
             let Some(fact) = self.fact_of(&signer, work.now) else { continue };

@@ -32,6 +32,11 @@ impl Default for Policy {
 
 impl Policy {
     /// The defaults: everything is checked, and SHA-1 is not accepted.
-    pub const DEFAULT: Self =
-        Self { limits: WorkLimits::DEFAULT, sha1_allowed: false, sha1_taken_on_trust: false, times_checked: true, unsigned_checked: true };
+    pub const DEFAULT: Self = Self {
+        limits: WorkLimits::DEFAULT,
+        sha1_allowed: false,
+        sha1_taken_on_trust: false,
+        times_checked: true,
+        unsigned_checked: true,
+    };
 }

@@ -31,7 +31,8 @@ pub fn follow(trust: &Trust, folder: &Path) -> Result<(), StateError> {
 
 /// Whether a line of the first file is an anchor to start from: a key that signs keys, or a DS.
 pub fn is_anchor(record: &Record) -> bool {
-    record.rtype != DNSKEY || record.rdata.get(1).is_some_and(|flags| flags & (SECURE_ENTRY_POINT | REVOKED) == SECURE_ENTRY_POINT)
+    record.rtype != DNSKEY
+        || record.rdata.get(1).is_some_and(|flags| flags & (SECURE_ENTRY_POINT | REVOKED) == SECURE_ENTRY_POINT)
 }
 
 /// Looks at the keys of every zone that is due.
@@ -67,7 +68,10 @@ pub fn check(resolver: &Resolver, lines: &[String]) -> Result<(), Difference> {
         return Ok(());
     }
     let told = |keys: &BTreeMap<Vec<u8>, &str>| {
-        let keys: Vec<String> = keys.iter().map(|(key, state)| format!("{:02x?} {state}", key.iter().skip(4).take(6).collect::<Vec<_>>())).collect();
+        let keys: Vec<String> = keys
+            .iter()
+            .map(|(key, state)| format!("{:02x?} {state}", key.iter().skip(4).take(6).collect::<Vec<_>>()))
+            .collect();
         keys.join(", ")
     };
     Err(Difference { what: "followed keys", expected: told(&expected), seen: told(&seen) })

@@ -105,7 +105,11 @@ impl Entry {
             format!("[{}]", words.join("; "))
         };
         let (missing, added) = (only(&expected, &got), only(&got, &expected));
-        Err(Difference { what: SECTIONS[number], expected: format!("also {missing}"), seen: format!("instead {added}") })
+        Err(Difference {
+            what: SECTIONS[number],
+            expected: format!("also {missing}"),
+            seen: format!("instead {added}"),
+        })
     }
 
     fn check_ttl(&self, seen: &Seen) -> Result<(), Difference> {
@@ -115,7 +119,8 @@ impl Entry {
         };
         let (expected, got) = (ttls(&self.sections), ttls(&seen.sections));
         // A secure answer may be shorter-lived: it does not outlive the keys that prove it.
-        let is_bounded = self.says("AD") && got.iter().min() < expected.iter().min() && got.iter().max() == got.iter().min();
+        let is_bounded =
+            self.says("AD") && got.iter().min() < expected.iter().min() && got.iter().max() == got.iter().min();
         if is_bounded {
             return Ok(());
         }
@@ -137,7 +142,11 @@ fn check_extended_error(expected: &str, seen: Option<u16>) -> Result<(), Differe
         expected.parse().ok().as_ref().is_some_and(is_of) && seen.as_ref().is_some_and(is_of)
     };
     // 0 is "other": whoever knows better may say so (RFC 8914 §4.1).
-    if expected == "0" && seen.is_some() || both(BOGUS) || both(WITHOUT_KEYS) { Ok(()) } else { same("extended error", expected.to_owned(), told) }
+    if expected == "0" && seen.is_some() || both(BOGUS) || both(WITHOUT_KEYS) {
+        Ok(())
+    } else {
+        same("extended error", expected.to_owned(), told)
+    }
 }
 
 fn same<T: PartialEq + fmt::Debug>(what: &'static str, expected: T, seen: T) -> Result<(), Difference> {
@@ -180,7 +189,8 @@ impl Ord for Comparable {
 
 /// What of a section is compared: all of the answer; of the authority section what proves something.
 fn comparable(sections: &[Vec<Record>; 3], number: usize, is_proven: bool) -> BTreeSet<Comparable> {
-    let counts = |record: &&Record| number == 0 || !is_of(record, &[NS]) && (is_proven || !is_of(record, &[NSEC, NSEC3]));
+    let counts =
+        |record: &&Record| number == 0 || !is_of(record, &[NS]) && (is_proven || !is_of(record, &[NSEC, NSEC3]));
     sections[number].iter().filter(counts).cloned().map(Comparable).collect()
 }
 

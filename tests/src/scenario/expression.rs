@@ -45,7 +45,8 @@ impl Expression {
             Self::Time => values.time_s(),
             Self::NextTimer => values.next_timer_s(),
             Self::Within(parts) => {
-                let [low, value, high] = [parts[0].evaluate(values)?, parts[1].evaluate(values)?, parts[2].evaluate(values)?];
+                let [low, value, high] =
+                    [parts[0].evaluate(values)?, parts[1].evaluate(values)?, parts[2].evaluate(values)?];
                 (low <= value && value <= high).then_some(value)?
             }
             Self::Pair(parts, sign) => {
@@ -150,6 +151,8 @@ mod tests {
         ] {
             assert_eq!(Expression::read(text).unwrap().evaluate(&Known), value, "{text}");
         }
-        assert!(Expression::read("1 2").is_none() && Expression::read("${1").is_none() && Expression::read("x").is_none());
+        assert!(
+            Expression::read("1 2").is_none() && Expression::read("${1").is_none() && Expression::read("x").is_none()
+        );
     }
 }

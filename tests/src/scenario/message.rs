@@ -78,7 +78,9 @@ impl Seen {
             let (qtype, qclass) = (question.qtype().to_int(), question.qclass().to_int());
             seen.question = Some(Asked { qname: wire(question.qname()), qtype, qclass });
         }
-        for (number, section) in [message.answer().ok()?, message.authority().ok()?, message.additional().ok()?].into_iter().enumerate() {
+        for (number, section) in
+            [message.answer().ok()?, message.authority().ok()?, message.additional().ok()?].into_iter().enumerate()
+        {
             for record in section {
                 let record = record.ok()?;
                 if record.rtype().to_int() == OPT {
@@ -192,7 +194,7 @@ impl Entry {
     }
 
     fn write_question(&self, message: &mut Vec<u8>) {
-        for question in &self.question {
+        if let Some(question) = &self.question {
             message.extend(&question.qname);
             message.extend(question.qtype.to_be_bytes());
             message.extend(question.qclass.to_be_bytes());
@@ -231,7 +233,9 @@ mod tests {
     use crate::scenario::script::Script;
 
     fn entry(text: &str) -> Entry {
-        let text = format!("CONFIG_END\nSCENARIO_BEGIN\nRANGE_BEGIN 0 1\nENTRY_BEGIN\n{text}\nENTRY_END\nRANGE_END\nSCENARIO_END\n");
+        let text = format!(
+            "CONFIG_END\nSCENARIO_BEGIN\nRANGE_BEGIN 0 1\nENTRY_BEGIN\n{text}\nENTRY_END\nRANGE_END\nSCENARIO_END\n"
+        );
         Script::read(&text).unwrap().ranges[0].entries[0].clone()
     }
 
@@ -240,12 +244,17 @@ mod tests {
         let query = entry("REPLY RD DO\nSECTION QUESTION\nWwW.example. IN A").query(7);
         let asked = Seen::read(&query).unwrap();
         assert_eq!((asked.dnssec_ok, asked.flags.clone()), (Some(true), vec!["RD"]));
-        let scripted = entry("REPLY QR AA NXDOMAIN\nSECTION QUESTION\nwww.example. IN A\nSECTION ANSWER\nwww.example. A 1.2.3.4\nSECTION AUTHORITY\nexample. NS ns.example.");
+        let scripted = entry(
+            "REPLY QR AA NXDOMAIN\nSECTION QUESTION\nwww.example. IN A\nSECTION ANSWER\nwww.example. A 1.2.3.4\nSECTION AUTHORITY\nexample. NS ns.example.",
+        );
         let reply = scripted.reply_to(&query, &asked);
         let seen = Seen::read(&reply).unwrap();
         assert_eq!(reply[..2], [0, 7]);
         assert_eq!(seen.question.as_ref().unwrap().qname, b"\x03WwW\x07example\0");
         assert_eq!((seen.rcode, seen.dnssec_ok, seen.flags.clone()), (3, Some(true), vec!["QR", "AA", "RD"]));
-        assert_eq!((seen.sections[0].clone(), seen.sections[1].clone()), (scripted.sections[0].clone(), scripted.sections[1].clone()));
+        assert_eq!(
+            (seen.sections[0].clone(), seen.sections[1].clone()),
+            (scripted.sections[0].clone(), scripted.sections[1].clone())
+        );
     }
 }

@@ -4,13 +4,13 @@
 //! In: a file. Out: a [`Verdict`]: passed, failed with the first difference, or not applicable with the feature that the product does not
 //! claim. No file is known by its name; what is compared is what the RFCs fix.
 
-pub mod expression;
-pub mod record;
-pub mod script;
-pub mod message;
-pub mod servers;
 pub mod autotrust;
 pub mod check;
-pub mod settings;
+pub mod expression;
+pub mod message;
 pub mod play;
+pub mod record;
+pub mod script;
+pub mod servers;
+pub mod settings;
 pub mod world;

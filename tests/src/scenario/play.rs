@@ -86,7 +86,9 @@ pub enum Failure {
 /// The first thing that is not as demanded.
 pub fn play(script: Script, told: &mut Vec<String>) -> Result<(), Failure> {
     let settings = Settings::read(&script.config)?;
-    if let Some(Step { action: Action::Foreign(_), .. }) = script.steps.iter().find(|step| matches!(step.action, Action::Foreign(_))) {
+    if let Some(Step { action: Action::Foreign(_), .. }) =
+        script.steps.iter().find(|step| matches!(step.action, Action::Foreign(_)))
+    {
         return Err(Unplayable::Feature("steps of Unbound's own test program").into());
     }
     let asks_any = |step: &Step| matches!(&step.action, Action::Query(entry, _) if entry.question.as_ref().is_some_and(|asked| asked.qtype == ANY));
@@ -142,7 +144,18 @@ impl Stage {
         let owned = (Arc::new(Metrics::default()), TaskTracker::new());
         let resolver = Arc::new(assemble(&config, &[], trust, None, owned, outside)?);
         let (answers, values) = (VecDeque::new(), HashMap::new());
-        Ok(Self { script, world, clock, resolver, answers, values, clients: 0, is_deckards: settings.is_deckards, stale_ttl_s: settings.stale_ttl_s, _folder: folder })
+        Ok(Self {
+            script,
+            world,
+            clock,
+            resolver,
+            answers,
+            values,
+            clients: 0,
+            is_deckards: settings.is_deckards,
+            stale_ttl_s: settings.stale_ttl_s,
+            _folder: folder,
+        })
     }
 
     /// In the order of Unbound's own runner: what the step waits for comes first, then replies of the servers, then the step.
@@ -281,7 +294,11 @@ impl Stage {
         let (_, got) = self.answers.pop_front().ok_or_else(|| missing("nobody asked"))?;
         let answer = got.ok_or_else(|| missing("none"))?;
         let seen = Seen::read(&answer).ok_or_else(|| missing("one that cannot be read"))?;
-        let told = seen.options.iter().filter(|(code, _)| *code == 15).map(|(_, data)| String::from_utf8_lossy(data.get(2..).unwrap_or_default()));
+        let told = seen
+            .options
+            .iter()
+            .filter(|(code, _)| *code == 15)
+            .map(|(_, data)| String::from_utf8_lossy(data.get(2..).unwrap_or_default()));
         let told: Vec<_> = told.collect();
         self.world.tell(format!("answer to {:?}: {} {:?} {told:?}", seen.question, seen.rcode, seen.extended_error()));
         Ok(seen)
@@ -327,7 +344,9 @@ impl Stage {
     fn evaluate(&self, expression: &Expression) -> Result<f64, Difference> {
         match expression.evaluate(self) {
             Some(value) => Ok(value),
-            None => difference("value", format!("{expression:?}"), "out of range, or no value".to_owned()).map(|()| 0.0),
+            None => {
+                difference("value", format!("{expression:?}"), "out of range, or no value".to_owned()).map(|()| 0.0)
+            }
         }
     }
 }
@@ -441,7 +460,8 @@ fn asks_unasked(script: &Script) -> bool {
 /// Whether a script has keys that no library of today verifies with: of DSA, or of RSA with SHA-1 and fewer than 1024 bits.
 fn has_keys_of_the_past(script: &Script) -> bool {
     let entries = script.ranges.iter().flat_map(|range| &range.entries);
-    let mut keys = entries.flat_map(|entry| entry.sections.iter().flatten()).filter(|record| record.rtype == ANCHOR_TYPES[0]);
+    let mut keys =
+        entries.flat_map(|entry| entry.sections.iter().flatten()).filter(|record| record.rtype == ANCHOR_TYPES[0]);
     keys.any(|key| match key.rdata[..] {
         [_, _, _, 3 | 6, ..] => true,
         [_, _, _, 5 | 7, ..] => key.rdata.len() < RSA_1024_KEY_LEN,
@@ -458,4 +478,3 @@ fn anchor(record: &Record) -> Option<DsAnchor> {
     let (&[high, low, algorithm, digest_type], digest) = record.rdata.split_first_chunk::<4>()?;
     Some(DsAnchor { zone, key_tag: u16::from_be_bytes([high, low]), algorithm, digest_type, digest: digest.into() })
 }
-

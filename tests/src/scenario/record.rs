@@ -146,7 +146,8 @@ pub fn name_wire(word: &str) -> Result<Vec<u8>, RecordError> {
 
 /// A wire name as text, for messages.
 pub fn name_text(wire: &[u8]) -> String {
-    DomainName::from_octets(wire).map_or_else(|_| format!("{wire:?}"), |name| format!("{}.", name.to_string().trim_end_matches('.')))
+    DomainName::from_octets(wire)
+        .map_or_else(|_| format!("{wire:?}"), |name| format!("{}.", name.to_string().trim_end_matches('.')))
 }
 
 /// Writes the letters of a wire name in lower case. Length bytes are never letters.
@@ -185,7 +186,9 @@ fn with_algorithm_number(data: &str) -> String {
         Some("DS" | "CDS" | "RRSIG" | "SIG") => 2,
         _ => return data.to_owned(),
     };
-    for (mnemonic, number) in [("RSAMD5", "1"), ("DSA", "3"), ("RSASHA1", "5"), ("DSA-NSEC3-SHA1", "6"), ("RSASHA1-NSEC3-SHA1", "7")] {
+    for (mnemonic, number) in
+        [("RSAMD5", "1"), ("DSA", "3"), ("RSASHA1", "5"), ("DSA-NSEC3-SHA1", "6"), ("RSASHA1-NSEC3-SHA1", "7")]
+    {
         if let Some(word) = words.get_mut(at).filter(|word| word.eq_ignore_ascii_case(mnemonic)) {
             *word = number;
         }
@@ -221,7 +224,11 @@ mod tests {
     fn what_may_be_left_out_is_filled_in() {
         let full = Record::read("www.example.com. 3600 IN A 10.20.30.40").unwrap();
         assert_eq!(full.rdata, [10, 20, 30, 40]);
-        for line in ["www.example.com. A 10.20.30.40", "www.example.com IN 1h A 10.20.30.40", "www.example.com.\t3600 A 10.20.30.40"] {
+        for line in [
+            "www.example.com. A 10.20.30.40",
+            "www.example.com IN 1h A 10.20.30.40",
+            "www.example.com.\t3600 A 10.20.30.40",
+        ] {
             assert_eq!(Record::read(line).unwrap(), full, "{line}");
         }
         assert_eq!(Record::read(". IN NS K.ROOT-SERVERS.NET.").unwrap().owner, [0]);
@@ -232,7 +239,11 @@ mod tests {
         let line = "example.com. IN RRSIG NS 3 2 3600 20070926134150 20070829134150 2854 example.com. MC0CFQCN +qHd JxoI/2tNKwsb08pra/G7aAIUAWA5sDdJTbrXA1/3OaesGBAO3sI=";
         assert!(Record::read(line).unwrap().rdata.len() > 18 + 13 + 40);
         assert_eq!(Record::read(r"x. TYPE65280 \# 2 abcd").unwrap().rdata, [0xab, 0xcd]);
-        assert!(Record::read("x. A 1.2.3").is_err() && Record::read("x. IN").is_err() && Record::read("x. NOTYPE 1").is_err());
+        assert!(
+            Record::read("x. A 1.2.3").is_err()
+                && Record::read("x. IN").is_err()
+                && Record::read("x. NOTYPE 1").is_err()
+        );
     }
 
     #[test]

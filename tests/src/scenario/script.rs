@@ -250,7 +250,9 @@ impl<'a> Reader<'a> {
                 ["ENTRY_END", ..] => return Ok(entry),
                 ["MATCH", ref what @ ..] => entry.matches.extend(what.iter().map(|word| word.to_ascii_lowercase())),
                 ["ADJUST", ref what @ ..] => entry.adjusts.extend(what.iter().map(|word| word.to_ascii_lowercase())),
-                ["REPLY" | "FLAGS", ref what @ ..] => entry.reply.extend(what.iter().map(|word| word.to_ascii_uppercase())),
+                ["REPLY" | "FLAGS", ref what @ ..] => {
+                    entry.reply.extend(what.iter().map(|word| word.to_ascii_uppercase()))
+                }
                 // Deckard's: the entry need not be used, or must be.
                 ["MANDATORY"] => {}
                 ["SECTION", name] => section = Section::read(name)?,

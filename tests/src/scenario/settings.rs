@@ -133,7 +133,8 @@ impl Settings {
         let mut place = Place::Server;
         while let Some(line) = lines.next() {
             if line.starts_with("AUTOTRUST_FILE") {
-                settings.followed = lines.by_ref().take_while(|line| *line != "AUTOTRUST_END").map(str::to_owned).collect();
+                settings.followed =
+                    lines.by_ref().take_while(|line| *line != "AUTOTRUST_END").map(str::to_owned).collect();
                 continue;
             }
             if line.starts_with("TEMPFILE_NAME") {
@@ -270,7 +271,10 @@ fn settings_of(line: &str) -> Result<Vec<(String, String)>, Unplayable> {
         rest = behind;
         let is_feature = found.last().is_some_and(|(word, _)| word.starts_with("feature"));
         match word.strip_suffix(':').filter(|_| !is_feature) {
-            Some(name) if !word.contains(' ') && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-') => {
+            Some(name)
+                if !word.contains(' ')
+                    && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-') =>
+            {
                 found.push((name.to_owned(), String::new()));
             }
             _ => match found.last_mut() {
@@ -337,7 +341,8 @@ mod tests {
         assert_eq!((settings.stubs.len(), settings.stubs[0].zone.as_str()), (1, "."));
         assert_eq!((settings.forwards[0].zone.as_str(), settings.forwards[0].servers.len()), ("a", 1));
         assert_eq!(settings.anchors, ["example.com. 3600 IN DS 1 3 1 ab"]);
-        let deckard = read("do-ip6: no\n stub-addr: 193.0.14.129\nquery-minimization: on\n features: min_ttl = 300").unwrap();
+        let deckard =
+            read("do-ip6: no\n stub-addr: 193.0.14.129\nquery-minimization: on\n features: min_ttl = 300").unwrap();
         assert_eq!((deckard.roots.len(), deckard.minimises, deckard.without), (1, Some(true), vec!['6']));
         assert_eq!(deckard.options, ["min-cache-ttl=300"]);
     }

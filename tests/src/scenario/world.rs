@@ -96,11 +96,15 @@ impl World {
     pub fn answer_from_ranges(&self) -> bool {
         let mut state = self.state();
         let step = state.step;
-        let entry_for = |waiting: &Waiting| self.script.answer(step, &waiting.outgoing).filter(|entry| !entry.adjusts_to("do_not_answer"));
+        let entry_for = |waiting: &Waiting| {
+            self.script.answer(step, &waiting.outgoing).filter(|entry| !entry.adjusts_to("do_not_answer"))
+        };
         let found = state.waiting.iter().enumerate().find_map(|(place, waiting)| Some((place, entry_for(waiting)?)));
         let Some((place, entry)) = found else { return false };
         let Waiting { outgoing, reply, number } = state.waiting.remove(place);
-        state.told.push(format!("step {step} {} {:?} by line {}", outgoing.address, outgoing.seen.question, entry.line));
+        state
+            .told
+            .push(format!("step {step} {} {:?} by line {}", outgoing.address, outgoing.seen.question, entry.line));
         match reply_of(entry, &outgoing) {
             // Whoever gave up the query does not want the reply.
             Some(bytes) => _ = reply.send(bytes),
@@ -200,8 +204,7 @@ impl Transport for World {
         Box::pin(async move {
             let query = QueryWriter { question: sent.spelled.unwrap_or(sent.query.question), ..sent.query }.write(1);
             let seen = Seen::read(&query).ok_or_else(|| std::io::Error::other("a query that cannot be read"))?;
-            let outgoing =
-                Outgoing { address: sent.server.ip(), tcp: sent.protocol == Protocol::Tcp, query, seen };
+            let outgoing = Outgoing { address: sent.server.ip(), tcp: sent.protocol == Protocol::Tcp, query, seen };
             let (number, receiver) = self.arrive(outgoing);
             let _until = UntilGivenUp(self, number);
             let Ok(bytes) = receiver.await else { std::future::pending().await };

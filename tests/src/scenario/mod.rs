@@ -1,7 +1,7 @@
 //! Scripted resolver tests that others wrote (`.rpl`, in the dialects of Unbound and of Deckard), played against the user half in one
 //! process: scripted servers instead of sockets, and a clock that the script drives.
 //!
-//! In: a file. Out: a [`Verdict`]: passed, failed with the first difference, or not applicable with the feature that the product does not
+//! In: a file. Out: what became of it: passed, failed with the first difference, or not applicable with the feature that the product does not
 //! claim. No file is known by its name; what is compared is what the RFCs fix.
 
 pub mod autotrust;

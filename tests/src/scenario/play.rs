@@ -109,6 +109,9 @@ pub fn play(script: Script, told: &mut Vec<String>) -> Result<(), Failure> {
     })
 }
 
+/// An answer that a client waits for: where it arrives, and what has.
+type Awaited = (oneshot::Receiver<Vec<u8>>, Option<Vec<u8>>);
+
 /// Everything while a scenario runs.
 struct Stage {
     script: Arc<Script>,
@@ -116,7 +119,7 @@ struct Stage {
     clock: Arc<ScriptedClock>,
     resolver: Arc<Resolver>,
     /// Answers that clients wait for, the oldest first.
-    answers: VecDeque<(oneshot::Receiver<Vec<u8>>, Option<Vec<u8>>)>,
+    answers: VecDeque<Awaited>,
     /// Values with names.
     values: HashMap<String, f64>,
     clients: u16,

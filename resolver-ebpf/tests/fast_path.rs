@@ -14,6 +14,7 @@ const ROOM: usize = 1300;
 /// Runs a vector with so much room before and behind the frame.
 fn check(store: &mut OwnedStore, vector: &Vector, head_room: usize, tail_room: usize) {
     vector.apply(&mut store.settings);
+    store.set_limits(vector.limits);
     let cookies_before = cookies_counted(store);
     let mut frame = PlainFrame::new(&vector.frame, head_room, tail_room).unwrap().on(vector.ingress);
     let outcome = serve(&mut frame, &store.view());
@@ -98,6 +99,7 @@ fn head_growth_by_any_number_of_bytes_moves_the_front_whole() {
                     mode: 1,
                     abi_version: resolver_ebpf::abi::ABI_VERSION,
                     clients: resolver_ebpf::abi::CLIENTS_ALL,
+                    limits: None,
                     ttl_shown_s_max: resolver_ebpf::abi::FAST_TTL_S_MAX,
                     untagged_ruled: 0,
                     ingress: 1,

@@ -27,6 +27,20 @@ pub enum Access {
     Ignore,
 }
 
+/// What holds for a client.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Standing {
+    /// What becomes of its queries.
+    pub access: Access,
+    /// Whether rate limits hold for it, if there are any.
+    pub is_limited: bool,
+}
+
+impl Standing {
+    /// What holds for everybody where nothing is said.
+    const OPEN: Self = Self { access: Access::Answer, is_limited: true };
+}
+
 /// An IP network: an address whose bits behind the prefix are zero.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Network {
@@ -122,11 +136,11 @@ impl FromStr for Network {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccessList {
     /// Each network with its rule; those of length 0 among them, unless there is no rule at all.
-    networks: BTreeMap<Network, Access>,
+    networks: BTreeMap<Network, Standing>,
     /// Where one rule ends and the next begins, IPv4; the first at 0. Empty: everybody is answered.
-    edges_v4: Vec<(u128, Access)>,
+    edges_v4: Vec<(u128, Standing)>,
     /// The same for IPv6.
-    edges_v6: Vec<(u128, Access)>,
+    edges_v6: Vec<(u128, Standing)>,
 }
 
 impl AccessList {
@@ -138,7 +152,9 @@ impl AccessList {
     pub fn new(config: &Config, attached: &[Network]) -> Self {
         let (allowed, denied) = (&config.access.allowed, &config.access.denied);
         let is_local_only = config.listening.local_service == Some(LocalService::Net);
-        if allowed.is_empty() && denied.is_empty() && !is_local_only {
+        // Without limits nobody needs to be exempt, and the kernel half need not look.
+        let exempt = if config.rate_limit.narrow.is_some() { &config.rate_limit.exempt[..] } else { &[] };
+        if allowed.is_empty() && denied.is_empty() && exempt.is_empty() && !is_local_only {
             return Self::default();
         }
         let others = match (is_local_only, allowed.is_empty()) {
@@ -155,6 +171,7 @@ impl AccessList {
         let answered = loopback.chain(attached).chain(allowed.iter().copied());
         networks.extend(answered.map(|network| (network, Access::Answer)));
         networks.extend(denied.iter().map(|network| (*network, Access::Refuse)));
+        let networks = with_exempt(&networks, exempt);
         let edges = |is_v4: bool| edges(networks.iter().filter(|(network, _)| network.address.is_ipv4() == is_v4));
         Self { edges_v4: edges(true), edges_v6: edges(false), networks }
     }
@@ -166,20 +183,40 @@ impl AccessList {
 
     /// What becomes of the queries of a client.
     pub fn of(&self, client: IpAddr) -> Access {
+        self.standing(client).access
+    }
+
+    /// What holds for a client.
+    pub fn standing(&self, client: IpAddr) -> Standing {
         let edges = if client.is_ipv4() { &self.edges_v4 } else { &self.edges_v6 };
         let number = number_of(client);
         let behind = edges.partition_point(|(edge, _)| *edge <= number);
-        behind.checked_sub(1).and_then(|at| edges.get(at)).map_or(Access::Answer, |(_, access)| *access)
+        behind.checked_sub(1).and_then(|at| edges.get(at)).map_or(Standing::OPEN, |(_, standing)| *standing)
     }
 
     /// Each network with its rule.
-    pub fn networks(&self) -> impl Iterator<Item = (Network, Access)> {
-        self.networks.iter().map(|(network, access)| (*network, *access))
+    pub fn networks(&self) -> impl Iterator<Item = (Network, Standing)> {
+        self.networks.iter().map(|(network, standing)| (*network, *standing))
     }
 }
 
+/// The networks of both lists, each with what holds in it: the rule of the longest one around it, and no limits if it lies in
+/// an exempt one. Two networks are apart, or one lies in the other; so the longest network that holds a client knows all.
+fn with_exempt(rules: &BTreeMap<Network, Access>, exempt: &[Network]) -> BTreeMap<Network, Standing> {
+    let around = |network: &Network, other: &Network| other.len <= network.len && other.holds(network.address);
+    let standing = |network: &Network| {
+        let access = rules.get(network).copied().or_else(|| {
+            let holding = rules.iter().filter(|(other, _)| around(network, other));
+            holding.max_by_key(|(other, _)| other.len).map(|(_, access)| *access)
+        });
+        let is_limited = !exempt.iter().any(|other| around(network, other));
+        Standing { access: access.unwrap_or(Access::Answer), is_limited }
+    };
+    rules.keys().chain(exempt).map(|network| (*network, standing(network))).collect()
+}
+
 /// Where one rule ends and the next begins.
-fn edges<'a>(networks: impl Iterator<Item = (&'a Network, &'a Access)> + Clone) -> Vec<(u128, Access)> {
+fn edges<'a>(networks: impl Iterator<Item = (&'a Network, &'a Standing)> + Clone) -> Vec<(u128, Standing)> {
     let mut points: Vec<u128> = networks
         .clone()
         .flat_map(|(network, _)| {
@@ -189,15 +226,15 @@ fn edges<'a>(networks: impl Iterator<Item = (&'a Network, &'a Access)> + Clone) 
         .collect();
     points.sort_unstable();
     points.dedup();
-    let mut edges: Vec<(u128, Access)> = Vec::new();
+    let mut edges: Vec<(u128, Standing)> = Vec::new();
     for point in points {
         let holding = networks.clone().filter(|(network, _)| {
             let (first, behind) = network.edges();
             first <= point && behind.is_none_or(|behind| point < behind)
         });
-        let Some((_, access)) = holding.max_by_key(|(network, _)| network.len) else { continue };
-        if edges.last().is_none_or(|(_, last)| last != access) {
-            edges.push((point, *access));
+        let Some((_, standing)) = holding.max_by_key(|(network, _)| network.len) else { continue };
+        if edges.last().is_none_or(|(_, last)| last != standing) {
+            edges.push((point, *standing));
         }
     }
     edges
@@ -281,6 +318,35 @@ mod tests {
         check(&local, &[("127.0.0.1", Access::Answer), ("2001:db8::1", Access::Ignore)]);
         let more = list(&["10.0.0.0/8"], &["192.168.1.128/25"], attached);
         check(&more, &[("10.1.1.1", Access::Answer), ("192.168.1.200", Access::Refuse), ("192.0.2.1", Access::Ignore)]);
+    }
+
+    #[test]
+    fn exempt_networks_change_no_access_and_know_the_rule_around_them() {
+        let mut config = Config::default();
+        config.access.allowed = networks(&["10.0.0.0/8", "2001:db8::/32"]);
+        config.access.denied = networks(&["10.1.0.0/16"]);
+        config.rate_limit.exempt = networks(&["10.1.2.0/24", "10.0.0.0/8", "192.0.2.0/24", "2001:db8:1::/48"]);
+        let list = AccessList::new(&config, &[]);
+        assert!(list.networks().all(|(_, standing)| standing.is_limited), "nothing to be exempt from");
+        config.rate_limit.narrow = Some(20);
+        let list = AccessList::new(&config, &[]);
+        for (client, access, is_limited) in [
+            ("10.0.0.1", Access::Answer, false),
+            ("10.1.0.1", Access::Refuse, false),
+            ("10.1.2.3", Access::Refuse, false),
+            ("192.0.2.1", Access::Refuse, false),
+            ("192.0.3.1", Access::Refuse, true),
+            ("2001:db8::1", Access::Answer, true),
+            ("2001:db8:1::1", Access::Answer, false),
+        ] {
+            assert_eq!(list.standing(client.parse().unwrap()), Standing { access, is_limited }, "{client}");
+        }
+        let mut config = Config::default();
+        (config.rate_limit.narrow, config.rate_limit.exempt) = (Some(20), networks(&["127.0.0.0/8"]));
+        let list = AccessList::new(&config, &[]);
+        let standing = |client: &str| list.standing(client.parse().unwrap());
+        assert_eq!(standing("127.0.0.1"), Standing { access: Access::Answer, is_limited: false });
+        assert_eq!((standing("192.0.2.1"), standing("::1")), (Standing::OPEN, Standing::OPEN));
     }
 
     #[test]

@@ -22,6 +22,9 @@
 //! * [`logging`]: where log lines go
 //! * [`cli`]: the command line
 //! * [`access`]: who may ask; for the listeners and the kernel half
+//! * [`rate_limit`]: how many answers a client gets; the same budgets for the listeners and the kernel half
+//! * [`access`]: who may ask; for the listeners and the kernel half. [`serving`]: whether XDP answers
+//! * [`witness`]: what clients get from either half: read, counted, captured
 //! * [`cookies`]: the secrets of clients' DNS cookies; for the listeners and the kernel half
 //! * [`metrics`], [`clock`], [`wire`]: counters, time, and the vocabulary of every room
 //! * [`replace`]: a file, replaced as a whole or not at all
@@ -47,11 +50,14 @@ pub mod metrics;
 pub mod prefetch;
 pub mod process;
 pub mod publish;
+pub mod rate_limit;
 pub mod replace;
 pub mod resolve;
 pub mod saved;
+pub mod serving;
 pub mod slow_lane;
 pub mod trust;
 pub mod upstream;
 pub mod validator;
 pub mod wire;
+pub mod witness;

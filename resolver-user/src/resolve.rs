@@ -17,7 +17,9 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
-use crate::answer::{Asked, ChaosQuestion, Failure, Sent, turn_addresses, write_answer, write_chaos, write_failure};
+use crate::answer::{
+    Asked, ChaosQuestion, Failure, Sent, Transport, turn_addresses, write_answer, write_chaos, write_failure,
+};
 use crate::cache::{
     AnswerCache, CachedAnswer, FAILURE_PAUSE_S_MIN, Failures, InFlight, Joined, Keeping, Leader, Outcome, QuestionKey,
     QuestionRef, ResponseCache, result,
@@ -38,6 +40,7 @@ use crate::validator::{
     BudgetItem, FetchFailure, IndeterminateReason, Pace, Step, Validated, Validation, Verdict, WorkBudget,
 };
 use crate::wire::{Name, Question, RCode, RecordType, Response, Soa};
+use crate::witness::Counting;
 
 pub use publishing::Offer;
 
@@ -85,6 +88,8 @@ pub struct Resolver {
     pub metrics: Arc<Metrics>,
     /// Owns the task of every search.
     pub tracker: TaskTracker,
+    /// Who asks, and what is asked for, if anybody wants to know.
+    pub counting: Counting,
     /// Answers logged with a number.
     pub queries_logged: AtomicU64,
 }
@@ -154,6 +159,7 @@ enum Source {
     Local,
     Stale,
     Cache,
+    Xdp,
     Upstream,
     Merged,
 }
@@ -174,6 +180,9 @@ impl QueryService for Resolver {
             let sent = self.write(query, &answer, now_boot_ns, out);
             self.log(query, &answer.outcome, sent, Source::Cache, Duration::ZERO);
             let publication = self.publication(&answer, query.asked.form(), now_boot_ns).map(Afterwork::Publish);
+            if publication.is_none() && query.asked.transport == Transport::Udp {
+                self.compare(query, &answer, now_boot_ns, out);
+            }
             return Answered::Now(publication.or_else(|| self.refresh_due(query, answer, now_boot_ns)));
         }
         if let Some(question) = self.answer_stale(query, now_boot_ns, false, out) {
@@ -233,6 +242,12 @@ impl QueryService for Resolver {
 }
 
 impl Resolver {
+    /// The answer that the cache would give to a question now.
+    pub fn cached(&self, question: QuestionRef<'_>) -> Option<Arc<CachedAnswer>> {
+        let answer = self.cache.answer(question, self.clock.now().boot_ns)?;
+        (answer.generation == self.generation()).then_some(answer)
+    }
+
     /// The rules that hold now.
     pub fn rules(&self) -> Guard<Arc<Rules>> {
         self.rules.load()

@@ -3,10 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::Command;
 
-use aya::maps::{Map, RingBuf};
+use aya::maps::{Map, PerCpuArray, RingBuf};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
-use resolver_ebpf::abi::{ABI_VERSION, AnswerBlock, LATENCY_FIRST_LOG2, LATENCY_ONE_IN, Outcome};
+use resolver_ebpf::abi::{
+    ABI_VERSION, AnswerBlock, ClientRule, LATENCY_FIRST_LOG2, LATENCY_ONE_IN, Outcome, SEEN_RING_LEN, SeenHead,
+    WATCH_CAPTURE, WATCH_COUNT, WATCH_LOG, Watch,
+};
 use resolver_ebpf::host::PlainFrame;
 use resolver_ebpf::host::message::ClientQuery;
 use resolver_ebpf::host::tags::{HIDES_TAGS, PLAIN};
@@ -17,6 +20,7 @@ use resolver_tests::netns;
 use resolver_user::access::{Access, AccessList, Network};
 use resolver_user::config::Config;
 
+const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
 const XDP_TX: u32 = 3;
 /// What the kernel leaves before a frame.
@@ -40,6 +44,10 @@ fn run_every_vector() {
     let mut expected = kernel.counters();
     for vector in vectors::vectors() {
         vector.apply(&mut store.settings);
+        store.set_limits(vector.limits);
+        if vector.limits.is_some() {
+            kernel.set_limits(&store);
+        }
         kernel.set(&store.settings);
         let frame = PlainFrame::new(&vector.frame, HEAD_ROOM, TAIL_ROOM).expect("fits a page");
         let mut frame = frame.on(vector.ingress);
@@ -47,13 +55,25 @@ fn run_every_vector() {
         assert_eq!(outcome, vector.outcome, "{}", vector.name);
 
         let (verdict, bytes) = kernel.run_on("resolver", &vector.frame, vector.ingress);
-        assert_eq!(verdict, if outcome.is_answer() { XDP_TX } else { XDP_PASS }, "{}", vector.name);
+        let expected_verdict = match outcome {
+            outcome if outcome.is_sent() => XDP_TX,
+            outcome if outcome.is_drop() => XDP_DROP,
+            _ => XDP_PASS,
+        };
+        assert_eq!(verdict, expected_verdict, "{}", vector.name);
         assert!(bytes == frame.bytes(), "{}\nkernel {bytes:02x?}\nhost   {:02x?}", vector.name, frame.bytes());
         expected.as_array_mut()[outcome as usize] += 1;
         assert_eq!(kernel.counters(), expected, "{}", vector.name);
+        let logged = store.limit_log.each_ref().map(SharedWord::load);
+        assert_eq!(kernel.over_limit(), logged, "{}", vector.name);
+        if vector.limits.is_some() {
+            let differs = kernel.limits.words().iter().zip(store.limits()).position(|(a, b)| a.load() != b.load());
+            assert_eq!(differs, None, "{}: both draw from the same budgets", vector.name);
+        }
         assert_eq!(kernel.cookies(), store.cookies.each_ref().map(SharedWord::load), "{}", vector.name);
     }
     assert!(expected.answered() > 3000, "{expected:?}");
+    assert!(store.limit_log[0].load() > 0 && expected.slipped_rate_wide > 0, "{expected:?}");
     assert!(kernel.cookies().iter().all(|count| *count > 0), "{:?}", kernel.cookies());
 }
 
@@ -112,11 +132,12 @@ fn daemon_host_and_kernel_agree_on_every_client_at_the_edges_of_every_network() 
         let list = access_list(&mut random, generation % 3 != 0);
         let mut store = records::store();
         (store.clients_v4, store.clients_v6, store.settings.clients) = (Vec::new(), Vec::new(), generation);
-        for (network, access) in list.networks() {
-            let (len, allowed) = (network.prefix_len().into(), access == Access::Answer);
+        for (network, standing) in list.networks() {
+            let len = network.prefix_len().into();
+            let rule = ClientRule { allowed: u16::from(standing.access == Access::Answer), limited: 1 };
             match network.address() {
-                IpAddr::V4(v4) => store.add_client_v4(generation, v4.octets(), len, allowed),
-                IpAddr::V6(v6) => store.add_client_v6(generation, v6.octets(), len, allowed),
+                IpAddr::V4(v4) => store.add_client_v4(generation, v4.octets(), len, rule),
+                IpAddr::V6(v6) => store.add_client_v6(generation, v6.octets(), len, rule),
             }
         }
         let mut kernel = Kernel::with_store(&store);
@@ -251,6 +272,86 @@ fn every_frame_is_counted_and_one_in_64_answers_is_timed() {
     );
 }
 
+/// A record of the ring, cut into its parts.
+fn told(record: &[u8]) -> (SeenHead, &[u8], &[u8]) {
+    let (head, frames) = record.split_first_chunk::<{ size_of::<SeenHead>() }>().expect("a head");
+    let head: SeenHead = bytemuck::must_cast(*head);
+    let (query_kept, answer_kept) = (head.query_kept as usize, head.answer_kept as usize);
+    let answer_at = query_kept.next_multiple_of(8);
+    (head, &frames[..query_kept], &frames[answer_at..answer_at + answer_kept])
+}
+
+#[test]
+fn a_captured_answer_is_told_with_its_query_byte_for_byte() {
+    let mut store = records::store();
+    store.settings.watch = WATCH_CAPTURE | WATCH_LOG | WATCH_COUNT;
+    (store.settings.seen_log_one_in, store.settings.seen_count_one_in) = (1, 1);
+    let mut kernel = Kernel::with_store(&store);
+    let mut ring: RingBuf<_> = kernel.ebpf.take_map("SEEN").expect("SEEN").try_into().expect("a ring");
+    let (mut answered, mut outcomes) = (0u32, std::collections::HashSet::new());
+    for vector in vectors::vectors() {
+        vector.apply(&mut store.settings);
+        kernel.set(&store.settings);
+        let (verdict, answer) = kernel.run("resolver", &vector.frame);
+        if verdict != XDP_TX {
+            assert!(ring.next().is_none(), "{}: only answers are told", vector.name);
+            continue;
+        }
+        let record = ring.next().unwrap_or_else(|| panic!("{}: a record", vector.name));
+        let (head, query_told, answer_told) = told(&record);
+        assert!(query_told == vector.frame && answer_told == answer, "{}: {record:02x?}", vector.name);
+        assert_eq!((head.query_len as usize, head.answer_len as usize), (vector.frame.len(), answer.len()));
+        assert_eq!((head.outcome, head.told_for), (vector.outcome as u32, store.settings.watch), "{}", vector.name);
+        assert!(head.asked_at_boot_ns > 0 && head.asked_at_boot_ns <= head.answered_at_boot_ns);
+        answered += 1;
+        outcomes.insert(head.outcome);
+    }
+    assert!(answered > 1000 && outcomes.len() == 2, "{answered}");
+}
+
+#[test]
+fn without_a_wish_nothing_is_told_and_for_the_log_the_answer_alone() {
+    let mut store = records::store();
+    let mut kernel = Kernel::with_store(&store);
+    let mut ring: RingBuf<_> = kernel.ebpf.take_map("SEEN").expect("SEEN").try_into().expect("a ring");
+    let hit = ClientQuery::new(&records::wire_name("www.example.com"), 1).frame();
+    for (watch, log_one_in, is_told) in
+        [(0, 1, false), (WATCH_LOG, 0, false), (WATCH_LOG, 1, true), (WATCH_COUNT, 1, false)]
+    {
+        store.settings.watch = watch;
+        store.settings.seen_log_one_in = log_one_in;
+        kernel.set(&store.settings);
+        let (_, answer) = kernel.run("resolver", &hit);
+        let record = ring.next();
+        assert_eq!(record.is_some(), is_told, "watch {watch}, one in {log_one_in}");
+        if let Some(record) = record {
+            let (head, query_told, answer_told) = told(&record);
+            assert!(query_told.is_empty() && answer_told == answer);
+            assert_eq!((head.told_for, head.asked_at_boot_ns, head.query_len), (WATCH_LOG, 0, 0));
+        }
+    }
+}
+
+#[test]
+fn a_full_ring_loses_what_is_told_and_counts_it_but_never_an_answer() {
+    let mut store = records::store();
+    (store.settings.watch, store.settings.seen_log_one_in) = (WATCH_LOG, 1);
+    let mut kernel = Kernel::with_store(&store);
+    let hit = ClientQuery::new(&records::wire_name("www.example.com"), 1).frame();
+    // Nobody reads: the ring has room for fewer than this.
+    let answers = SEEN_RING_LEN / size_of::<SeenHead>() / 2;
+    for _ in 0..answers {
+        assert_eq!(kernel.run("resolver", &hit).0, XDP_TX);
+    }
+    let map: PerCpuArray<_, [u64; size_of::<Watch>() / 8]> =
+        kernel.ebpf.map("WATCH").expect("WATCH").try_into().expect("it");
+    let counts: Vec<[u64; 2]> = map.get(&0, 0).expect("read WATCH").iter().map(|cpu| [cpu[0], cpu[1]]).collect();
+    let [told, lost] = counts.iter().fold([0, 0], |sum, cpu| [sum[0] + cpu[0], sum[1] + cpu[1]]);
+    assert_eq!((told + lost) as usize, answers);
+    assert!(told > 1000 && lost > 1000, "{told} told, {lost} lost");
+    assert_eq!(kernel.counters().answered() as usize, answers);
+}
+
 #[test]
 fn map_dumps_name_the_fields() {
     let kernel = Kernel::with_store(&records::store());
@@ -261,10 +362,13 @@ fn map_dumps_name_the_fields() {
         ("CLIENTS_V4", "generation"),
         ("CLIENTS_V6", "allowed"),
         ("LINKS", "tags"),
+        ("LIMITS", "slip_one_in"),
+        ("LIMIT_LOG", "over"),
         ("COUNTERS", "answered_secure"),
         ("COOKIES", "renewed"),
         ("LATENCY", "started_mono_ns"),
         ("CLOCK", "jiffies"),
+        ("WATCH", "answered_at_boot_ns"),
     ] {
         let Some(Map::Array(map) | Map::PerCpuArray(map) | Map::LpmTrie(map) | Map::HashMap(map)) =
             kernel.ebpf.map(name)

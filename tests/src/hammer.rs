@@ -245,7 +245,7 @@ pub fn strike(anvil: Anvil, reuse: Reuse, limit: Limit) -> Struck {
     let mut store = OwnedStore::new(6, slots.div_ceil(BLOCK_SLOTS), NOW_BOOT_NS);
     set_listeners(&mut store.settings);
     let targets: Vec<Target> = (0..anvil.names).map(|i| target(i, &store)).collect();
-    let Kernel { mut ebpf, settings: _settings, buckets, answers } = Kernel::with_store(&store);
+    let Kernel { mut ebpf, settings: _settings, limits: _limits, buckets, answers } = Kernel::with_store(&store);
     let mut writer = Writer {
         answers: &answers,
         buckets: &buckets,

@@ -12,7 +12,8 @@ use aya::programs::{ProgramFd, TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use resolver_ebpf::abi::{
-    AnswerBlock, Bucket, COOKIE_VERDICTS, Counters, Latency, Link, LinkRule, OUTCOMES, Settings, map_name,
+    AnswerBlock, Bucket, COOKIE_VERDICTS, Counters, LIMIT_LEVELS, Latency, LimitTable, Link, LinkRule, OUTCOMES,
+    Settings, map_name,
 };
 use resolver_ebpf::host::tags::LOOPBACK;
 use resolver_ebpf::host::{Network, OwnedStore, PlainStore};
@@ -91,6 +92,8 @@ pub struct Kernel {
     pub buckets: MappedMap,
     /// `ANSWERS`.
     pub answers: MappedMap,
+    /// `LIMITS`.
+    pub limits: MappedMap,
 }
 
 impl Kernel {
@@ -123,7 +126,8 @@ impl Kernel {
         let settings = mapped(map_name::SETTINGS, size_of::<Settings>());
         let buckets = mapped(map_name::BUCKETS, buckets as usize * size_of::<Bucket>());
         let answers = mapped(map_name::ANSWERS, blocks as usize * size_of::<AnswerBlock>());
-        Self { settings, buckets, answers, ebpf }
+        let limits = mapped(map_name::LIMITS, size_of::<LimitTable>());
+        Self { settings, buckets, answers, limits, ebpf }
     }
 
     /// Loads the object and copies a store into its maps.
@@ -137,7 +141,24 @@ impl Kernel {
         kernel.fill_clients(map_name::CLIENTS_V6, view.clients_v6, bytemuck::cast::<_, [u8; 20]>);
         kernel.fill_links(view.links);
         kernel.set(&store.settings);
+        kernel.set_limits(store);
         kernel
+    }
+
+    /// Copies the rate limits and their budgets.
+    pub fn set_limits(&self, store: &OwnedStore) {
+        self.limits.fill(store.limits().iter().map(SharedWord::load));
+    }
+
+    /// Answers over a limit that only logs, by level, all CPUs together.
+    ///
+    /// # Panics
+    /// When the map cannot be read.
+    pub fn over_limit(&self) -> [u64; LIMIT_LEVELS] {
+        let map = self.ebpf.map(map_name::LIMIT_LOG).expect("LIMIT_LOG");
+        let map: PerCpuArray<_, [u64; LIMIT_LEVELS]> = map.try_into().expect("a per-CPU array");
+        let cpus = map.get(&0, 0).expect("read LIMIT_LOG");
+        std::array::from_fn(|level| cpus.iter().map(|cpu| cpu[level]).sum())
     }
 
     /// Copies networks into a trie; `bytes` is how a key's data lie.
@@ -146,7 +167,7 @@ impl Kernel {
         let mut map: LpmTrie<_, B, u32> = map.try_into().expect("a trie");
         for network in networks {
             let key = Key::new(network.prefix_len, bytes(network.data));
-            map.insert(&key, network.rule.allowed, 0).expect("room for the network");
+            map.insert(&key, bytemuck::cast::<_, u32>(network.rule), 0).expect("room for the network");
         }
     }
 

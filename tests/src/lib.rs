@@ -22,6 +22,8 @@ pub mod message;
 pub mod netns;
 pub mod openmetrics;
 #[cfg(feature = "lab")]
+pub mod pinned;
+#[cfg(feature = "lab")]
 pub mod rig;
 pub mod rolling;
 pub mod scenario;

@@ -38,7 +38,9 @@ pub struct ClientV6 {
 #[repr(C)]
 pub struct ClientRule {
     /// 1: XDP may answer. 0: it passes, and the daemon does what is to be done.
-    pub allowed: u32,
+    pub allowed: u16,
+    /// 1: rate limits hold, if there are any. 0: they do not (`rate-limit-exempt`).
+    pub limited: u16,
 }
 
 const _: () = assert!(size_of::<ClientV4>() == 8 && size_of::<ClientV6>() == 20 && size_of::<ClientRule>() == 4);

@@ -73,12 +73,32 @@ outcomes! {
     PassTooLarge => pass_too_large,
     /// Passed: the driver has no room for the answer in this frame.
     PassNoRoom => pass_no_room,
+    /// Passed: over a rate limit, with a cookie that proves nothing; the daemon tells the client to use TCP.
+    PassRate => pass_rate,
+    /// Dropped: the client's narrow prefix is over its rate limit.
+    DroppedRate => dropped_rate,
+    /// Dropped: the client's wide prefix is over its rate limit.
+    DroppedRateWide => dropped_rate_wide,
+    /// Answered with TC and nothing else: the client's narrow prefix is over its rate limit.
+    SlippedRate => slipped_rate,
+    /// Answered with TC and nothing else: the client's wide prefix is over its rate limit.
+    SlippedRateWide => slipped_rate_wide,
 }
 
 impl Outcome {
     /// Whether the frame was answered.
     pub const fn is_answer(self) -> bool {
         matches!(self, Self::AnsweredSecure | Self::AnsweredInsecure)
+    }
+
+    /// Whether a frame goes back, with an answer or an empty one.
+    pub const fn is_sent(self) -> bool {
+        self.is_answer() || matches!(self, Self::SlippedRate | Self::SlippedRateWide)
+    }
+
+    /// Whether the frame is dropped, by an operator's policy.
+    pub const fn is_drop(self) -> bool {
+        matches!(self, Self::DroppedRate | Self::DroppedRateWide)
     }
 
     /// Whether a frame to an endpoint of ours was passed.
@@ -97,6 +117,7 @@ impl Outcome {
                 | Self::PassExpired
                 | Self::PassTooLarge
                 | Self::PassNoRoom
+                | Self::PassRate
         )
     }
 }

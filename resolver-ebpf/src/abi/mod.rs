@@ -10,16 +10,20 @@ mod clients;
 mod cookies;
 mod counters;
 mod latency;
+mod limits;
 mod links;
 mod settings;
+mod watch;
 
 pub use answers::*;
 pub use clients::*;
 pub use cookies::*;
 pub use counters::*;
 pub use latency::*;
+pub use limits::*;
 pub use links::*;
 pub use settings::*;
+pub use watch::*;
 
 /// Number of this layout. Compared by the daemon with the `abi_version` it finds in a BPF object and in pinned settings.
 pub const ABI_VERSION: u32 = 3;
@@ -38,6 +42,10 @@ pub mod map_name {
     pub const CLIENTS_V6: &str = "CLIENTS_V6";
     /// HASH from [`super::Link`] to [`super::LinkRule`].
     pub const LINKS: &str = "LINKS";
+    /// ARRAY of one [`super::LimitTable`]; mmapable.
+    pub const LIMITS: &str = "LIMITS";
+    /// PERCPU_ARRAY of one [`super::LimitLog`].
+    pub const LIMIT_LOG: &str = "LIMIT_LOG";
     /// PERCPU_ARRAY of one [`super::Counters`].
     pub const COUNTERS: &str = "COUNTERS";
     /// PERCPU_ARRAY of one [`super::CookieCounters`].
@@ -46,7 +54,13 @@ pub mod map_name {
     pub const LATENCY: &str = "LATENCY";
     /// PERCPU_ARRAY of one [`super::ClockSample`], written by the `clock` program.
     pub const CLOCK: &str = "CLOCK";
+    /// PERCPU_ARRAY of one [`super::Watch`].
+    pub const WATCH: &str = "WATCH";
+    /// RINGBUF of records that begin with a [`super::SeenHead`].
+    pub const SEEN: &str = "SEEN";
     /// All of them.
-    pub const ALL: [&str; 10] =
-        [BUCKETS, ANSWERS, SETTINGS, CLIENTS_V4, CLIENTS_V6, LINKS, COUNTERS, COOKIES, LATENCY, CLOCK];
+    pub const ALL: [&str; 14] = [
+        BUCKETS, ANSWERS, SETTINGS, CLIENTS_V4, CLIENTS_V6, LINKS, LIMITS, LIMIT_LOG, COUNTERS, COOKIES, LATENCY,
+        CLOCK, WATCH, SEEN,
+    ];
 }

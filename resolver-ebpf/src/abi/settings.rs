@@ -92,6 +92,15 @@ pub struct Settings {
     pub cookies: u32,
     /// 1: `LINKS` may say that untagged frames of an interface are passed. 0: it says nothing about any.
     pub untagged_ruled: u32,
+    /// 1: XDP asks `LIMITS` about each query that it could answer or that nobody here knows. 0: nobody is limited.
+    pub limits: u32,
+    /// Which answers are told in `SEEN`: some of [`super::WATCH_LOG`], [`super::WATCH_COUNT`], [`super::WATCH_CAPTURE`].
+    /// 0: none, and nothing of it costs anything.
+    pub watch: u32,
+    /// With [`super::WATCH_LOG`]: one of so many answers. 0: none.
+    pub seen_log_one_in: u32,
+    /// With [`super::WATCH_COUNT`]: one of so many answers. 0: none.
+    pub seen_count_one_in: u32,
     /// Random, new at each start.
     pub hash_key: [u64; HASH_KEY_WORDS],
     /// UDP endpoints that are ours.
@@ -101,8 +110,8 @@ pub struct Settings {
     /// Secrets of cookies. The element that `cookies` does not choose is written, then chosen by one store, and the one
     /// before is written again only once no program runs any more that saw it chosen.
     pub cookie_secrets: [CookieSecrets; COOKIE_SLOTS],
-    /// Zero.
-    pub padding_end: [u64; 6],
+    /// Zero, up to the end of a cache line.
+    pub line_end: [u64; 4],
 }
 
 /// What the `clock` program saw, both taken within one run.

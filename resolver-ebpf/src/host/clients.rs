@@ -5,6 +5,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::OwnedStore;
+use crate::abi::{CLIENTS_ALL, ClientRule};
 
 /// A list and what it says.
 pub struct ClientList {
@@ -124,16 +125,44 @@ pub const CLIENT_LISTS: &[ClientList] = &[
     },
 ];
 
+/// List, IPv4 and IPv6 client, and whether rate limits leave them alone. The networks stand in [`add_lists`].
+pub const EXEMPT_CLIENTS: &[(u32, Ipv4Addr, Ipv6Addr, bool)] = &[
+    (EXEMPT_LIST, v4(198, 51, 100, 7), v6([0x2001, 0xdb8, 0xffee, 1, 0, 0, 0, 7]), true),
+    (EXEMPT_LIST, v4(198, 51, 101, 7), v6([0x2001, 0xdb8, 0xffef, 1, 0, 0, 0, 7]), false),
+    // Limited again inside.
+    (EXEMPT_LIST, v4(198, 51, 100, 9), v6([0x2001, 0xdb8, 0xffee, 2, 0, 0, 0, 9]), false),
+    // A list that says nothing of limits.
+    (0x0100, v4(1, 2, 3, 4), v6([0x2001, 0xdb8, 0xefff, 0xffff, 0, 0, 0, 1]), false),
+    (CLIENTS_ALL, v4(198, 51, 100, 7), v6([0x2001, 0xdb8, 0xffee, 1, 0, 0, 0, 7]), false),
+];
+
+/// Generation of the list with exempt clients.
+const EXEMPT_LIST: u32 = 0x0002_0000;
+
 /// Adds every list to a store.
 pub fn add_lists(store: &mut OwnedStore) {
+    for (last, len, limited) in [([0; 4], 0, 1), ([198, 51, 100, 0], 24, 0), ([198, 51, 100, 9], 32, 1)] {
+        store.add_client_v4(EXEMPT_LIST, last, len, ClientRule { allowed: 1, limited });
+    }
+    for (groups, len, limited) in [([0; 3], 0, 1), ([0xdb8, 0xffee, 0], 48, 0), ([0xdb8, 0xffee, 2], 64, 1)] {
+        let [second, third, fourth] = groups;
+        let first = if len == 0 { 0 } else { 0x2001 };
+        let address = v6([first, second, third, fourth, 0, 0, 0, 0]).octets();
+        store.add_client_v6(EXEMPT_LIST, address, len, ClientRule { allowed: 1, limited });
+    }
     for list in CLIENT_LISTS {
         for (address, len, allowed) in list.networks_v4 {
-            store.add_client_v4(list.generation, address.octets(), *len, *allowed);
+            store.add_client_v4(list.generation, address.octets(), *len, rule(*allowed));
         }
         for (address, len, allowed) in list.networks_v6 {
-            store.add_client_v6(list.generation, address.octets(), *len, *allowed);
+            store.add_client_v6(list.generation, address.octets(), *len, rule(*allowed));
         }
     }
+}
+
+/// The rule of a list that says nothing of limits.
+fn rule(allowed: bool) -> ClientRule {
+    ClientRule { allowed: allowed.into(), limited: 1 }
 }
 
 const fn v4(a: u8, b: u8, c: u8, d: u8) -> Ipv4Addr {

@@ -6,10 +6,11 @@ use std::format;
 use std::hash::Hasher;
 use std::vec::Vec;
 
+use super::limits::LimitCase;
 use super::message::{CLIENT_V4, CLIENT_V6, ClientOpt, ClientQuery};
 use super::records::{NOW_BOOT_NS, wire_name};
 use super::vectors::Table;
-use crate::abi::{COOKIES_OFF, CookieSecrets, CookieVerdict, Outcome, Settings};
+use crate::abi::{COOKIES_OFF, CookieSecrets, CookieVerdict, LIMIT_ENFORCE, Outcome, Settings};
 
 /// What the wall clock shows, in seconds since 1970.
 pub const NOW_WALL_S: u32 = 1_900_000_000;
@@ -89,6 +90,47 @@ impl Table {
         self.passed("empty cookie behind another option", query.frame(), Outcome::PassEdns);
         self.set_cookies(1, None);
         self.cookies_and_size(over_v6, &fresh);
+        self.cookies_under_limits(over_v6, &fresh);
+    }
+
+    /// A server cookie of ours exempts its client from rate limits; any other cookie does not.
+    fn cookies_under_limits(&mut self, over_v6: bool, fresh: &[u8]) {
+        let address: &[u8] = if over_v6 { &CLIENT_V6 } else { &CLIENT_V4 };
+        for (name, verdict, server) in judged(address) {
+            let name = format!("over a limit, cookie {name}");
+            let sent = cookie_option(&server);
+            let hit = query(over_v6, "www.example.com", sent.clone(), true);
+            for (slip_one_in, outcome) in [(0, Outcome::DroppedRate), (1, Outcome::PassRate)] {
+                if verdict.is_valid() {
+                    let expected = if verdict == CookieVerdict::Valid { &sent[..] } else { fresh };
+                    self.answered_with(&name, &hit, 300, expected);
+                    self.set_cookies(1, Some(verdict));
+                } else {
+                    self.passed(&name, hit.frame(), outcome);
+                    self.set_cookies(1, None);
+                }
+                self.set_spent(slip_one_in);
+                // Whoever knows what it is worth is asked, if the answer is not here.
+                let miss = query(over_v6, "absent.example.com", sent.clone(), true);
+                self.passed(&name, miss.frame(), Outcome::PassMiss);
+                self.set_cookies(1, None);
+                self.set_spent(slip_one_in);
+            }
+        }
+        // Where cookies are off, the option says nothing.
+        self.passed(
+            "over a limit, cookies off",
+            query(over_v6, "www.example.com", fresh.into(), false).frame(),
+            Outcome::DroppedRate,
+        );
+        self.set_spent(0);
+    }
+
+    /// Lets the last vector meet budgets that are spent.
+    fn set_spent(&mut self, slip_one_in: u32) {
+        if let Some(vector) = self.vectors.last_mut() {
+            vector.limits = Some(LimitCase { mode: LIMIT_ENFORCE, slip_one_in, spent: [true, true] });
+        }
     }
 
     /// A cookie counts in the size of the answer.

@@ -1,8 +1,15 @@
-//! A frame in plain memory, with room before and behind as a driver would leave it.
+//! A frame in plain memory, with room before and behind as a driver would leave it; and frames made of messages.
 
-use bytemuck::Pod;
+use core::net::{IpAddr, SocketAddr};
+use std::vec::Vec;
+
+use bytemuck::{Pod, bytes_of};
 
 use crate::serve::{FAR_MAX, Frame};
+use crate::wire::bytes::Be16;
+use crate::wire::ip::{Ipv4, Ipv6};
+use crate::wire::link::{ETHER_IPV4, ETHER_IPV6, Ethernet};
+use crate::wire::udp::{UDP_LEN, Udp};
 
 /// Bytes of memory that a frame has; the kernel gives a page.
 const MEMORY_LEN: usize = 4096;
@@ -61,6 +68,33 @@ impl PlainFrame {
         self.memory.get_mut(self.start..self.end)?.get_mut(at..at.checked_add(len)?)
     }
 }
+
+/// The frame in which a client's UDP packet with this DNS message would come. None if the two are not of one family, or
+/// the message is longer than any packet.
+pub fn udp_frame(client: SocketAddr, server: SocketAddr, message: &[u8]) -> Option<Vec<u8>> {
+    let udp_len = UDP_LEN.checked_add(message.len()).filter(|len| *len <= UDP_PACKET_LEN_MAX)?;
+    let (ether_type, ip) = match (client.ip(), server.ip()) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => {
+            (ETHER_IPV4, bytes_of(&Ipv4::udp_packet(from.octets(), to.octets(), udp_len)).to_vec())
+        }
+        (IpAddr::V6(from), IpAddr::V6(to)) => {
+            (ETHER_IPV6, bytes_of(&Ipv6::udp_packet(from.octets(), to.octets(), udp_len)).to_vec())
+        }
+        _ => return None,
+    };
+    let link = Ethernet { destination: [2, 0, 0, 0, 0, 2], source: [2, 0, 0, 0, 0, 1], ether_type };
+    // The checksum is not looked at; over IPv6 there has to be one.
+    let udp = Udp {
+        source: Be16::new(client.port()),
+        destination: Be16::new(server.port()),
+        len: Be16::new(u16::try_from(udp_len).ok()?),
+        checksum: Be16::new(0xffff),
+    };
+    Some([bytes_of(&link), &ip, bytes_of(&udp), message].concat())
+}
+
+/// Longest UDP packet that a frame of ours carries, in bytes.
+const UDP_PACKET_LEN_MAX: usize = 1500 - 20;
 
 impl Frame for PlainFrame {
     fn len(&self) -> usize {

@@ -157,6 +157,20 @@ impl ClientQuery {
         self.frame_of(&message, false)
     }
 
+    /// The frame that answers this query with TC and nothing else.
+    pub fn slipped(&self) -> Vec<u8> {
+        let mut message = Vec::new();
+        let opt_count = u16::from(self.opt.is_some());
+        for field in [self.id, 0x8380 | self.flags & FLAGS_CD, 1, 0, 0, opt_count] {
+            message.extend(field.to_be_bytes());
+        }
+        self.push_question(&mut message);
+        if let Some(opt) = &self.opt {
+            message.extend([0, 0, 41, 0x04, 0xd0, 0, 0, u8::from(opt.dnssec_ok) << 7, 0, 0, 0]);
+        }
+        self.frame_of(&message, false)
+    }
+
     /// Appends the question.
     fn push_question(&self, message: &mut Vec<u8>) {
         message.extend(&self.name);

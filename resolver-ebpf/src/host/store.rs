@@ -4,9 +4,10 @@ use std::vec::Vec;
 
 use crate::abi::{
     ABI_VERSION, BLOCK_LINES, BUCKET_ENTRIES, BucketEntry, COOKIE_VERDICTS, ClientRule, ClientV4, ClientV6,
-    CookieVerdict, FAST_TTL_S_MAX, GENERATION_BITS, LINE_LEN, Link, LinkRule, MODE_SERVE, Place, SLOT_REACH_WORDS,
-    SLOT_START_MAX, SLOT_WORDS_MAX, Settings,
+    CookieVerdict, FAST_TTL_S_MAX, GENERATION_BITS, LIMIT_LEVELS, LIMIT_WORDS, LINE_LEN, Link, LinkRule, MODE_SERVE,
+    Place, SLOT_REACH_WORDS, SLOT_START_MAX, SLOT_WORDS_MAX, Settings,
 };
+use crate::limit::{Limits, Use, Verdict};
 use crate::serve::{Bucket, SharedWord, Slot, Store};
 use crate::slot::{Answer, SlotError, answer_key_hash, render};
 use crate::wire::name::tag;
@@ -26,6 +27,12 @@ pub struct PlainStore<'a> {
     pub clients_v6: &'a [Network<ClientV6>],
     /// `LINKS`.
     pub links: &'a [(Link, LinkRule)],
+    /// `LIMITS`, as words.
+    pub limits: &'a [SharedWord; LIMIT_WORDS],
+    /// `LIMIT_LOG`.
+    pub limit_log: &'a [SharedWord; LIMIT_LEVELS],
+    /// What the limiter takes for random.
+    pub random: u32,
     /// `COOKIES`: answers by verdict.
     pub cookies: &'a [SharedWord; COOKIE_VERDICTS],
     /// What the kernel's jiffies stand at.
@@ -86,6 +93,18 @@ impl Store for PlainStore<'_> {
         self.links.iter().find(|(known, _)| *known == link).map(|(_, rule)| *rule)
     }
 
+    fn ask_limits(&self, client: u64, is_v4: bool, now_boot_ns: u64) -> Verdict {
+        Limits(self.limits).ask(client, is_v4, Use::Pass, now_boot_ns, || self.random)
+    }
+
+    fn charge_limits(&self, client: u64, is_v4: bool, now_boot_ns: u64) -> Verdict {
+        let verdict = Limits(self.limits).ask(client, is_v4, Use::Answer, now_boot_ns, || self.random);
+        if let Some(count) = verdict.logged_level().and_then(|level| self.limit_log.get(level)) {
+            count.store(count.load() + 1);
+        }
+        verdict
+    }
+
     fn count_cookies(&self, verdict: CookieVerdict) {
         if let Some(counter) = self.cookies.get(verdict as usize) {
             counter.store(counter.load() + 1);
@@ -121,6 +140,11 @@ pub struct OwnedStore {
     pub clients_v6: Vec<Network<ClientV6>>,
     /// `LINKS`.
     pub links: Vec<(Link, LinkRule)>,
+    /// `LIMIT_LOG`.
+    pub limit_log: [SharedWord; LIMIT_LEVELS],
+    /// What the limiter takes for random.
+    pub random: u32,
+    limits: Vec<SharedWord>,
     /// `COOKIES`: answers by verdict.
     pub cookies: [SharedWord; COOKIE_VERDICTS],
     buckets: Vec<Bucket>,
@@ -151,6 +175,9 @@ impl OwnedStore {
             clients_v4: Vec::new(),
             clients_v6: Vec::new(),
             links: Vec::new(),
+            limit_log: Default::default(),
+            random: 0,
+            limits: words(LIMIT_WORDS).collect(),
             cookies: [const { SharedWord::new(0) }; COOKIE_VERDICTS],
             buckets: (0..1usize << bucket_bits).map(|_| [const { SharedWord::new(0) }; BUCKET_ENTRIES]).collect(),
             answers: words(blocks * BLOCK_LINES * LINE_LEN / 8).collect(),
@@ -167,20 +194,32 @@ impl OwnedStore {
             clients_v4: &self.clients_v4,
             clients_v6: &self.clients_v6,
             links: &self.links,
+            limits: self.limits(),
+            limit_log: &self.limit_log,
+            random: self.random,
             cookies: &self.cookies,
             jiffies: self.jiffies,
         }
     }
 
+    /// `LIMITS`, as words.
+    ///
+    /// # Panics
+    /// Never: they were made in this number.
+    #[expect(clippy::expect_used, reason = "made in this number")]
+    pub fn limits(&self) -> &[SharedWord; LIMIT_WORDS] {
+        self.limits.first_chunk().expect("made in this number")
+    }
+
     /// Adds an IPv4 network of `len` bits to the list of `generation`.
-    pub fn add_client_v4(&mut self, generation: u32, address: [u8; 4], len: u32, allowed: bool) {
-        let (data, rule) = (ClientV4 { generation, address }, ClientRule { allowed: allowed.into() });
+    pub fn add_client_v4(&mut self, generation: u32, address: [u8; 4], len: u32, rule: ClientRule) {
+        let data = ClientV4 { generation, address };
         self.clients_v4.push(Network { prefix_len: GENERATION_BITS + len, data, rule });
     }
 
     /// Adds an IPv6 network of `len` bits to the list of `generation`.
-    pub fn add_client_v6(&mut self, generation: u32, address: [u8; 16], len: u32, allowed: bool) {
-        let (data, rule) = (ClientV6 { generation, address }, ClientRule { allowed: allowed.into() });
+    pub fn add_client_v6(&mut self, generation: u32, address: [u8; 16], len: u32, rule: ClientRule) {
+        let data = ClientV6 { generation, address };
         self.clients_v6.push(Network { prefix_len: GENERATION_BITS + len, data, rule });
     }
 

@@ -6,13 +6,14 @@ use std::format;
 use std::string::String;
 use std::vec::Vec;
 
-use super::clients::CLIENT_LISTS;
+use super::clients::{CLIENT_LISTS, EXEMPT_CLIENTS};
+use super::limits::LimitCase;
 use super::message::{ClientOpt, ClientQuery, FLAGS_AD, FLAGS_CD, FLAGS_RD, internet_checksum};
 use super::records::{Record, name_lengths, name_of_len, records, wire_name};
 use super::tags::{self, HIDES_TAGS, LOOPBACK};
 use crate::abi::{
-    ABI_VERSION, CLIENTS_ALL, COOKIES_OFF, CookieVerdict, FAST_TTL_S_MAX, MODE_DRY_RUN, MODE_OFF, MODE_SERVE, Outcome,
-    Settings,
+    ABI_VERSION, CLIENTS_ALL, COOKIES_OFF, CookieVerdict, FAST_TTL_S_MAX, LIMIT_ENFORCE, LIMIT_LOG_ONLY, LIMIT_OFF,
+    MODE_DRY_RUN, MODE_OFF, MODE_SERVE, Outcome, Settings,
 };
 
 /// One frame and what must come of it.
@@ -26,6 +27,8 @@ pub struct Vector {
     pub abi_version: u32,
     /// [`crate::abi::Settings::clients`].
     pub clients: u32,
+    /// Rate limits, if there are any.
+    pub limits: Option<LimitCase>,
     /// [`crate::abi::Settings::ttl_shown_s_max`].
     pub ttl_shown_s_max: u32,
     /// [`crate::abi::Settings::untagged_ruled`].
@@ -66,9 +69,11 @@ pub fn vectors() -> Vec<Vector> {
         table.sizes(over_v6);
         table.refusals(over_v6);
         table.refusals_of_records(over_v6);
+        table.limits(over_v6);
         table.cookies(over_v6);
     }
     table.clients();
+    table.exempt_clients();
     table.headers_v4();
     table.headers_v6();
     let behind_tags = tags::behind_tags(&table.vectors);
@@ -117,19 +122,17 @@ impl Table {
     fn push(&mut self, name: &str, frame: Vec<u8>, outcome: Outcome, result: Vec<u8>) {
         let version = if frame.get(12..14) == Some(&[0x86, 0xdd]) { 6 } else { 4 };
         let name = format!("{name} v{version}");
-        let (mode, abi_version, clients, ttl_shown_s_max) = (MODE_SERVE, ABI_VERSION, CLIENTS_ALL, FAST_TTL_S_MAX);
-        let (untagged_ruled, ingress) = (0, HIDES_TAGS);
-        let (cookies, cookie) = (COOKIES_OFF, None);
         self.vectors.push(Vector {
             name,
-            mode,
-            abi_version,
-            clients,
-            ttl_shown_s_max,
-            untagged_ruled,
-            ingress,
-            cookies,
-            cookie,
+            mode: MODE_SERVE,
+            abi_version: ABI_VERSION,
+            clients: CLIENTS_ALL,
+            limits: None,
+            ttl_shown_s_max: FAST_TTL_S_MAX,
+            untagged_ruled: 0,
+            ingress: HIDES_TAGS,
+            cookies: COOKIES_OFF,
+            cookie: None,
             frame,
             outcome,
             result,
@@ -197,6 +200,79 @@ impl Table {
             }
             for vector in self.vectors.iter_mut().skip(start) {
                 vector.clients = list.generation;
+            }
+        }
+    }
+
+    /// What becomes of queries under rate limits.
+    fn limits(&mut self, over_v6: bool) {
+        let base = ClientQuery { over_v6, ..ClientQuery::new(&wire_name("www.example.com"), 1) };
+        let [hit, miss] =
+            ["wWw.example.com", "absent.example.com"].map(|name| ClientQuery { name: wire_name(name), ..base.clone() });
+        let case = |mode, slip_one_in, spent| LimitCase { mode, slip_one_in, spent };
+        let start = self.vectors.len();
+        let mut cases = Vec::new();
+        for (mode, spent) in
+            [(LIMIT_OFF, [true, true]), (LIMIT_LOG_ONLY, [true, false]), (LIMIT_ENFORCE, [false, false])]
+        {
+            self.answered("within its limits, or not held to them", &hit, 300);
+            self.passed("miss within its limits, or not held to them", miss.frame(), Outcome::PassMiss);
+            cases.extend([case(mode, 1, spent); 2]);
+        }
+        let narrow = [Outcome::DroppedRate, Outcome::SlippedRate];
+        let wide = [Outcome::DroppedRateWide, Outcome::SlippedRateWide];
+        for (spent, [dropped, slipped]) in [([true, false], narrow), ([false, true], wide), ([true, true], narrow)] {
+            for query in [&hit, &miss] {
+                self.passed("over a limit", query.frame(), dropped);
+                cases.push(case(LIMIT_ENFORCE, 0, spent));
+                for opt in [None, Some(ClientOpt::new(4096, false)), Some(ClientOpt::new(512, true))] {
+                    let query = ClientQuery { opt, flags: FLAGS_RD | FLAGS_AD | FLAGS_CD, ..query.clone() };
+                    self.push("over a limit, slipped", query.frame(), slipped, query.slipped());
+                    cases.push(case(LIMIT_ENFORCE, 1, spent));
+                }
+            }
+            // What is not looked at as a query is the daemon's to judge.
+            self.passed("over a limit, class ch", ClientQuery { class: 3, ..hit.clone() }.frame(), Outcome::PassClass);
+            cases.push(case(LIMIT_ENFORCE, 1, spent));
+        }
+        let options = ClientOpt { options: [0, 12, 0, 3, 1, 2, 3].into(), ..ClientOpt::new(1232, true) };
+        for name in ["x.", "xy.", "xyz.example.", ""] {
+            let query = ClientQuery {
+                name: wire_name(name.trim_end_matches('.')),
+                opt: Some(options.clone()),
+                padding: std::vec![0xa5; 7],
+                ..base.clone()
+            };
+            self.push("over a limit, slipped, shorter", query.frame(), Outcome::SlippedRate, query.slipped());
+            cases.push(case(LIMIT_ENFORCE, 1, [true, true]));
+        }
+        self.passed("dry run", hit.frame(), Outcome::PassDryRun);
+        cases.push(case(LIMIT_ENFORCE, 0, [true, true]));
+        if let Some(vector) = self.vectors.last_mut() {
+            vector.mode = MODE_DRY_RUN;
+        }
+        for (vector, case) in self.vectors.iter_mut().skip(start).zip(cases) {
+            vector.limits = Some(case);
+        }
+    }
+
+    /// Clients that no limit holds for.
+    fn exempt_clients(&mut self) {
+        let base = ClientQuery::new(&wire_name("www.example.com"), 1);
+        for (list, v4, v6, is_exempt) in EXEMPT_CLIENTS {
+            for query in [
+                ClientQuery { client_v4: v4.octets(), ..base.clone() },
+                ClientQuery { over_v6: true, client_v6: v6.octets(), ..base.clone() },
+            ] {
+                if *is_exempt {
+                    self.answered("exempt client", &query, 300);
+                } else {
+                    self.passed("client that is not exempt", query.frame(), Outcome::DroppedRate);
+                }
+                if let Some(vector) = self.vectors.last_mut() {
+                    vector.limits = Some(LimitCase { mode: LIMIT_ENFORCE, slip_one_in: 0, spent: [true, true] });
+                    vector.clients = *list;
+                }
             }
         }
     }

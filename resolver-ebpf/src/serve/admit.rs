@@ -4,7 +4,7 @@
 //! Refuses: everything but one plain question of class IN with at most an OPT of version 0 (RFC 6891 §6.1). Unknown EDNS
 //! options are legal to ignore (RFC 6891 §6.1.2); COOKIE is known, and its place is noted for [`super::cookies`].
 
-use super::family::Family;
+use super::family::{Admitted, Family};
 use super::{Frame, Store};
 use crate::abi::{COOKIES_OFF, HASH_KEY_WORDS, OPT_LEN, Outcome, Settings, UDP_PAYLOAD_LEN_MAX};
 use crate::wire::bytes::{Be16, low_len, low_u16};
@@ -41,6 +41,8 @@ pub(super) struct Query {
     pub wants_ad: bool,
     /// [`LOW_CD`] if the client set it, else 0.
     pub checking_disabled: u8,
+    /// Not 0 if rate limits hold for the client.
+    pub limits: u32,
     /// Where its cookies are.
     pub cookie: CookiePlace,
 }
@@ -100,7 +102,7 @@ pub(super) fn admit<I: Family, F: Frame, S: Store>(
     store: &S,
     settings: &Settings,
 ) -> Result<Query, Outcome> {
-    let dns_len = I::admit(frame, store, settings)?;
+    let Admitted { dns_len, limits } = I::admit(frame, store, settings)?;
     let header = frame.view::<DnsHeader>(I::DNS_AT).ok_or(Outcome::PassTruncated)?;
     if dns_len < MESSAGE_LEN_MIN {
         return Err(Outcome::PassTruncated);
@@ -148,6 +150,7 @@ pub(super) fn admit<I: Family, F: Frame, S: Store>(
         dnssec_ok,
         wants_ad: dnssec_ok || low & LOW_AD != 0,
         checking_disabled: low & LOW_CD,
+        limits,
         cookie: edns.cookie.forgotten(frame, name.hash),
     })
 }

@@ -4,6 +4,7 @@
 use super::{Frame, Store};
 use crate::abi::{
     CLIENTS_ALL, ClientRule, ClientV4, ClientV6, CookieSecrets, Link, ListenV4, ListenV6, Outcome, Settings, TAGS_MAX,
+    client_v4, client_v6,
 };
 use crate::wire::bytes::{Be16, low_u32};
 use crate::wire::checksum::add_word;
@@ -30,8 +31,14 @@ pub(super) trait Family {
     /// Words of the longest front: all headers, the longest name, the end of the question.
     const FRONT_WORDS_MAX: usize = (Self::NAME_AT + NAME_WORDS_MAX * 8 + QUESTION_END_LEN).div_ceil(8);
 
-    /// Checks everything in front of the DNS header. Out: length of the DNS message, in bytes.
-    fn admit<F: Frame, S: Store>(frame: &F, store: &S, settings: &Settings) -> Result<usize, Outcome>;
+    /// Whether this is IPv4.
+    const IS_V4: bool;
+
+    /// Checks everything in front of the DNS header.
+    fn admit<F: Frame, S: Store>(frame: &F, store: &S, settings: &Settings) -> Result<Admitted, Outcome>;
+
+    /// The client, as the limiter knows it.
+    fn client<F: Frame>(frame: &F) -> Option<u64>;
 
     /// Judges cookies that the frame's sender sent. `None` when the frame has no such header.
     fn judge_cookies<F: Frame>(frame: &F, secrets: &CookieSecrets, sent: SentCookies, now_s: u32) -> Option<Cookies>;
@@ -53,17 +60,26 @@ pub(super) trait Family {
     }
 }
 
+/// What is known before the DNS header is looked at.
+pub(super) struct Admitted {
+    /// Length of the DNS message, in bytes.
+    pub dns_len: usize,
+    /// Not 0 if rate limits hold for the client.
+    pub limits: u32,
+}
+
 /// IPv4 behind so many tags.
 pub(super) struct V4<const TAGS: usize>;
 /// IPv6 behind so many tags.
 pub(super) struct V6<const TAGS: usize>;
 
 impl<const TAGS: usize> Family for V4<TAGS> {
+    const IS_V4: bool = true;
     const TAGS: usize = TAGS;
     const UDP_AT: usize = Self::IP_AT + IPV4_LEN;
 
     #[inline(always)]
-    fn admit<F: Frame, S: Store>(frame: &F, store: &S, settings: &Settings) -> Result<usize, Outcome> {
+    fn admit<F: Frame, S: Store>(frame: &F, store: &S, settings: &Settings) -> Result<Admitted, Outcome> {
         let ip = frame.view::<Ipv4>(Self::IP_AT).ok_or(Outcome::PassTruncated)?;
         if ip.version_ihl != 0x45 {
             return Err(Outcome::PassIpHeader);
@@ -90,10 +106,17 @@ impl<const TAGS: usize> Family for V4<TAGS> {
             return Err(Outcome::PassSource);
         }
         let generation = settings.clients;
-        if generation != CLIENTS_ALL && !is_allowed(store.client_v4(ClientV4 { generation, address: ip.source })) {
-            return Err(Outcome::PassClient);
+        let mut limits = settings.limits;
+        if generation != CLIENTS_ALL {
+            let rule = store.client_v4(ClientV4 { generation, address: ip.source });
+            limits &= answered(rule).ok_or(Outcome::PassClient)?;
         }
-        dns_len::<F>(frame, Self::DNS_AT, udp)
+        Ok(Admitted { dns_len: dns_len::<F>(frame, Self::DNS_AT, udp)?, limits })
+    }
+
+    #[inline(always)]
+    fn client<F: Frame>(frame: &F) -> Option<u64> {
+        Some(client_v4(frame.view::<Ipv4>(Self::IP_AT)?.source))
     }
 
     #[inline(always)]
@@ -112,11 +135,12 @@ impl<const TAGS: usize> Family for V4<TAGS> {
 }
 
 impl<const TAGS: usize> Family for V6<TAGS> {
+    const IS_V4: bool = false;
     const TAGS: usize = TAGS;
     const UDP_AT: usize = Self::IP_AT + IPV6_LEN;
 
     #[inline(always)]
-    fn admit<F: Frame, S: Store>(frame: &F, store: &S, settings: &Settings) -> Result<usize, Outcome> {
+    fn admit<F: Frame, S: Store>(frame: &F, store: &S, settings: &Settings) -> Result<Admitted, Outcome> {
         let ip = frame.view::<Ipv6>(Self::IP_AT).ok_or(Outcome::PassTruncated)?;
         if !ip.is_version_6() || ip.has_extension() {
             return Err(Outcome::PassIpHeader);
@@ -142,10 +166,17 @@ impl<const TAGS: usize> Family for V6<TAGS> {
             return Err(Outcome::PassSource);
         }
         let generation = settings.clients;
-        if generation != CLIENTS_ALL && !is_allowed(store.client_v6(ClientV6 { generation, address: ip.source })) {
-            return Err(Outcome::PassClient);
+        let mut limits = settings.limits;
+        if generation != CLIENTS_ALL {
+            let rule = store.client_v6(ClientV6 { generation, address: ip.source });
+            limits &= answered(rule).ok_or(Outcome::PassClient)?;
         }
-        dns_len::<F>(frame, Self::DNS_AT, udp)
+        Ok(Admitted { dns_len: dns_len::<F>(frame, Self::DNS_AT, udp)?, limits })
+    }
+
+    #[inline(always)]
+    fn client<F: Frame>(frame: &F) -> Option<u64> {
+        Some(client_v6(frame.view::<Ipv6>(Self::IP_AT)?.source))
     }
 
     #[inline(always)]
@@ -184,10 +215,10 @@ fn is_on_loopback<F: Frame>(frame: &F) -> bool {
     frame.ingress() == LOOPBACK_IFINDEX
 }
 
-/// Whether a rule lets XDP answer; without a rule it may not.
+/// What a rule that lets XDP answer says of limits; without a rule it may not.
 #[inline(always)]
-fn is_allowed(rule: Option<ClientRule>) -> bool {
-    rule.is_some_and(|rule| rule.allowed == 1)
+fn answered(rule: Option<ClientRule>) -> Option<u32> {
+    rule.filter(|rule| rule.allowed == 1).map(|rule| rule.limited.into())
 }
 
 /// Whether we listen on an IPv4 endpoint.

@@ -35,7 +35,7 @@ pub(super) struct Plan {
 /// Decides whether the found answer can be given: it must have a second left and fit what the client takes.
 #[inline(always)]
 pub(super) fn plan(settings: &Settings, jiffies: u64, query: &Query, found: &Found<'_>) -> Result<Plan, Outcome> {
-    let now_ns = boot_ns(settings, jiffies);
+    let now_ns = now_boot_ns(settings, jiffies);
     let left_ns = found.expires_at_boot_ns().saturating_sub(now_ns).min(FAST_TTL_NS_MAX);
     let ttl_s = low_u32(whole_seconds(left_ns));
     if ttl_s == 0 {
@@ -53,14 +53,14 @@ pub(super) fn plan(settings: &Settings, jiffies: u64, query: &Query, found: &Fou
 
 /// CLOCK_BOOTTIME, in nanoseconds.
 #[inline(always)]
-fn boot_ns(settings: &Settings, jiffies: u64) -> u64 {
+pub(super) fn now_boot_ns(settings: &Settings, jiffies: u64) -> u64 {
     jiffies.wrapping_mul(settings.jiffy_ns).wrapping_add(settings.boot_offset_ns)
 }
 
 /// Seconds since 1970, low 32 bits.
 #[inline(always)]
 pub(super) fn wall_s(settings: &Settings, jiffies: u64) -> u32 {
-    let since_whole_ns = boot_ns(settings, jiffies).wrapping_add(settings.wall_offset_ns.into());
+    let since_whole_ns = now_boot_ns(settings, jiffies).wrapping_add(settings.wall_offset_ns.into());
     low_u32(whole_seconds(since_whole_ns)).wrapping_add(settings.wall_offset_s)
 }
 
@@ -93,7 +93,7 @@ pub(super) fn reply<I: Family, F: Frame>(
         let end = before_body(found).wrapping_add(found.body_len(true));
         write_cookies::<I, F>(frame, end, &cookies.option()).ok_or(Outcome::PassNoRoom)?
     };
-    write_headers::<I, F>(frame, query, found, plan, cookies_sum).ok_or(Outcome::PassNoRoom)?;
+    write_headers::<I, F>(frame, query, &headers(query, found, plan, cookies_sum)).ok_or(Outcome::PassNoRoom)?;
     found.mark_used(plan.now_s);
     Ok(if found.is_secure() { Outcome::AnsweredSecure } else { Outcome::AnsweredInsecure })
 }
@@ -208,15 +208,19 @@ struct CookiesOfOpt {
     option: [u8; COOKIE_OPTION_LEN],
 }
 
-/// Writes every header of the answer, from DNS up to Ethernet. `cookies_sum` is that of what stands behind the body.
+/// What the headers say.
+pub(super) struct Headers {
+    /// That of DNS.
+    pub header: DnsHeader,
+    /// Length of the message, in bytes.
+    pub dns_len: usize,
+    /// Sum of what stands behind the question, where it stands.
+    pub body_sum: u64,
+}
+
+/// The headers of an answer. `cookies_sum` is that of what stands behind the body.
 #[inline(always)]
-fn write_headers<I: Family, F: Frame>(
-    frame: &mut F,
-    query: &Query,
-    found: &Found<'_>,
-    plan: &Plan,
-    cookies_sum: u64,
-) -> Option<()> {
+fn headers(query: &Query, found: &Found<'_>, plan: &Plan, cookies_sum: u64) -> Headers {
     let kind = found.kind();
     let low_ad = if found.is_secure() && query.wants_ad { LOW_AD } else { 0 };
     let header = DnsHeader {
@@ -230,9 +234,17 @@ fn write_headers<I: Family, F: Frame>(
             Be16::new(u16::from(query.has_opt)),
         ],
     };
-    *frame.view_mut::<DnsHeader>(I::DNS_AT)? = header;
+    let body_sum =
+        at_parity(body_sum(found, query.has_opt, plan.ttl_raw), query.behind_is_odd).wrapping_add(cookies_sum);
+    Headers { header, dns_len: plan.dns_len, body_sum }
+}
 
-    let udp_len = plan.dns_len.wrapping_add(UDP_LEN);
+/// Writes every header, from DNS up to Ethernet.
+#[inline(always)]
+pub(super) fn write_headers<I: Family, F: Frame>(frame: &mut F, query: &Query, headers: &Headers) -> Option<()> {
+    *frame.view_mut::<DnsHeader>(I::DNS_AT)? = headers.header;
+
+    let udp_len = headers.dns_len.wrapping_add(UDP_LEN);
     let addresses_sum = I::turn_back(frame, udp_len)?;
     let udp = frame.view_mut::<Udp>(I::UDP_AT)?;
     let len = Be16::new(low_len(udp_len));
@@ -244,10 +256,9 @@ fn write_headers<I: Family, F: Frame>(
         u64::from(len.raw()) << 1,
         u64::from(client_port.raw()),
         u64::from(server_port.raw()),
-        header.sum(),
+        headers.header.sum(),
         query.question_sum,
-        at_parity(body_sum(found, query.has_opt, plan.ttl_raw), query.behind_is_odd),
-        cookies_sum,
+        headers.body_sum,
     ]
     .into_iter()
     .fold(0u64, u64::wrapping_add);

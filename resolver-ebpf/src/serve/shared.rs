@@ -5,7 +5,7 @@ use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering;
 
 /// Eight aligned bytes, loaded and stored as one.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, bytemuck::TransparentWrapper)]
 #[repr(transparent)]
 pub struct SharedWord(AtomicU64);
 
@@ -19,6 +19,12 @@ impl SharedWord {
     #[inline(always)]
     pub fn load(&self) -> u64 {
         load(&self.0)
+    }
+
+    /// Changes the word to a higher value; a higher one stays. In the kernel one that comes at the same moment may be lost.
+    #[inline(always)]
+    pub fn raise(&self, value: u64) {
+        raise(&self.0, value);
     }
 
     /// Changes the word.
@@ -38,6 +44,21 @@ fn load(word: &AtomicU64) -> u64 {
 #[cfg(not(target_arch = "bpf"))]
 fn store(word: &AtomicU64, value: u64) {
     word.store(value, Ordering::Release);
+}
+
+/// On the host: a thread may be stopped for long, and must not undo then what others have done.
+#[cfg(not(target_arch = "bpf"))]
+fn raise(word: &AtomicU64, value: u64) {
+    word.fetch_max(value, Ordering::AcqRel);
+}
+
+/// In the kernel, where nothing stops us between the two.
+#[cfg(target_arch = "bpf")]
+#[inline(always)]
+fn raise(word: &AtomicU64, value: u64) {
+    if load(word) < value {
+        store(word, value);
+    }
 }
 
 /// In the kernel: one load. An entry's address depends on nothing, a slot's on its entry, so the order of loads holds.

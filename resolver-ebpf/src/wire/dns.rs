@@ -11,6 +11,8 @@ pub const TYPE_OPT: Be16 = Be16::new(41);
 
 /// Response.
 pub const HIGH_QR: u8 = 0x80;
+/// Truncated.
+pub const HIGH_TC: u8 = 0x02;
 /// Recursion desired.
 pub const HIGH_RD: u8 = 0x01;
 /// Recursion available.

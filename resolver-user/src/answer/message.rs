@@ -97,6 +97,16 @@ fn write_data(
     sent
 }
 
+/// Writes an empty answer with TC into `out`, which is cleared first: the client may ask again by TCP. XDP sends the very
+/// same (`serve/slip.rs`).
+pub fn write_slip(asked: &Asked<'_>, out: &mut Vec<u8>) -> Sent {
+    let sent = Sent { rcode: RCode::NOERROR, truncated: true, authentic: false };
+    write_header(asked, sent, [0, 0], out);
+    out.extend_from_slice(asked.question);
+    write_opt(asked, sent.rcode, None, out);
+    sent
+}
+
 /// Writes the message that tells the client of `asked` about a failure into `out`, which is cleared first.
 pub fn write_failure(asked: &Asked<'_>, failure: &Failure<'_>, out: &mut Vec<u8>) -> Sent {
     let sent = Sent { rcode: failure.rcode(), truncated: false, authentic: false };

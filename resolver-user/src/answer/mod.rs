@@ -23,7 +23,9 @@ pub use asked::{Asked, AskedEdns, Form, Transport};
 pub use chaos::{ChaosName, ChaosQuestion, write_chaos};
 pub use failure::{ExtendedError, Failure, Notice};
 pub use local::write_local;
-pub use message::{Answer, Sent, turn_addresses, write_answer, write_cookies_alone, write_failure, write_stale};
+pub use message::{
+    Answer, Sent, turn_addresses, write_answer, write_cookies_alone, write_failure, write_slip, write_stale,
+};
 pub use rendered::{RenderedAnswer, UncheckedAnswer};
 pub use rotation::Rotation;
 

@@ -4,11 +4,13 @@
 //! 5 other; `chain` and `check` have their own. Decides nothing but how to print.
 
 mod anchors;
+mod capture;
 mod chain;
 mod check;
 mod documents;
 mod metrics;
 mod query;
+mod top;
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -20,10 +22,11 @@ use clap::{Args, Parser, Subcommand};
 use tracing::error;
 
 use crate::config::{self, Config, ConfigError, LogTarget, LoggingConfig, Problem, TOPICS, Takes, Topic};
-use crate::control::report::StatusReport;
+use crate::control::report::{StatusReport, VerifyReport};
 use crate::control::{self, ClientError, Request};
 use crate::daemon::{self, DaemonError};
 use crate::logging::Log;
+use crate::serving::Serving;
 use crate::trust::{Followed, Timing};
 use crate::wire::{Name, Question, RecordType};
 
@@ -68,6 +71,12 @@ enum Command {
         #[command(subcommand)]
         command: FastpathCommand,
     },
+    /// What both halves are doing, again each second, until q
+    Top(top::TopArguments),
+    /// Who asks how much: the busiest clients, if client-counts is set
+    Clients(Control),
+    /// Write what XDP answers to a file, with the queries; tcpdump cannot see it
+    Capture(capture::CaptureArguments),
     /// Write manual pages and shell completions
     #[command(hide = true)]
     Documents(documents::DocumentsArguments),
@@ -121,8 +130,18 @@ enum NegativeCommand {
 enum FastpathCommand {
     /// List its answers
     Dump(Control),
+    /// Who was over a rate limit lately
+    Limits(Control),
     /// Remove all of them
     Flush(Control),
+    /// Let XDP answer
+    On(Control),
+    /// Let XDP answer nothing; the daemon answers everything
+    Off(Control),
+    /// Let XDP count what it would answer, while the daemon answers everything and compares
+    DryRun(Control),
+    /// Hold every answer against the daemon's cache; exit code 1: something is wrong
+    Verify(Control),
 }
 
 /// The words of the config language.
@@ -185,12 +204,14 @@ pub fn main_with(timing: Timing) -> ExitCode {
         Command::Chain(arguments) => chain::chain(&arguments),
         Command::Check(lists) => check::check(&lists),
         Command::Metrics(arguments) => metrics::metrics(&arguments),
+        Command::Top(arguments) => top::top(&arguments),
+        Command::Clients(control) => ask(&control, Request::Clients),
+        Command::Capture(arguments) => capture::capture(&arguments),
         Command::Query(arguments) => query::query(&arguments),
         Command::Cache { command: CacheCommand::Dump(control) } => ask(&control, Request::CacheDump),
         Command::Anchors { command } => anchors(command),
-        Command::Fastpath { command: FastpathCommand::Dump(control) } => ask(&control, Request::FastpathDump),
+        Command::Fastpath { command } => fastpath(&command),
         Command::Documents(arguments) => documents::documents(&arguments),
-        Command::Fastpath { command: FastpathCommand::Flush(control) } => ask(&control, Request::FastpathFlush),
     }
 }
 
@@ -282,6 +303,38 @@ fn load(options: &[String]) -> Result<Config, ExitCode> {
         let unreadable = |error: &ConfigError| matches!(error.problem, Problem::Unreadable { .. });
         ExitCode::from(if errors.first().is_some_and(unreadable) { EXIT_FILES } else { EXIT_CONFIG })
     })
+}
+
+fn fastpath(command: &FastpathCommand) -> ExitCode {
+    let serve = |control: &Control, serving| ask(control, Request::FastpathServe { serving });
+    match command {
+        FastpathCommand::Dump(control) => ask(control, Request::FastpathDump),
+        FastpathCommand::Limits(control) => ask(control, Request::FastpathLimits),
+        FastpathCommand::Flush(control) => ask(control, Request::FastpathFlush),
+        FastpathCommand::On(control) => serve(control, Serving::On),
+        FastpathCommand::Off(control) => serve(control, Serving::Off),
+        FastpathCommand::DryRun(control) => serve(control, Serving::DryRun),
+        FastpathCommand::Verify(control) => verify(control),
+    }
+}
+
+/// Prints what came of it; the exit code says whether anything is wrong.
+fn verify(control: &Control) -> ExitCode {
+    let report = control::ask(&control.control_socket, Request::FastpathVerify).and_then(|lines| {
+        let report: VerifyReport = serde_json::from_str(&lines).map_err(|source| ClientError::Reply { source })?;
+        let text = if control.json { lines } else { control::print_reply(&Request::FastpathVerify, &lines)? };
+        Ok((report, text))
+    });
+    match report {
+        Ok((report, text)) => {
+            say(&text);
+            ExitCode::from(u8::from(report.wrong > 0))
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(EXIT_NETWORK)
+        }
+    }
 }
 
 fn anchors(command: AnchorsCommand) -> ExitCode {

@@ -15,7 +15,8 @@ pub struct AccessConfig {
 }
 
 /// What a list of networks may be.
-const NETWORKS: &str = "addresses, or networks such as 192.168.1.0/24, separated by commas; at most 1000 in all";
+pub(super) const NETWORKS: &str =
+    "addresses, or networks such as 192.168.1.0/24, separated by commas; at most 1000 in all";
 
 /// The options.
 pub(super) const OPTIONS: &[OptionSpec] = &[
@@ -39,7 +40,7 @@ impl AccessConfig {
 }
 
 /// Reads networks into a list.
-fn networks(value: &str, list: &mut Vec<Network>) -> Result<(), String> {
+pub(super) fn networks(value: &str, list: &mut Vec<Network>) -> Result<(), String> {
     for text in value.split(',') {
         list.push(reveal(text.trim()).parse().map_err(|error: crate::access::NetworkError| error.to_string())?);
     }

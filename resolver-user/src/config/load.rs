@@ -233,6 +233,7 @@ impl Loader {
         let mut config = self.config;
         self.errors.extend(config.listening.complete(&mut config.warnings).err());
         self.errors.extend(config.access.complete().err());
+        self.errors.extend(config.rate_limit.complete(&mut config.warnings).err());
         self.errors.extend(config.upstream.complete(&mut config.warnings).err());
         config.local.take_servers(config.upstream.servers.iter());
         config

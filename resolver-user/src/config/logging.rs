@@ -9,13 +9,18 @@ const QUEUE_LEN: usize = 5;
 /// Most lines that it may be told to queue, as dnsmasq has it.
 const QUEUE_LEN_MAX: usize = 100;
 
+/// Most answers of XDP of which one may be logged.
+const XDP_ONE_IN_MAX: u32 = 1_000_000;
+
 /// What is logged, and where to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoggingConfig {
     /// `log-queries`: the daemon's answers.
     pub queries: QueryLog,
     /// `log-queries=extra`: each such line has a number of its own.
     pub query_numbers: bool,
+    /// `xdp-log-queries`: one of so many answers of XDP; 0: none. Holds while all answers are logged.
+    pub xdp_one_in: u32,
     /// `log-queries=proto`: each such line names the transport.
     pub query_transport: bool,
     /// `log-dnssec`: the chain of each validation.
@@ -26,7 +31,21 @@ pub struct LoggingConfig {
     pub queue_len: Option<usize>,
 }
 
-/// Which of the daemon's answers are logged.
+impl Default for LoggingConfig {
+    fn default() -> Self {
+        Self {
+            queries: QueryLog::Off,
+            query_numbers: false,
+            xdp_one_in: 1,
+            query_transport: false,
+            dnssec: false,
+            target: LogTarget::StandardError,
+            queue_len: None,
+        }
+    }
+}
+
+/// Which answers are logged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum QueryLog {
     /// None.
@@ -55,7 +74,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     perhaps(
         "log-queries",
         "nothing, extra, proto, auth, only_failed",
-        "log each answer of the daemon",
+        "log each answer, of both halves",
         |config, value| {
             let logging = &mut config.logging;
             match value {
@@ -74,6 +93,15 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         },
     )
     .letter('q'),
+    value(
+        "xdp-log-queries",
+        "0..=1000000",
+        "with log-queries, one of so many answers of XDP; 0: none (1)",
+        |config, value| {
+            config.logging.xdp_one_in = number(value, 0, XDP_ONE_IN_MAX)?;
+            Ok(())
+        },
+    ),
     flag("log-dnssec", "log the chain of each validation, step by step", |config| config.logging.dnssec = true),
     value("log-facility", TARGETS, "where lines go (standard error)", |config, value| {
         config.logging.target = target(value)?;

@@ -3,7 +3,7 @@
 //! In: config files in dnsmasq's language and the same words as flags. Out: a [`Config`], or every [`ConfigError`] of the
 //! whole set at once, each with file, line, option, value and legal range. Rooms: `syntax` cuts lines into options,
 //! `arguments` a command line, `sources` finds and reads files, `load` follows them and applies options, `option` is what one
-//! is and the table of all, `repeated` what may stand once. Each topic (`listening`, `access`, `cookies`, `upstream`, `cache`, `local`,
+//! is and the table of all, `repeated` what may stand once. Each topic (`listening`, `access`, `rate_limit`, `cookies`, `upstream`, `cache`, `local`,
 //! `filter`, `dnssec`, `xdp`, `logging`, `observing`, `process`, `files`) has a part of the [`Config`] with its defaults, the
 //! options that fill it, and the check of the whole part. `hosts` reads hosts files, `records` records, `domains` names and
 //! domains, `anchors` trust anchors, `limits` limits of validation, `servers` (with `reverse`) lines about servers, `iterating`
@@ -30,6 +30,7 @@ mod logging;
 mod observing;
 mod option;
 mod process;
+mod rate_limit;
 mod records;
 mod repeated;
 mod reverse;
@@ -60,6 +61,7 @@ pub use logging::{LogTarget, LoggingConfig, QueryLog};
 pub use observing::{METRICS_PORT, ObservingConfig};
 pub use option::{NOT_SUPPORTED, OptionSpec, TOPICS, Takes, Topic};
 pub use process::{CONTROL_SOCKET, ProcessConfig};
+pub use rate_limit::{PrefixLengths, RateLimitConfig};
 pub use servers::{ServerEntry, ServerHost, ServerSpec, ServerTarget, Targets};
 pub use upstream::{EDNS_PACKET_MAX, UpstreamConfig};
 pub use written::{anchor_line, dnssec_options};
@@ -77,6 +79,8 @@ pub struct Config {
     pub listening: ListeningConfig,
     /// Who may ask.
     pub access: AccessConfig,
+    /// How many answers a client gets.
+    pub rate_limit: RateLimitConfig,
     /// DNS cookies for clients.
     pub cookies: CookiesConfig,
     /// Who is asked.

@@ -7,6 +7,8 @@ use super::syntax::reveal;
 
 /// Port of `metrics-address` unless one is given. Choice: what other DNS servers' exporters are scraped at.
 pub const METRICS_PORT: u16 = 9153;
+/// Most clients that are counted at once. Choice: they take 20 MB.
+const CLIENT_COUNTS_MAX: usize = 100_000;
 /// Longest `identity`, in bytes: one string of a TXT record (RFC 1035 §3.3).
 const IDENTITY_LEN_MAX: usize = 255;
 
@@ -15,6 +17,8 @@ const IDENTITY_LEN_MAX: usize = 255;
 pub struct ObservingConfig {
     /// `metrics-address`: where metrics are served over HTTP; off unless given.
     pub metrics_address: Option<SocketAddr>,
+    /// `client-counts`: clients that have a counter of their own; 0: queries are not counted by client.
+    pub client_counts: usize,
     /// Whether questions of class CH about the daemon are answered: no with `no-ident`.
     pub ident: bool,
     /// `identity`: the answer to `id.server` and `hostname.bind`.
@@ -23,7 +27,7 @@ pub struct ObservingConfig {
 
 impl Default for ObservingConfig {
     fn default() -> Self {
-        Self { metrics_address: None, ident: true, identity: None }
+        Self { metrics_address: None, client_counts: 0, ident: true, identity: None }
     }
 }
 
@@ -38,6 +42,10 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
             Ok(())
         },
     ),
+    value("client-counts", "0..=100000", "count queries by client, so many of them at once (0)", |config, value| {
+        config.observing.client_counts = number(value, 0, CLIENT_COUNTS_MAX)?;
+        Ok(())
+    }),
     flag("no-ident", "do not answer questions of class CH about the daemon", |config| config.observing.ident = false),
     value("identity", "1 to 255 bytes", "answer id.server and hostname.bind of class CH with this", |config, value| {
         let identity = reveal(value.trim());

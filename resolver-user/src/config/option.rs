@@ -9,7 +9,7 @@ use std::str::FromStr;
 use super::syntax::reveal;
 use super::{
     Config, access, cache, cookies, dnssec, files, filter, iterating, listening, local, logging, observing, process,
-    upstream, xdp,
+    rate_limit, upstream, xdp,
 };
 
 /// Whether an option takes a value.
@@ -82,6 +82,7 @@ pub const TOPICS: &[Topic] = &[
     Topic { title: "Files", options: files::OPTIONS },
     Topic { title: "Listening", options: listening::OPTIONS },
     Topic { title: "Access", options: access::OPTIONS },
+    Topic { title: "Rate limits", options: rate_limit::OPTIONS },
     Topic { title: "Cookies", options: cookies::OPTIONS },
     Topic { title: "Servers", options: upstream::OPTIONS },
     Topic { title: "Resolution from the root", options: iterating::OPTIONS },

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::listening::{PATTERNS, patterns};
 use super::option::{OptionSpec, flag, number, path, value};
+use crate::serving::Serving;
 
 /// Answers kept in the kernel map unless told otherwise.
 pub const XDP_CACHE_SIZE: u32 = 100_000;
@@ -42,6 +43,8 @@ impl fmt::Display for XdpMode {
 pub struct XdpConfig {
     /// `xdp`.
     pub mode: XdpMode,
+    /// `xdp-mode`: what it does at the start.
+    pub serving: Serving,
     /// `xdp-interface`: names, or beginnings of names with a final `*`; empty: those of `interface`, else those that carry the listening addresses.
     pub interfaces: Vec<String>,
     /// `xdp-force`: other XDP programs on them are replaced.
@@ -58,6 +61,7 @@ impl Default for XdpConfig {
     fn default() -> Self {
         Self {
             mode: XdpMode::Auto,
+            serving: Serving::On,
             interfaces: Vec::new(),
             force: false,
             cache_size: XDP_CACHE_SIZE,
@@ -82,6 +86,15 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     value("xdp-interface", PATTERNS, "let XDP answer on these interfaces", |config, value| {
         patterns(value, &mut config.xdp.interfaces)
     }),
+    value(
+        "xdp-mode",
+        "on, off, dry-run",
+        "whether XDP answers, or only counts what it would answer (on)",
+        |config, value| {
+            config.xdp.serving = value.parse().map_err(|_| "no such mode".to_owned())?;
+            Ok(())
+        },
+    ),
     flag("xdp-force", "replace other XDP programs", |config| config.xdp.force = true),
     value("xdp-cache-size", "0..=16000000", "answers kept in the kernel (100000)", |config, value| {
         config.xdp.cache_size = number(value, 0, XDP_CACHE_SIZE_MAX)?;

@@ -12,5 +12,7 @@ mod text;
 
 pub use client::{ClientError, ask};
 pub use report::{ErrorReport, Request};
-pub use server::{ControlError, ControlListener, ControlService, ControlSocket, bind_control, serve_control};
-pub use text::{print_reply, print_status};
+pub use server::{
+    CaptureStream, Captured, ControlError, ControlListener, ControlService, ControlSocket, bind_control, serve_control,
+};
+pub use text::{print_clients, print_reply, print_sampling, print_status};

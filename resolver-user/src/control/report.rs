@@ -1,10 +1,13 @@
 //! What goes over the control socket.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 pub use crate::publish::{FastPathEntry, FastPathStatus, InterfaceStatus, MapStatus};
+pub use crate::serving::Serving;
+pub use crate::witness::CaptureFilter;
 
 /// What the operator asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,8 +21,28 @@ pub enum Request {
     CacheDump,
     /// A [`FastPathEntry`] for each answer in the kernel map.
     FastpathDump,
+    /// A [`LimitedEntry`] for each prefix that was over a rate limit lately.
+    FastpathLimits,
     /// Empties the kernel map; one [`FlushReport`].
     FastpathFlush,
+    /// Has XDP answer, or not; one [`ServingReport`].
+    FastpathServe {
+        /// Whether.
+        serving: Serving,
+    },
+    /// Holds every answer in the kernel map against the daemon's cache; one [`VerifyReport`].
+    FastpathVerify,
+    /// Everything that a live view shows; one [`TopReport`]. Counts by name and client begin, and go on for some seconds.
+    Top,
+    /// Queries by client; one [`CountsReport`].
+    Clients,
+    /// Frames of XDP's answers, until the asking half of the connection is closed: a line of JSON (`{}`, or an [`ErrorReport`]), then for each
+    /// answer the number of bytes that follow (`u32`), the number of answers lost so far (`u64`, counted among those bytes),
+    /// and query and answer as blocks of pcapng, none in the last; all numbers little-endian.
+    Capture {
+        /// Which answers.
+        filter: CaptureFilter,
+    },
     /// An [`AnchorEntry`] for each anchor.
     Anchors,
     /// Reads the anchors of one file again; then as for [`Self::Anchors`].
@@ -208,4 +231,115 @@ pub struct NegativeAnchorEntry {
 pub struct FlushReport {
     /// Answers removed.
     pub removed: u64,
+}
+
+/// A prefix that was over a rate limit lately.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitedEntry {
+    /// The network.
+    pub prefix: String,
+    /// The option that limits it: `rate-limit` or `rate-limit-wide`.
+    pub limit: String,
+    /// Its queries that were over the limit, since it was noticed.
+    pub queries: u64,
+    /// When the last one came, in seconds before now; right within a few.
+    pub seen_s_ago: u64,
+}
+
+/// Whether XDP answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServingReport {
+    /// Whether.
+    pub serving: Serving,
+}
+
+/// What came of holding every answer in the kernel map against the daemon's cache.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyReport {
+    /// Answers in the kernel map; each is in one of the following.
+    pub entries: u64,
+    /// XDP sends what the daemon would send.
+    pub equal: u64,
+    /// The daemon has the answer no more; in the kernel map it is as it was written, and its time is not over.
+    pub not_cached: u64,
+    /// The daemon has found another answer since; in the kernel map it is as it was written, and its time is not over.
+    pub older: u64,
+    /// Something is wrong.
+    pub wrong: u64,
+    /// What is wrong: at most [`VERIFY_FAULTS_MAX`].
+    pub faults: Vec<VerifyFault>,
+}
+
+/// Most faults that are listed one by one.
+pub const VERIFY_FAULTS_MAX: usize = 1000;
+
+/// An answer in the kernel map that is not what it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyFault {
+    /// Name of the question; empty if it cannot be read.
+    pub name: String,
+    /// Type of the question; empty if it cannot be read.
+    pub rtype: String,
+    /// `plain` or `dnssec`; empty if it cannot be read.
+    pub form: String,
+    /// What is wrong.
+    pub fault: String,
+}
+
+/// What a live view shows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TopReport {
+    /// The state of the daemon; rates are made of two of them.
+    pub status: StatusReport,
+    /// The most frequent names and clients.
+    pub counts: CountsReport,
+}
+
+/// Who asks, and what is asked for. Numbers are estimates where one of several answers is counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountsReport {
+    /// Time since counting began, in seconds.
+    pub since_s: u64,
+    /// One of so many answers of XDP is counted now; 0: none.
+    pub xdp_one_in: u32,
+    /// One of so many of the daemon's answers is counted now; 0: none.
+    pub daemon_one_in: u32,
+    /// Queries of all clients.
+    pub queries: u64,
+    /// The most frequent clients, most frequent first.
+    pub clients: Vec<ClientCount>,
+    /// The most frequent names, most frequent first.
+    pub names: Vec<NameCount>,
+}
+
+/// A client's queries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientCount {
+    /// The client.
+    pub client: IpAddr,
+    /// Its queries, too many by at most `error_max`; those that are no error are in one of the others.
+    pub queries: u64,
+    /// Queries that may have been another client's, who had the counter before.
+    pub error_max: u64,
+    /// Answered by XDP.
+    pub xdp: u64,
+    /// Answered by the daemon from what it had.
+    pub cache: u64,
+    /// Answered after others were asked.
+    pub upstream: u64,
+    /// Answered with neither NOERROR nor NXDOMAIN.
+    pub failed: u64,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NameCount {
+    /// Name, lower case.
+    pub name: String,
+    /// Type.
+    pub rtype: String,
+    /// Queries, too many by at most `error_max`.
+    pub queries: u64,
+    /// Queries that may have been another name's, which had the counter before.
+    pub error_max: u64,
 }

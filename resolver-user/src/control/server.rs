@@ -5,19 +5,22 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::report::{
-    AnchorEntry, CachedEntry, ErrorReport, FastPathEntry, FlushReport, NegativeAnchorEntry, Request, StatusReport,
+    AnchorEntry, CachedEntry, CaptureFilter, CountsReport, ErrorReport, FastPathEntry, FlushReport, LimitedEntry,
+    NegativeAnchorEntry, Request, Serving, ServingReport, StatusReport, TopReport, VerifyReport,
 };
 use crate::export::Family;
 
@@ -42,8 +45,26 @@ pub trait ControlService: Send + Sync + 'static {
     fn cache_dump(&self) -> Vec<CachedEntry>;
     /// The kernel map; none if XDP is off.
     fn fastpath_dump(&self) -> Option<Vec<FastPathEntry>>;
+    /// Who was over a rate limit lately, by either half.
+    fn limited(&self) -> Vec<LimitedEntry>;
     /// Empties the kernel map; none if XDP is off.
     fn fastpath_flush(&self) -> Option<FlushReport>;
+    /// Has XDP answer, or not; none if XDP is off.
+    fn fastpath_serve(&self, serving: Serving) -> Option<ServingReport>;
+    /// Holds the kernel map against the daemon's cache; none if XDP is off.
+    fn fastpath_verify(&self) -> Option<VerifyReport>;
+    /// What a live view shows.
+    fn top(&self) -> TopReport;
+    /// Queries by client.
+    ///
+    /// # Errors
+    /// They are not counted.
+    fn clients(&self) -> Result<CountsReport, String>;
+    /// Begins a capture.
+    ///
+    /// # Errors
+    /// Why it cannot be had.
+    fn capture(&self, filter: &CaptureFilter) -> Result<CaptureStream, String>;
     /// The anchors; the error says why there can be none.
     ///
     /// # Errors
@@ -182,25 +203,58 @@ pub async fn serve_control<S: ControlService>(
         tracker.spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => {}
-                // A client that does not ask, or does not read, loses its connection.
-                _given_up = timeout(PATIENCE, converse(stream, &*service)) => {}
+                _given_up = converse(stream, &*service) => {}
             }
             drop(permit);
         });
     }
 }
 
+/// A client that does not ask, or does not read, loses its connection.
 async fn converse<S: ControlService>(stream: UnixStream, service: &S) -> io::Result<()> {
-    let (reader, mut writer) = stream.into_split();
+    let (mut reader, mut writer) = stream.into_split();
     let mut line = String::new();
-    BufReader::new(reader.take(REQUEST_LEN_MAX)).read_line(&mut line).await?;
+    timeout(PATIENCE, BufReader::new((&mut reader).take(REQUEST_LEN_MAX)).read_line(&mut line)).await??;
     let reply = match serde_json::from_str(&line) {
+        Ok(Request::Capture { filter }) => match service.capture(&filter) {
+            Ok(stream) => return send_capture(stream, reader, writer).await,
+            Err(error) => Err(error),
+        },
         Ok(request) => reply(request, service),
         Err(error) => Err(error.to_string()),
     };
     let lines = reply.or_else(|error| lines([ErrorReport { error }]));
-    writer.write_all(lines.unwrap_or_default().as_bytes()).await?;
+    timeout(PATIENCE, writer.write_all(lines.unwrap_or_default().as_bytes())).await??;
     writer.shutdown().await
+}
+
+/// Sends what is captured until the other end closes its half; then what is left, and how many were lost in all.
+async fn send_capture(
+    mut stream: CaptureStream,
+    mut reader: OwnedReadHalf,
+    mut writer: OwnedWriteHalf,
+) -> io::Result<()> {
+    timeout(PATIENCE, writer.write_all(b"{}\n")).await??;
+    let mut end = [0; 1];
+    loop {
+        let captured = tokio::select! {
+            captured = stream.answers.recv() => captured,
+            // What was captured by then is still sent.
+            _closed = reader.read(&mut end), if !stream.answers.is_closed() => {
+                stream.answers.close();
+                continue;
+            }
+        };
+        let is_last = captured.is_none();
+        let captured = captured.unwrap_or_default();
+        let len = u32::try_from(captured.len() + size_of::<u64>()).unwrap_or(u32::MAX);
+        let lost = stream.lost.load(Ordering::Relaxed);
+        let record = [&len.to_le_bytes()[..], &lost.to_le_bytes(), &captured].concat();
+        timeout(PATIENCE, writer.write_all(&record)).await??;
+        if is_last {
+            return writer.shutdown().await;
+        }
+    }
 }
 
 fn reply<S: ControlService>(request: Request, service: &S) -> Result<String, String> {
@@ -210,13 +264,32 @@ fn reply<S: ControlService>(request: Request, service: &S) -> Result<String, Str
         Request::Metrics => lines(service.families()),
         Request::CacheDump => lines(service.cache_dump()),
         Request::FastpathDump => lines(service.fastpath_dump().ok_or_else(off)?),
+        Request::FastpathLimits => lines(service.limited()),
         Request::FastpathFlush => lines([service.fastpath_flush().ok_or_else(off)?]),
+        Request::FastpathServe { serving } => lines([service.fastpath_serve(serving).ok_or_else(off)?]),
+        Request::FastpathVerify => lines([service.fastpath_verify().ok_or_else(off)?]),
+        Request::Top => lines([service.top()]),
+        Request::Clients => lines([service.clients()?]),
+        // Answered elsewhere, with a stream.
+        Request::Capture { .. } => Ok(String::new()),
         Request::Anchors => lines(service.anchors()?),
         Request::ReadAnchors { file } => lines(service.read_anchors(&file)?),
         Request::NegativeAnchors => lines(service.negative_anchors()?),
         Request::AddNegativeAnchor { name, for_s } => lines(service.add_negative_anchor(&name, for_s)?),
         Request::RemoveNegativeAnchor { name } => lines(service.remove_negative_anchor(&name)?),
     }
+}
+
+/// A captured answer with its query, as blocks of pcapng.
+pub type Captured = Box<[u8]>;
+
+/// A capture under way. It ends when this is dropped.
+#[derive(Debug)]
+pub struct CaptureStream {
+    /// What is captured.
+    pub answers: mpsc::Receiver<Captured>,
+    /// Answers that were not taken in time.
+    pub lost: Arc<AtomicU64>,
 }
 
 fn lines<T: Serialize>(reports: impl IntoIterator<Item = T>) -> Result<String, String> {

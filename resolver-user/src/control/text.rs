@@ -4,8 +4,9 @@ use std::fmt::Write;
 
 use super::ClientError;
 use super::report::{
-    AnchorEntry, CachedEntry, FastPathEntry, FastPathStatus, FlushReport, InterfaceStatus, NegativeAnchorEntry,
-    RecursionStatus, Request, ServerStatus, StatusReport, WorkReport,
+    AnchorEntry, CachedEntry, CountsReport, FastPathEntry, FastPathStatus, FlushReport, InterfaceStatus, LimitedEntry,
+    NegativeAnchorEntry, RecursionStatus, Request, ServerStatus, ServingReport, StatusReport, TopReport, VerifyFault,
+    VerifyReport, WorkReport,
 };
 use crate::export::{self, Format};
 
@@ -19,10 +20,18 @@ pub fn print_reply(request: &Request, lines: &str) -> Result<String, ClientError
         Request::Metrics => export::text(&read(lines)?, Format::OpenMetrics),
         Request::CacheDump => cache(&read(lines)?),
         Request::FastpathDump => fast_path_entries(&read(lines)?),
+        Request::FastpathLimits => limited(&read(lines)?),
         Request::Anchors | Request::ReadAnchors { .. } => anchors(&read(lines)?),
         Request::NegativeAnchors | Request::AddNegativeAnchor { .. } | Request::RemoveNegativeAnchor { .. } => {
             negative_anchors(&read(lines)?)
         }
+        Request::FastpathServe { .. } => {
+            read::<ServingReport>(lines)?.iter().map(|report| format!("XDP is {}\n", report.serving)).collect()
+        }
+        Request::Top => read::<TopReport>(lines)?.iter().map(|top| print_status(&top.status)).collect(),
+        Request::Clients => read::<CountsReport>(lines)?.iter().map(print_clients).collect(),
+        Request::Capture { .. } => String::new(),
+        Request::FastpathVerify => read::<VerifyReport>(lines)?.iter().map(verified).collect(),
         Request::FastpathFlush => {
             read::<FlushReport>(lines)?.iter().map(|flush| format!("removed {} answers\n", flush.removed)).collect()
         }
@@ -104,7 +113,8 @@ fn work(kinds: &[WorkReport]) -> String {
 }
 
 fn fast_path_status(status: &FastPathStatus) -> String {
-    let mut rows = vec![vec!["published".into(), format!("{} answers", status.published)]];
+    let mut rows = vec![vec!["mode".into(), status.serving.to_string()]];
+    rows.extend([vec!["published".into(), format!("{} answers", status.published)]]);
     rows.extend(status.interfaces.iter().map(|interface| vec!["interface".into(), interface_status(interface)]));
     rows.extend(status.maps.iter().map(|map| {
         let memory = map.memory_bytes as f64 / f64::from(1 << 20);
@@ -125,11 +135,23 @@ fn fast_path_status(status: &FastPathStatus) -> String {
         ("evicted_for_other_length", publisher.evicted_block),
         ("retiring", publisher.retiring),
     ];
-    let publisher = publisher.map(|(name, count)| (name.to_owned(), count));
+    let [narrow, wide] = status.logged_rate;
+    let logged = [("logged_rate", narrow), ("logged_rate_wide", wide)];
+    let publisher: Vec<_> = logged.into_iter().chain(publisher).map(|(name, count)| (name.to_owned(), count)).collect();
     let cookies: Vec<_> = status.cookies.iter().map(|(name, count)| (format!("cookies_{name}"), *count)).collect();
     let frames: u64 = status.counters.iter().map(|(_, count)| count).sum();
     rows.push(vec!["frames".into(), frames.to_string()]);
-    let counted = [counters(&status.counters), counters(&cookies), counters(&publisher)].concat();
+    let compared = [
+        ("compared_equal", status.compared.equal),
+        ("compared_differing", status.compared.differing),
+        ("compared_not_answered", status.compared.not_answered),
+        ("compared_superseded", status.compared.superseded),
+        ("compared_skipped", status.compared.skipped),
+        ("told_one_by_one", status.seen.told),
+        ("lost_one_by_one", status.seen.lost),
+    ];
+    let compared = compared.map(|(name, count)| (name.to_owned(), count));
+    let counted = [&status.counters[..], &cookies, &publisher, &compared].map(counters).concat();
     format!("\nXDP\n{}{counted}", indent(&table(&rows)))
 }
 
@@ -185,6 +207,15 @@ fn anchors(entries: &[AnchorEntry]) -> String {
     table(&std::iter::once(head.map(str::to_owned).to_vec()).chain(rows).collect::<Vec<_>>())
 }
 
+fn limited(entries: &[LimitedEntry]) -> String {
+    let head = ["prefix", "over", "queries", "last"].map(str::to_owned).to_vec();
+    let rows = entries.iter().map(|entry| {
+        let last = format!("{} s ago", entry.seen_s_ago);
+        vec![entry.prefix.clone(), entry.limit.clone(), entry.queries.to_string(), last]
+    });
+    table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
+}
+
 fn negative_anchors(entries: &[NegativeAnchorEntry]) -> String {
     let left = |left_s: Option<u64>| left_s.map_or("configured".to_owned(), |left_s| format!("{left_s} s left"));
     table(&entries.iter().map(|entry| vec![entry.name.clone(), left(entry.left_s)]).collect::<Vec<_>>())
@@ -205,6 +236,48 @@ fn fast_path_entries(entries: &[FastPathEntry]) -> String {
         ]
     });
     table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())
+}
+
+/// Queries by client as text.
+pub fn print_clients(report: &CountsReport) -> String {
+    let head = ["client", "queries", "error", "xdp", "cache", "upstream", "failed"].map(str::to_owned).to_vec();
+    let rows = report.clients.iter().map(|counted| {
+        let numbers =
+            [counted.queries, counted.error_max, counted.xdp, counted.cache, counted.upstream, counted.failed];
+        std::iter::once(counted.client.to_string()).chain(numbers.map(|number| number.to_string())).collect()
+    });
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
+    format!("{}\n{}", print_sampling(report), table(&rows))
+}
+
+/// What the counts are made of, as text.
+pub fn print_sampling(report: &CountsReport) -> String {
+    let half = |name: &str, one_in: u32| match one_in {
+        0 => format!("none of {name}"),
+        1 => format!("all of {name}"),
+        one_in => format!("1 in {one_in} of {name}"),
+    };
+    let (xdp, daemon) = (half("XDP's answers", report.xdp_one_in), half("the daemon's", report.daemon_one_in));
+    format!("counted for {} s: {xdp}, {daemon}; {} queries\n", report.since_s, report.queries)
+}
+
+fn verified(report: &VerifyReport) -> String {
+    let counts = [
+        ("answers in the kernel map", report.entries),
+        ("equal to the daemon's", report.equal),
+        ("not in the daemon's cache any more, unchanged", report.not_cached),
+        ("older than the daemon's, unchanged", report.older),
+        ("wrong", report.wrong),
+    ];
+    let mut text = table(&counts.map(|(what, count)| vec![what.to_owned(), count.to_string()]));
+    if !report.faults.is_empty() {
+        let row = |fault: &VerifyFault| {
+            vec![fault.name.clone(), fault.rtype.clone(), fault.form.clone(), fault.fault.clone()]
+        };
+        text.push('\n');
+        text.push_str(&table(&report.faults.iter().map(row).collect::<Vec<_>>()));
+    }
+    text
 }
 
 /// Rows with their columns aligned on the left, two spaces apart.

@@ -50,6 +50,7 @@ pub(super) fn start_fast_path(
             XdpMode::Generic => AttachMode::Generic,
             XdpMode::Auto | XdpMode::Off => AttachMode::Auto,
         },
+        serving: config.xdp.serving,
         ttl_shown_s_max: config.cache.keeping.shown_s(ANSWER_TTL_S_MAX),
         interfaces,
         demand: match (demanded, config.xdp.interfaces.is_empty()) {
@@ -63,6 +64,7 @@ pub(super) fn start_fast_path(
         rotation_s: config.cache.rotation_s(),
         listen: bound.endpoints(),
         access: bound.access.clone(),
+        is_limited: config.rate_limit.narrow.is_some(),
         cookies: jar.secrets(),
         pin_dir: prepared.pin_dir.clone(),
         log: config.xdp.log,

@@ -416,6 +416,7 @@ mod tests {
     use crate::clock::SystemClock;
     use crate::cookies::CookieDoor;
     use crate::metrics::Metrics;
+    use crate::rate_limit::RateLimiter;
     use crate::upstream::{Network, Outside};
 
     /// A configuration that listens on these addresses, one thread each.
@@ -434,8 +435,10 @@ mod tests {
         let owned = (Arc::clone(&metrics), tracker.clone());
         let resolver = Arc::new(super::super::assemble(config, &[], None, None, owned, outside).unwrap());
         let bound = Bound::new(config, &Inherited::default()).unwrap();
+        let limiter = Arc::new(RateLimiter::new(None, Arc::new(SystemClock)));
+        limiter.configure(config);
         let door = CookieDoor::new(None, Arc::new(SystemClock));
-        let shared = Arc::new(Shared::new(resolver, metrics, bound.access.clone(), door, tracker, stop));
+        let shared = Arc::new(Shared::new(resolver, metrics, bound.access.clone(), limiter, door, tracker, stop));
         Arc::new(Listening::start(bound, config.clone(), shared, None))
     }
 

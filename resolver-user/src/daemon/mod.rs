@@ -11,6 +11,8 @@ mod privileges;
 mod reload;
 mod service;
 mod signals;
+mod verify;
+mod watching;
 
 use std::io;
 use std::net::SocketAddr;
@@ -36,11 +38,13 @@ use crate::listener::{ListenError, Shared};
 use crate::logging::Log;
 use crate::metrics::Metrics;
 use crate::process::{IdentityError, ServiceManager, watchdog_period};
-use crate::publish::{FastPathError, Publisher};
+use crate::publish::{FastPath, FastPathError, Publisher};
+use crate::rate_limit::{RateLimiter, SharedTable};
 use crate::resolve::{Ident, Resolver, Rules};
 use crate::slow_lane::SlowLane;
 use crate::trust::{Configured, Followed, StateError, Timestamp, TimestampError, Timing, Trust, TrustChange};
 use crate::upstream::{Network, Outside, Upstream};
+use crate::witness::Counting;
 use anchors::{follow_anchors, log_anchors, log_remembered};
 use cache_file::keep_cache_file;
 use cookies::Cookies;
@@ -48,6 +52,7 @@ use fast_path::start_fast_path;
 use listening::{Bound, Listening};
 use privileges::Prepared;
 use signals::{Asked, Signals};
+use watching::Watching;
 
 pub use fast_path::BPF_OBJECT;
 pub use fingerprint::{FINGERPRINT_LEN, Fingerprint, fingerprint};
@@ -61,6 +66,8 @@ const SERVERS_PERIOD: Duration = Duration::from_secs(1);
 /// How often it is looked which answers of XDP are asked for and nearly over, and how many are taken each time.
 const POPULAR_PERIOD: Duration = Duration::from_millis(250);
 const POPULAR_MAX: usize = 1024;
+/// How often is looked who is over a rate limit.
+const LIMITS_PERIOD: Duration = Duration::from_secs(1);
 /// How often the clock is looked at for what ends or begins with time.
 const TRUST_PERIOD: Duration = Duration::from_secs(1);
 
@@ -149,6 +156,8 @@ struct Daemon {
     configuring: Mutex<()>,
     listening: Arc<Listening>,
     resolver: Arc<Resolver>,
+    limiter: Arc<RateLimiter>,
+    watching: Arc<Watching>,
     cookies: Arc<Cookies>,
     started: Instant,
     /// When it started, in seconds since 1970.
@@ -189,7 +198,11 @@ async fn serve(
     let scraped = config.observing.metrics_address.map(bind_metrics).transpose()?;
     let trust = trust(&config, timing, SystemClock.now())?;
     let jar = cookies::jar(&config);
-    let fast_path = start_fast_path(&config, &prepared, &bound, &jar)?;
+    let mut fast_path = start_fast_path(&config, &prepared, &bound, &jar)?;
+    let table = fast_path.as_mut().and_then(FastPath::take_limits).map(|table| Box::new(table) as SharedTable);
+    let limiter = RateLimiter::new(table, Arc::new(SystemClock));
+    limiter.configure(&config);
+    let limiter = Arc::new(limiter);
     let publisher = fast_path.as_ref().map(|fast_path| Arc::new(fast_path.publisher()));
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
     let metrics = Arc::new(Metrics::default());
@@ -200,14 +213,20 @@ async fn serve(
     let resolver = Arc::new(assemble(&config, &own, trust, publisher.clone(), owned, outside)?);
     // The names of servers, before the first question needs them.
     resolver.rules.load_full().upstream.refresh_names().await;
-    let (access, door) = (bound.access.clone(), cookies::door(&jar));
-    let shared = Shared::new(Arc::clone(&resolver), metrics, access, door, tracker.clone(), stop.clone());
+    let watching = Arc::new(Watching::new(Arc::clone(&resolver), &config));
+    if let Some(fast_path) = &mut fast_path {
+        fast_path.tell(Arc::clone(&watching) as _)?;
+    }
+    tracker.spawn(Arc::clone(&watching).keep(stop.clone()));
+    let (access, door, limited) = (bound.access.clone(), cookies::door(&jar), Arc::clone(&limiter));
+    let shared = Shared::new(Arc::clone(&resolver), metrics, access, limited, door, tracker.clone(), stop.clone());
     let shared = Arc::new(shared);
     let cookies = Arc::new(Cookies::new(jar, Arc::clone(&shared)));
     let listening = Arc::new(Listening::start(bound, config.clone(), shared, publisher));
     prepared.confine(&config)?;
     tracker.spawn(Arc::clone(&listening).follow());
     tracker.spawn(keep_servers(Arc::clone(&resolver), Arc::clone(&listening), stop.clone()));
+    tracker.spawn(tell_limited(Arc::clone(&limiter), stop.clone()));
     tracker.spawn(keep_trust(Arc::clone(&resolver), stop.clone()));
     tracker.spawn(Arc::clone(&cookies).keep(stop.clone()));
     tracker.spawn(follow_anchors(Arc::clone(&resolver), stop.clone()));
@@ -218,7 +237,19 @@ async fn serve(
     resolver.trust.iter().for_each(|trust| log_remembered(&config.dnssec, None, trust));
     let (config, configuring) = (ArcSwap::from_pointee(config), Mutex::new(()));
     let (started, started_unix_s) = (Instant::now(), SystemClock.now().unix_s);
-    let daemon = Daemon { arguments, config, configuring, listening, resolver, cookies, started, started_unix_s, log };
+    let daemon = Daemon {
+        arguments,
+        config,
+        configuring,
+        listening,
+        resolver,
+        limiter,
+        watching,
+        cookies,
+        started,
+        started_unix_s,
+        log,
+    };
     let daemon = Arc::new(daemon);
     if let Some(socket) = scraped {
         let (observed, metrics) = (Arc::clone(&daemon), Arc::clone(&daemon.resolver.metrics));
@@ -346,6 +377,21 @@ async fn keep_trust(resolver: Arc<Resolver>, stop: CancellationToken) {
     }
 }
 
+/// Logs who is over a rate limit: one line for each prefix and minute at most, and so at most 256 a minute.
+async fn tell_limited(limiter: Arc<RateLimiter>, stop: CancellationToken) {
+    let mut period = tokio::time::interval(LIMITS_PERIOD);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = period.tick() => {}
+        }
+        for limited in limiter.to_tell() {
+            let option = if limited.is_wide { "rate-limit-wide" } else { "rate-limit" };
+            warn!(prefix = %limited, queries = limited.queries, "over {option}");
+        }
+    }
+}
+
 /// Follows changes of the servers: resolv.conf, host names, loops, and which of them are ourselves.
 async fn keep_servers(resolver: Arc<Resolver>, listening: Arc<Listening>, stop: CancellationToken) {
     let mut period = tokio::time::interval(SERVERS_PERIOD);
@@ -414,6 +460,7 @@ pub fn assemble(
         clock,
         metrics,
         tracker,
+        counting: Counting::default(),
         queries_logged: AtomicU64::new(0),
     })
 }

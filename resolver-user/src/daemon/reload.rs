@@ -25,7 +25,8 @@ impl Daemon {
         let status = match block_in_place(|| self.read_again()) {
             Ok(()) => {
                 let new = self.config.load_full();
-                if old.listening != new.listening || old.access != new.access || old.xdp != new.xdp {
+                let listens = old.listening != new.listening || old.access != new.access;
+                if listens || old.xdp != new.xdp || old.rate_limit != new.rate_limit {
                     self.listening.reload(Config::clone(&new)).await;
                 }
                 self.resolver.metrics.reloads.add_one();
@@ -86,6 +87,13 @@ impl Daemon {
             Handle::current().block_on(after.upstream.refresh_names());
             after.generation = before.generation.saturating_add(u64::from(answers_differ));
             self.resolver.rules.store(Arc::new(after));
+            // What was set over the control socket stays until the option itself changes.
+            if old.xdp.serving != new.xdp.serving
+                && let Some(publisher) = &self.resolver.publisher
+                && !publisher.serve(new.xdp.serving)
+            {
+                error!("XDP does not keep to the new xdp-mode");
+            }
             self.config.store(Arc::new(new));
             // The rules first: what is found from here on by the old ones carries the old generation.
             if answers_differ {
@@ -94,11 +102,13 @@ impl Daemon {
                 }
                 self.resolver.forget_conclusions();
             }
+            self.watching.configure(&self.config.load());
             if trust_differs {
                 let dnssec = &self.config.load().dnssec;
                 log_anchors(dnssec);
                 self.resolver.trust.iter().for_each(|trust| log_remembered(dnssec, Some(&old.dnssec), trust));
             }
+            self.limiter.configure(&self.config.load());
             self.cookies.configure(&self.config.load());
             let shown_s_max = self.resolver.rules().keeping.shown_s(ANSWER_TTL_S_MAX);
             let rotation_s = self.config.load().cache.rotation_s();
@@ -106,6 +116,11 @@ impl Daemon {
                 && !(publisher.show_at_most(shown_s_max) && publisher.rotate(rotation_s))
             {
                 error!("XDP does not keep to the new max-ttl or round-robin");
+            }
+            if let Some(publisher) = &self.resolver.publisher
+                && !publisher.set_limited(self.limiter.is_on())
+            {
+                error!("XDP does not keep to the new rate limits");
             }
         }
         self.resolver.rules().upstream.reread();
@@ -145,8 +160,9 @@ fn keep_until_restart(old: &Config, new: &mut Config) -> Vec<&'static str> {
     if keep("trust-anchor-state", old.dnssec.anchor_state != new.dnssec.anchor_state) {
         new.dnssec.anchor_state.clone_from(&old.dnssec.anchor_state);
     }
-    // Where XDP is can change at any time.
-    let xdp = XdpConfig { interfaces: new.xdp.interfaces.clone(), ..old.xdp.clone() };
+    // Where XDP is, and whether it answers, can change at any time.
+    let (interfaces, serving) = (new.xdp.interfaces.clone(), new.xdp.serving);
+    let xdp = XdpConfig { interfaces, serving, ..old.xdp.clone() };
     if keep("an xdp option", xdp != new.xdp) {
         new.xdp = xdp;
     }

@@ -9,21 +9,27 @@ use tracing::info;
 
 use super::Daemon;
 use super::anchors::anchor_entries;
+use super::verify::verify;
 use crate::answer::Form;
 use crate::cache::{CachedAnswer, Outcome};
 use crate::config;
-use crate::control::ControlService;
 use crate::control::report::{
-    AnchorEntry, CachedEntry, FastPathEntry, FlushReport, NegativeAnchorEntry, RecursionStatus, ServerStatus,
-    StatusReport, WorkReport,
+    AnchorEntry, CachedEntry, CaptureFilter, CountsReport, FastPathEntry, FlushReport, LimitedEntry,
+    NegativeAnchorEntry, RecursionStatus, ServerStatus, Serving, ServingReport, StatusReport, TopReport, VerifyReport,
+    WorkReport,
 };
+use crate::control::{CaptureStream, ControlService};
 use crate::export::Family;
 use crate::metrics::WorkMetric;
 use crate::publish::Publisher;
+use crate::rate_limit::Limited;
 use crate::trust::{NegativeAnchor, NegativeAnchorError, Trust};
 use crate::upstream::{ServerReport, UPSTREAM_QUERIES_MAX};
 use crate::validator::{ProvenStatus, WorkLimits};
 use crate::wire::Name;
+
+/// Names and clients that a live view gets; no terminal has more lines for them.
+const TOP_ROWS: usize = 100;
 
 impl ControlService for Daemon {
     fn status(&self) -> StatusReport {
@@ -97,6 +103,39 @@ impl ControlService for Daemon {
 
     fn remove_negative_anchor(&self, name: &str) -> Result<Vec<NegativeAnchorEntry>, String> {
         self.change_negative(name, |trust, name| trust.remove_negative(&name))
+    }
+
+    fn limited(&self) -> Vec<LimitedEntry> {
+        let entry = |limited: Limited| LimitedEntry {
+            prefix: limited.to_string(),
+            limit: if limited.is_wide { "rate-limit-wide" } else { "rate-limit" }.to_owned(),
+            queries: limited.queries.into(),
+            seen_s_ago: limited.seen_s_ago.into(),
+        };
+        self.limiter.limited().into_iter().map(entry).collect()
+    }
+
+    fn fastpath_serve(&self, serving: Serving) -> Option<ServingReport> {
+        self.ask_publisher(|publisher| publisher.serve(serving).then_some(ServingReport { serving }))
+    }
+
+    fn fastpath_verify(&self) -> Option<VerifyReport> {
+        let report = self.ask_publisher(|publisher| verify(&self.resolver, publisher))?;
+        self.resolver.metrics.verify_faults.add(report.wrong);
+        Some(report)
+    }
+
+    fn top(&self) -> TopReport {
+        let counts = tokio::task::block_in_place(|| self.watching.top(TOP_ROWS, TOP_ROWS));
+        TopReport { status: self.status(), counts }
+    }
+
+    fn clients(&self) -> Result<CountsReport, String> {
+        self.watching.clients().ok_or_else(|| "queries are not counted by client: set client-counts".to_owned())
+    }
+
+    fn capture(&self, filter: &CaptureFilter) -> Result<CaptureStream, String> {
+        tokio::task::block_in_place(|| self.watching.capture(filter))
     }
 
     fn fastpath_flush(&self) -> Option<FlushReport> {

@@ -2,7 +2,8 @@
 
 use super::{CacheFacts, Family, GuideFacts, Kind, Observed, ProcessFacts, TrustFacts, families, guide_families};
 use crate::metrics::{Durations, Metrics};
-use crate::publish::{FastPathStatus, InterfaceStatus, MapStatus, PublisherStatus};
+use crate::publish::{ComparedStatus, FastPathStatus, InterfaceStatus, MapStatus, PublisherStatus, SeenStatus};
+use crate::serving::Serving;
 use crate::upstream::ServerReport;
 
 /// Every metric that there can be, as a table in Markdown: the text of `packaging/metrics.md`.
@@ -50,7 +51,11 @@ pub fn every_family() -> Vec<Family> {
         counters: outcomes.map(|(_, name)| ((*name).to_owned(), 0)).collect(),
         cookies: verdicts.map(|(_, name)| ((*name).to_owned(), 0)).collect(),
         frames: 0,
+        logged_rate: [0; 2],
         durations: Durations::default(),
+        serving: Serving::On,
+        seen: SeenStatus::default(),
+        compared: ComparedStatus::default(),
     };
     let address = ([192, 0, 2, 53], 53).into();
     let server = ServerReport {

@@ -12,6 +12,7 @@
 mod addresses;
 mod changes;
 mod query;
+mod share;
 mod tcp;
 mod udp;
 
@@ -28,10 +29,12 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::access::{Access, AccessList};
-use crate::answer::{Asked, Failure, Sent, Transport, write_cookies_alone, write_failure};
+use crate::access::{Access, AccessList, Standing};
+use crate::answer::{Asked, Failure, Sent, Transport, write_cookies_alone, write_failure, write_slip};
 use crate::cookies::CookieDoor;
 use crate::metrics::Metrics;
+use crate::rate_limit::{RateLimiter, Verdict};
+use share::Shares;
 
 pub use addresses::{Listen, Machine};
 pub use changes::AddressChanges;
@@ -42,6 +45,10 @@ pub use udp::{UdpSocket, adopt_udp, bind_udp, serve_udp};
 /// Most queries that may be worked on at once; each waits for other servers.
 /// Choice: dnsmasq allows 150. A miss costs about 10 kB, so this is 40 MB at most.
 pub const QUERIES_IN_PROGRESS_MAX: usize = 4096;
+
+/// Most of them for one client. Choice: a sixteenth. With answers that take 50 ms it is five thousand misses a
+/// second, which no client needs, and which leave others their places.
+pub const QUERIES_OF_CLIENT_MAX: usize = QUERIES_IN_PROGRESS_MAX / 16;
 
 /// Who answers queries.
 pub trait QueryService: Send + Sync + 'static {
@@ -113,8 +120,16 @@ pub struct Shared<S> {
     pub cookies: CookieDoor,
     /// Whether the operator was told that clients are ignored.
     ignoring_told: AtomicBool,
+    /// How many answers a client gets by UDP.
+    pub limiter: Arc<RateLimiter>,
     /// Bounds the queries in progress.
     pub in_progress: Arc<Semaphore>,
+    /// Bounds those of one client.
+    pub in_progress_of_client: Shares,
+    /// Bounds the connections of one client.
+    pub connections_of_client: Shares,
+    /// Bounds the memory of large answers that wait for their connections to take them, in bytes.
+    pub answers_waiting: Arc<Semaphore>,
     /// Bounds the connections.
     pub connections: Arc<Semaphore>,
 }
@@ -125,6 +140,7 @@ impl<S> Shared<S> {
         service: Arc<S>,
         metrics: Arc<Metrics>,
         access: AccessList,
+        limiter: Arc<RateLimiter>,
         cookies: CookieDoor,
         tracker: TaskTracker,
         stop: CancellationToken,
@@ -137,7 +153,11 @@ impl<S> Shared<S> {
             access: ArcSwap::from_pointee(access),
             cookies,
             ignoring_told: AtomicBool::new(false),
+            limiter,
             in_progress: Arc::new(Semaphore::new(QUERIES_IN_PROGRESS_MAX)),
+            in_progress_of_client: Shares::new(QUERIES_OF_CLIENT_MAX),
+            connections_of_client: Shares::new(tcp::CONNECTIONS_OF_CLIENT_MAX),
+            answers_waiting: Arc::new(Semaphore::new(tcp::ANSWERS_WAITING_LEN_MAX)),
             connections: Arc::new(Semaphore::new(tcp::CONNECTIONS_MAX)),
         }
     }
@@ -217,6 +237,63 @@ impl<S: QueryService> Shared<S> {
                 true
             }
             Err(rejection @ Rejection::Silence) => refuse(&rejection, self, out),
+        }
+    }
+
+    /// Holds a UDP query to its client's rate limits: none if it is within them, else whether it gets an empty answer. What
+    /// gets no answer anyway costs nothing.
+    fn over_limit(
+        &self,
+        standing: Standing,
+        client: SocketAddr,
+        read: &Result<ClientQuery<'_>, Rejection<'_>>,
+        out: &mut Vec<u8>,
+    ) -> Option<bool> {
+        let is_silent = standing.access == Access::Ignore || matches!(read, Err(Rejection::Silence));
+        // Who has a cookie of ours receives what is sent to its address.
+        let is_proven = match read {
+            Ok(ClientQuery { asked, .. }) | Err(Rejection::Refused(asked, _) | Rejection::CookiesAlone(asked)) => {
+                asked.has_valid_cookie()
+            }
+            Err(Rejection::Silence) => false,
+        };
+        if !self.limiter.is_on() || !standing.is_limited || is_silent || is_proven {
+            return None;
+        }
+        let metrics = &self.metrics;
+        let (slipped, dropped, wants_slip) = match self.limiter.ask(client.ip()) {
+            Verdict::Within => return None,
+            Verdict::LoggedNarrow => {
+                metrics.logged_rate.add_one();
+                return None;
+            }
+            Verdict::LoggedWide => {
+                metrics.logged_rate_wide.add_one();
+                return None;
+            }
+            verdict @ (Verdict::SlippedNarrow | Verdict::DroppedNarrow) => {
+                (&metrics.slipped_rate, &metrics.dropped_rate, verdict == Verdict::SlippedNarrow)
+            }
+            verdict @ (Verdict::SlippedWide | Verdict::DroppedWide) => {
+                (&metrics.slipped_rate_wide, &metrics.dropped_rate_wide, verdict == Verdict::SlippedWide)
+            }
+        };
+        // By TCP the others would be refused, too.
+        let asked = match read {
+            Ok(query) => Some(&query.asked),
+            Err(Rejection::Refused(asked, Failure::MetaType)) => Some(asked),
+            Err(_) => None,
+        };
+        match asked.filter(|_| wants_slip && standing.access == Access::Answer) {
+            Some(asked) => {
+                slipped.add_one();
+                count_sent(write_slip(asked, out), metrics);
+                Some(true)
+            }
+            None => {
+                dropped.add_one();
+                Some(false)
+            }
         }
     }
 

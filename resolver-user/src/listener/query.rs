@@ -28,6 +28,8 @@ pub struct ClientQuery<'a> {
     pub qtype: RecordType,
     /// Who asks.
     pub client: SocketAddr,
+    /// The whole message.
+    pub packet: &'a [u8],
 }
 
 /// Why a packet gets no data.
@@ -105,7 +107,7 @@ impl<'a> ClientQuery<'a> {
             asked.edns = additional.edns.filter(|_| additional.is_sound);
             return Err(Rejection::Refused(asked, Failure::MetaType));
         }
-        Ok(Self { asked, qname_wire, qtype, client })
+        Ok(Self { asked, qname_wire, qtype, client, packet })
     }
 }
 

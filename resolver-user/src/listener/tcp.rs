@@ -18,6 +18,13 @@ use crate::answer::Transport;
 
 /// Most connections at once. Further ones wait in the kernel's backlog.
 pub(super) const CONNECTIONS_MAX: usize = 512;
+/// Most of one client; see [`super::share`]. Choice: an eighth. Further ones are closed as they come.
+pub(super) const CONNECTIONS_OF_CLIENT_MAX: usize = CONNECTIONS_MAX / 8;
+/// Memory of answers that are ready, large, and wait for their turn on a connection, in bytes, of all connections together. Further ones
+/// are given up and made again when there is room.
+pub(super) const ANSWERS_WAITING_LEN_MAX: usize = 32 << 20;
+/// Answers up to this many bytes are not counted there: all connections together have 64 MiB of them at most.
+const SMALL_ANSWER_LEN: usize = 2048;
 /// Most queries of one connection that are worked on at once. Further ones are not read before one is answered.
 const PIPELINED_MAX: usize = 64;
 /// A connection without a whole query or an answer for this long is closed (RFC 7766 §6.2.3 asks for seconds).
@@ -85,13 +92,17 @@ pub async fn serve_tcp<S: QueryService>(socket: TcpSocket, shared: Arc<Shared<S>
             shared.ignore(client);
             continue;
         }
+        let Some(share) = shared.connections_of_client.try_take(client.ip()) else {
+            shared.metrics.tcp_connections_refused.add_one();
+            continue;
+        };
         let task_shared = Arc::clone(&shared);
         shared.tracker.spawn(async move {
             let ended = converse(stream, client, &task_shared).await;
             if ended.is_err() {
                 task_shared.metrics.tcp_connections_aborted.add_one();
             }
-            drop(permit);
+            drop((permit, share));
         });
     }
 }
@@ -111,7 +122,7 @@ async fn converse<S: QueryService>(stream: TcpStream, client: SocketAddr, shared
     stream.set_nodelay(true)?;
     let (mut reader, mut writer) = stream.into_split();
     let mut input = Vec::with_capacity(READ_LEN);
-    let mut answers: JoinSet<(Vec<u8>, Option<S::Afterwork>)> = JoinSet::new();
+    let mut answers: Answers<S> = JoinSet::new();
     let mut client_done = false;
     let mut idle_at = Instant::now() + IDLE_MAX;
     let mut output = Vec::new();
@@ -136,7 +147,7 @@ async fn converse<S: QueryService>(stream: TcpStream, client: SocketAddr, shared
             // The daemon stops: nothing more is read, what was asked is still answered.
             () = shared.stop.cancelled(), if !client_done => client_done = true,
             Some(joined) = answers.join_next() => {
-                let Ok((answer, work)) = joined else { return Err(io::ErrorKind::Other.into()) };
+                let Ok((answer, work, _memory)) = joined else { return Err(io::ErrorKind::Other.into()) };
                 write_message(&mut writer, &answer).await?;
                 after_sending(shared, work);
                 idle_at = Instant::now() + IDLE_MAX;
@@ -163,7 +174,7 @@ fn take_query<S: QueryService>(
     packet: &[u8],
     client: SocketAddr,
     shared: &Arc<Shared<S>>,
-    answers: &mut JoinSet<(Vec<u8>, Option<S::Afterwork>)>,
+    answers: &mut Answers<S>,
     output: &mut Vec<u8>,
 ) -> Reply<S::Afterwork> {
     // Asked for each query: the list may have changed since the connection began.
@@ -180,15 +191,39 @@ fn take_query<S: QueryService>(
     if let Answered::Now(work) = shared.service.answer_now(&query, output) {
         return Reply::Ready(work);
     }
-    let service = Arc::clone(&shared.service);
-    let in_progress = Arc::clone(&shared.in_progress);
-    let query = QueryBytes::new(packet, &query);
-    answers.spawn(async move {
-        // A connection can wait for its turn; UDP clients cannot and are refused.
-        let _permit = in_progress.acquire_owned().await;
-        service.answer_later(query).await
-    });
+    answers.spawn(answer_later(QueryBytes::new(packet, &query), client, Arc::clone(shared)));
     Reply::Pending
+}
+
+/// The queries of a connection that are worked on: each ends with its answer, and what memory it has been given if that is large.
+type Answers<S> = JoinSet<(Vec<u8>, Option<<S as QueryService>::Afterwork>, Option<tokio::sync::OwnedSemaphorePermit>)>;
+
+/// Finds an answer, and waits with it for its turn.
+async fn answer_later<S: QueryService>(
+    query: QueryBytes,
+    client: SocketAddr,
+    shared: Arc<Shared<S>>,
+) -> (Vec<u8>, Option<S::Afterwork>, Option<tokio::sync::OwnedSemaphorePermit>) {
+    // A connection can wait for its turn; UDP clients cannot and are refused.
+    let share = match shared.in_progress_of_client.place(client.ip()) {
+        Some(place) => Arc::clone(place).acquire_owned().await.ok(),
+        None => None,
+    };
+    let permit = Arc::clone(&shared.in_progress).acquire_owned().await.ok();
+    let (answer, work) = Arc::clone(&shared.service).answer_later(query.clone()).await;
+    drop((permit, share));
+    let Some(len) = u32::try_from(answer.len()).ok().filter(|_| answer.len() > SMALL_ANSWER_LEN) else {
+        return (answer, work, None);
+    };
+    if let Ok(memory) = Arc::clone(&shared.answers_waiting).try_acquire_many_owned(len) {
+        return (answer, work, Some(memory));
+    }
+    // There is no room for it now. What is given up here is in the cache, unless that is full or it may not be kept.
+    drop((answer, work));
+    shared.metrics.tcp_answers_postponed.add_one();
+    let memory = Arc::clone(&shared.answers_waiting).acquire_many_owned(len).await.ok();
+    let (answer, work) = Arc::clone(&shared.service).answer_later(query).await;
+    (answer, work, memory)
 }
 
 /// Takes the first whole message off the input: two bytes of length, then as many bytes.

@@ -12,9 +12,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio_util::sync::CancellationToken;
 
-use super::{Answered, ClientQuery, ListenError, QueryBytes, QueryService, Shared, refuse, write_refusal};
+use super::{Answered, ClientQuery, ListenError, QueryBytes, QueryService, Shared, count_sent, refuse, write_refusal};
 use crate::access::Access;
-use crate::answer::{Failure, Transport};
+use crate::answer::{Failure, Transport, write_failure};
 
 /// Packets taken by one system call.
 const BATCH_LEN: usize = 32;
@@ -179,9 +179,14 @@ impl Batch {
         for (query, &(length, client)) in self.queries.iter().zip(&self.received).take(received) {
             let (Some(packet), Some(client)) = (query.get(..length), client) else { continue };
             let Some(answer) = self.answers.get_mut(self.answer_count) else { continue };
-            let access = access_list.of(client.ip());
-            let answered = match ClientQuery::read(packet, client, Transport::Udp, |data| shared.judge(client, data)) {
-                _ if access != Access::Answer => shared.turn_away(access, packet, client, Transport::Udp, answer),
+            let standing = access_list.standing(client.ip());
+            let read = ClientQuery::read(packet, client, Transport::Udp, |data| shared.judge(client, data));
+            let over_limit = shared.over_limit(standing, client, &read, answer);
+            let answered = match read {
+                _ if over_limit.is_some() => over_limit == Some(true),
+                _ if standing.access != Access::Answer => {
+                    shared.turn_away(standing.access, packet, client, Transport::Udp, answer)
+                }
                 Err(rejection) => refuse(&rejection, shared, answer),
                 Ok(query) => match shared.service.answer_now(&query, answer) {
                     Answered::Now(work) => {
@@ -231,6 +236,11 @@ fn answer_later<S: QueryService>(
     shared: &Arc<Shared<S>>,
     answer: &mut Vec<u8>,
 ) -> bool {
+    let Some(share) = shared.in_progress_of_client.try_take(query.client.ip()) else {
+        shared.metrics.refused_share.add_one();
+        count_sent(write_failure(&query.asked, &Failure::Overload, answer), &shared.metrics);
+        return false;
+    };
     let Ok(permit) = Arc::clone(&shared.in_progress).try_acquire_owned() else {
         write_refusal(&query.asked, &Failure::Overload, &shared.metrics, answer);
         return false;
@@ -246,7 +256,7 @@ fn answer_later<S: QueryService>(
         if let Some(work) = work {
             task_shared.service.after_sending(work);
         }
-        drop(permit);
+        drop((permit, share));
     });
     true
 }

@@ -182,6 +182,18 @@ metrics! {
     dropped_send_failed,
     /// Ignored: UDP queries and TCP connections of clients that are not local, with `local-service`.
     dropped_client,
+    /// Dropped: UDP queries whose client is over `rate-limit`.
+    dropped_rate,
+    /// Dropped: UDP queries whose wider network is over `rate-limit-wide`.
+    dropped_rate_wide,
+    /// UDP queries over `rate-limit` that were answered with TC and nothing else.
+    slipped_rate,
+    /// UDP queries over `rate-limit-wide` that were answered with TC and nothing else.
+    slipped_rate_wide,
+    /// UDP queries over `rate-limit` that were answered all the same (`rate-limit-log-only`).
+    logged_rate,
+    /// UDP queries over `rate-limit-wide` that were answered all the same (`rate-limit-log-only`).
+    logged_rate_wide,
     /// Refused: the client is not allowed.
     refused_client,
     /// Refused: malformed (FORMERR).
@@ -198,6 +210,8 @@ metrics! {
     refused_not_cached,
     /// Refused: too many queries are being worked on.
     refused_overload,
+    /// Refused: too many queries of the same client are being worked on.
+    refused_share,
     /// Refused: as many questions as `dns-forward-max` allows are with the servers.
     refused_forward_max,
     /// A client cookie alone: the client got a server cookie.
@@ -214,6 +228,10 @@ metrics! {
     tcp_connections,
     /// TCP connections closed because they were idle, slow or broken.
     tcp_connections_aborted,
+    /// TCP connections closed as they came, because their client has as many as it may have.
+    tcp_connections_refused,
+    /// Large answers by TCP that were given up and made again, because others wait to be taken.
+    tcp_answers_postponed,
     /// Queries answered from what the operator says about names.
     local_answers,
     /// Queries answered from the cache.
@@ -308,6 +326,8 @@ metrics! {
     reloads,
     /// Times that it was read again and was wrong.
     reloads_failed,
+    /// Faults in the kernel map that `resolver fastpath verify` has found.
+    verify_faults,
     /// Scrapes of the metrics over HTTP.
     scrapes,
     /// Requests over HTTP that were none, or that were not taken to their end.

@@ -52,6 +52,16 @@ impl Clients {
         Self { v4, v6, generation: CLIENTS_ALL, written: Vec::new() }
     }
 
+    /// What the map says of an IPv4 client.
+    pub fn rule_v4(&self, client: ClientV4) -> Option<ClientRule> {
+        self.v4.get(&Key::new(GENERATION_BITS + 32, Shared(client)), 0).ok().map(|rule| rule.0)
+    }
+
+    /// What the map says of an IPv6 client.
+    pub fn rule_v6(&self, client: ClientV6) -> Option<ClientRule> {
+        self.v6.get(&Key::new(GENERATION_BITS + 128, Shared(client)), 0).ok().map(|rule| rule.0)
+    }
+
     /// Networks in use.
     pub fn len(&self, is_v4: bool) -> usize {
         self.written.iter().filter(|network| network.address().is_ipv4() == is_v4).count()
@@ -92,8 +102,9 @@ impl Clients {
 
     /// Writes a list under the generation that is next.
     fn write(&mut self, list: &AccessList) -> Result<(), ClientsError> {
-        for (network, access) in list.networks() {
-            let rule = Shared(ClientRule { allowed: u32::from(access == Access::Answer) });
+        for (network, standing) in list.networks() {
+            let allowed = u16::from(standing.access == Access::Answer);
+            let rule = Shared(ClientRule { allowed, limited: standing.is_limited.into() });
             let taken = match key(self.generation, network) {
                 AnyKey::V4(key) => self.v4.insert(&key, rule, 0),
                 AnyKey::V6(key) => self.v6.insert(&key, rule, 0),

@@ -4,7 +4,8 @@ use std::{fmt, io};
 
 use aya::maps::{MapData, MapError, PerCpuArray};
 use resolver_ebpf::abi::{
-    COOKIE_VERDICTS, CookieCounters, Counters, LATENCY_BUCKETS, Latency, OUTCOMES, Outcome, map_name,
+    COOKIE_VERDICTS, CookieCounters, Counters, LATENCY_BUCKETS, LIMIT_LEVELS, Latency, LimitLog, OUTCOMES, Outcome,
+    Watch, map_name,
 };
 
 use super::pod::Shared;
@@ -16,6 +17,8 @@ pub struct KernelCounters {
     pub(super) counters: PerCpuArray<MapData, Shared<Counters>>,
     pub(super) cookies: PerCpuArray<MapData, Shared<CookieCounters>>,
     pub(super) latency: PerCpuArray<MapData, Shared<Latency>>,
+    pub(super) limit_log: PerCpuArray<MapData, Shared<LimitLog>>,
+    pub(super) watch: PerCpuArray<MapData, Shared<Watch>>,
 }
 
 impl KernelCounters {
@@ -64,6 +67,24 @@ impl KernelCounters {
             }
         }
         Ok((frames, Durations { buckets, sum_ns }))
+    }
+
+    /// Answers over a limit that only logs, by level.
+    ///
+    /// # Errors
+    /// [`FastPathError::Map`].
+    pub fn over_limit(&self) -> Result<[u64; LIMIT_LEVELS], FastPathError> {
+        let values = self.limit_log.get(&0, 0).map_err(|error| failed(map_name::LIMIT_LOG, error))?;
+        Ok(std::array::from_fn(|level| values.iter().filter_map(|Shared(cpu)| cpu.over.get(level)).sum()))
+    }
+
+    /// Answers told of one by one, and those for which there was no room.
+    ///
+    /// # Errors
+    /// [`FastPathError::Map`].
+    pub fn told(&self) -> Result<(u64, u64), FastPathError> {
+        let values = self.watch.get(&0, 0).map_err(|error| failed(map_name::WATCH, error))?;
+        Ok(values.iter().fold((0, 0), |(told, lost), Shared(cpu)| (told + cpu.told, lost + cpu.lost)))
     }
 
     /// Queries answered by XDP; none if the map cannot be read.

@@ -76,6 +76,12 @@ impl Elements {
 }
 
 impl Endpoints {
+    /// Some endpoint of a client's address family.
+    pub fn any_for(&self, client: SocketAddr) -> Option<SocketAddr> {
+        let elements = if client.is_ipv4() { &self.v4 } else { &self.v6 };
+        elements.used.iter().flatten().next().copied()
+    }
+
     /// Makes `wanted` the endpoints, `wait` waiting until no program runs that was running before.
     ///
     /// # Errors

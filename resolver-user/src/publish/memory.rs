@@ -7,6 +7,7 @@ use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 
+use resolver_ebpf::serve::SharedWord;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 /// A mapped ARRAY map (`BPF_F_MMAPABLE`, Linux 5.5) as 8-byte words.
@@ -37,6 +38,15 @@ impl MappedArray {
         // SAFETY: `start` is page-aligned, so aligned for words, and mapped for `words` words until drop; the kernel
         // half changes them, which atomics allow.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.words) }
+    }
+}
+
+impl AsRef<[SharedWord]> for MappedArray {
+    /// The same words, as the code of both halves takes them.
+    #[expect(unsafe_code, reason = "BPF map memory is reachable only through mmap")]
+    fn as_ref(&self) -> &[SharedWord] {
+        // SAFETY: as in `words`; a `SharedWord` is an `AtomicU64` and nothing else.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().cast(), self.words) }
     }
 }
 

@@ -8,6 +8,8 @@
 //! * `program`: loading, attaching, pinning, taking off; `attach`: to which interfaces
 //! * `writer`: the thread; `table`: index and records; `pool`: slots; `schedule`: when to look at what is published; `grace`:
 //!   waiting for running programs
+//! * `compare`, `verify`: whether what XDP sends is what the daemon would send
+//! * `seen`: what the kernel half tells of single answers
 //! * `clock`: tells the kernel half the time; `counters`: what it has counted; `endpoints`, `clients`: tell it who is
 //!   answered, and where; `cookies`: gives it the secrets of cookies
 //! * `memory`, `pod`: the maps' memory
@@ -18,6 +20,7 @@
 mod attach;
 mod clients;
 mod clock;
+mod compare;
 mod cookies;
 mod counters;
 mod endpoints;
@@ -28,9 +31,11 @@ mod pod;
 mod pool;
 mod program;
 mod schedule;
+mod seen;
 mod slot;
 mod status;
 pub mod table;
+mod verify;
 mod writer;
 
 use std::net::SocketAddr;
@@ -39,17 +44,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+pub use compare::Comparison;
+use compare::Waiting;
 use resolver_ebpf::abi::CookieSecrets;
 
 pub use attach::{ProgramNames, program_names};
 pub use counters::KernelCounters;
 pub use program::{AttachMode, Demand, FastPathConfig, FastPathError, make_pin_dir};
-pub use status::{FastPathEntry, FastPathStatus, InterfaceStatus, MapStatus, PublisherStatus};
+pub use seen::{Seen, Witness};
+pub use status::{
+    ComparedStatus, FastPathEntry, FastPathStatus, InterfaceStatus, MapStatus, PublisherStatus, SeenStatus,
+};
+pub use verify::{HeldSlot, HeldSlots, Likeness, SlotFault};
 use writer::Command;
 pub use writer::FastPath;
 
 use crate::access::AccessList;
 use crate::answer::{Form, RenderedAnswer, Rotation};
+use crate::serving::Serving;
 use crate::wire::{Name, RecordType};
 
 /// Longest wait for the thread to say something. A dump of a million answers takes about one second.
@@ -77,6 +89,17 @@ pub struct Publication {
     pub published: Arc<AtomicBool>,
 }
 
+/// Which answers of XDP are told of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// One of so many for the query log; 0: none.
+    pub log_one_in: u32,
+    /// One of so many for counting; 0: none.
+    pub count_one_in: u32,
+    /// All, with their queries.
+    pub capture: bool,
+}
+
 /// A published answer that is asked for and whose time is nearly over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NearlyOver {
@@ -93,6 +116,8 @@ pub struct NearlyOver {
 pub struct Publisher {
     commands: SyncSender<Command>,
     kernel_counters: Arc<KernelCounters>,
+    /// Comparisons of dry-run mode.
+    waiting: Arc<Waiting>,
     crowded: Arc<AtomicBool>,
 }
 
@@ -171,9 +196,36 @@ impl Publisher {
         self.commands.send(command(reply)).is_ok() && replied.recv_timeout(PATIENCE).unwrap_or(false)
     }
 
+    /// Has XDP answer, or not, and waits until it does so; false if the thread does not say so.
+    pub fn serve(&self, serving: Serving) -> bool {
+        self.order(|reply| Command::Serve(serving, reply))
+    }
+
+    /// Has the kernel half tell of these answers, and waits until it does; false if the thread does not say so.
+    pub fn watch(&self, watched: Watched) -> bool {
+        self.order(|reply| Command::Watch(watched, reply))
+    }
+
+    /// Takes an answer of the daemon's to be compared with what XDP would have sent, if that is wanted and there is a place.
+    pub fn compare(&self, comparison: impl FnOnce() -> Comparison) {
+        if self.waiting.enter() && self.commands.try_send(Command::Compare(comparison())).is_err() {
+            self.waiting.leave();
+        }
+    }
+
+    /// Some of the published answers, from the bucket `first` on; none if the thread does not answer. Waits for it.
+    pub fn held(&self, first: usize) -> Option<HeldSlots> {
+        self.ask(|reply| Command::Held(first, reply))
+    }
+
     /// Has XDP show clients no longer TTL than this, in seconds, and waits until it does; false if the thread does not say so.
     pub fn show_at_most(&self, ttl_s: u32) -> bool {
         self.order(|reply| Command::ShowAtMost(ttl_s, reply))
+    }
+
+    /// Has XDP ask the limiter from now on, or no more, and waits until it does; false if the thread does not say so.
+    pub fn set_limited(&self, is_limited: bool) -> bool {
+        self.order(|reply| Command::Limited(is_limited, reply))
     }
 
     fn ask<T>(&self, command: impl FnOnce(SyncSender<T>) -> Command) -> Option<T> {

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, PerCpuArray};
+use aya::maps::{Array, HashMap, LpmTrie, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::links::FdLink;
 use aya::programs::{ProgramError, Xdp, XdpMode};
 use aya::{Ebpf, EbpfError, EbpfLoader};
@@ -17,7 +17,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use nix::unistd::{UnlinkatFlags, unlinkat};
-use resolver_ebpf::abi::{self, AnswerBlock, Bucket, CookieSecrets, Settings, map_name};
+use resolver_ebpf::abi::{self, AnswerBlock, Bucket, CookieSecrets, LimitTable, Settings, map_name};
 use thiserror::Error;
 
 use super::attach::{LinkMap, ProgramNames};
@@ -27,6 +27,7 @@ use super::memory::MappedArray;
 use super::pod::Shared;
 use crate::access::AccessList;
 use crate::interfaces::ProgramMode;
+use crate::serving::Serving;
 
 /// The XDP program's name in the object.
 const PROGRAM: &str = "resolver";
@@ -62,6 +63,8 @@ pub struct FastPathConfig {
     pub ttl_shown_s_max: u32,
     /// How to attach.
     pub mode: AttachMode,
+    /// What to do with queries that could be answered.
+    pub serving: Serving,
     /// Interfaces, by name or with a final `*` by beginning. They may come later.
     pub interfaces: Vec<String>,
     /// Which refusals stop the start.
@@ -76,6 +79,8 @@ pub struct FastPathConfig {
     pub listen: Vec<SocketAddr>,
     /// Who may be answered.
     pub access: AccessList,
+    /// Whether there are rate limits.
+    pub is_limited: bool,
     /// Secrets of cookies; none: cookies are ignored.
     pub cookies: Option<CookieSecrets>,
     /// How often addresses of answers change places, in seconds; 0: never.
@@ -320,6 +325,14 @@ impl Loaded {
         self.map_array::<Settings>(map_name::SETTINGS)
     }
 
+    /// Maps the memory of `LIMITS`.
+    ///
+    /// # Errors
+    /// [`FastPathError::Map`].
+    pub fn map_limits(&mut self) -> Result<MappedArray, FastPathError> {
+        self.map_array::<LimitTable>(map_name::LIMITS)
+    }
+
     fn map_array<T: bytemuck::Pod>(&mut self, name: &'static str) -> Result<MappedArray, FastPathError> {
         let map = self.ebpf.map(name).ok_or(FastPathError::Missing { what: name })?;
         let array = Array::<_, Shared<T>>::try_from(map).map_err(|error| map_error(name, error))?;
@@ -330,7 +343,13 @@ impl Loaded {
 
     fn map_data(&self, name: &'static str) -> Result<&MapData, FastPathError> {
         match self.ebpf.map(name) {
-            Some(Map::Array(data) | Map::PerCpuArray(data) | Map::LpmTrie(data) | Map::HashMap(data)) => Ok(data),
+            Some(
+                Map::Array(data)
+                | Map::PerCpuArray(data)
+                | Map::LpmTrie(data)
+                | Map::HashMap(data)
+                | Map::RingBuf(data),
+            ) => Ok(data),
             _ => Err(FastPathError::Missing { what: name }),
         }
     }
@@ -344,6 +363,8 @@ impl Loaded {
             counters: self.take_per_cpu(map_name::COUNTERS)?,
             cookies: self.take_per_cpu(map_name::COOKIES)?,
             latency: self.take_per_cpu(map_name::LATENCY)?,
+            limit_log: self.take_per_cpu(map_name::LIMIT_LOG)?,
+            watch: self.take_per_cpu(map_name::WATCH)?,
         })
     }
 
@@ -375,6 +396,16 @@ impl Loaded {
     fn take_trie<T: bytemuck::Pod>(&mut self, name: &'static str) -> Result<Trie<T>, FastPathError> {
         let map = self.ebpf.take_map(name).ok_or(FastPathError::Missing { what: name })?;
         LpmTrie::try_from(map).map_err(|error| map_error(name, error))
+    }
+
+    /// What the kernel half tells of single answers.
+    ///
+    /// # Errors
+    /// [`FastPathError::Map`], [`FastPathError::Missing`].
+    pub fn take_seen(&mut self) -> Result<RingBuf<MapData>, FastPathError> {
+        let name = map_name::SEEN;
+        let map = self.ebpf.take_map(name).ok_or(FastPathError::Missing { what: name })?;
+        RingBuf::try_from(map).map_err(|error| map_error(name, error))
     }
 
     /// The object, for its log.

@@ -1,6 +1,6 @@
 //! From an offered answer to the bytes of its slot, and from a slot back to something readable.
 
-use resolver_ebpf::abi::{FLAG_DO, FLAG_SECURE, HASH_KEY_WORDS, OPT_LEN};
+use resolver_ebpf::abi::{AnswerHead, FLAG_DO, FLAG_SECURE, HASH_KEY_WORDS, OPT_LEN};
 use resolver_ebpf::slot::{self, Answer, SlotError, answer_key_hash};
 use thiserror::Error;
 
@@ -96,6 +96,11 @@ pub fn render<'a>(
     let lines = slot::render(&answer, &mut words).map_err(|error| NotPublishable::Unfit(error.into()))?;
     let key_hash = answer_key_hash(answer.name, answer.qtype, answer.dnssec_ok, hash_key);
     Ok(Prepared { publication, key_hash, words, lines })
+}
+
+/// Whether a slot is the form for DO=1.
+pub fn is_for_do(head: &AnswerHead) -> bool {
+    head.flags & FLAG_DO != 0
 }
 
 /// Which answer a slot holds; none if it makes no sense.

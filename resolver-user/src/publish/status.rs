@@ -3,12 +3,22 @@
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::Durations;
+use crate::serving::Serving;
 
 /// State of the fast path.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FastPathStatus {
     /// Interfaces that the program is on, or should be.
     pub interfaces: Vec<InterfaceStatus>,
+    /// Whether it answers.
+    #[serde(default)]
+    pub serving: Serving,
+    /// What came of comparing answers in dry-run mode, since the start.
+    #[serde(default)]
+    pub compared: ComparedStatus,
+    /// What was told of single answers.
+    #[serde(default)]
+    pub seen: SeenStatus,
     /// Maps, by name.
     pub maps: Vec<MapStatus>,
     /// Published answers.
@@ -23,6 +33,9 @@ pub struct FastPathStatus {
     /// Frames seen, counted apart from their outcomes.
     #[serde(default)]
     pub frames: u64,
+    /// Answers over a rate limit that only logs: because of the narrow prefix, because of the wide one.
+    #[serde(default)]
+    pub logged_rate: [u64; 2],
     /// How long the kernel half took to answer, of one in [`LATENCY_ONE_IN`](resolver_ebpf::abi::LATENCY_ONE_IN) frames.
     #[serde(default)]
     pub durations: Durations,
@@ -59,6 +72,36 @@ pub struct PublisherStatus {
     pub delay_mean_us: u64,
     /// Longest of these times, in microseconds.
     pub delay_max_us: u64,
+}
+
+/// What the kernel half has told of single answers, for the query log, counts and captures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenStatus {
+    /// Answers told of.
+    pub told: u64,
+    /// Answers that should have been told of, but the ring had no room.
+    pub lost: u64,
+    /// One of so many is told for the query log now; 0: none.
+    pub log_one_in: u32,
+    /// One of so many is told for counting now; 0: none.
+    pub count_one_in: u32,
+    /// Whether a capture is under way.
+    pub capture: bool,
+}
+
+/// What came of comparing the daemon's answers with what XDP would have sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComparedStatus {
+    /// They were the same, bar aged TTLs.
+    pub equal: u64,
+    /// They were not.
+    pub differing: u64,
+    /// XDP would have passed the query.
+    pub not_answered: u64,
+    /// A newer answer was published before the comparison.
+    pub superseded: u64,
+    /// Not compared, because too many comparisons were waiting.
+    pub skipped: u64,
 }
 
 /// An interface that the program is on, or should be.

@@ -17,6 +17,7 @@ use resolver_ebpf::abi::{
 use super::memory::MappedArray;
 use super::pool::SlotPool;
 use super::schedule::Schedule;
+use super::verify::digest;
 use crate::answer::Rotation;
 use crate::clock::NS_PER_S;
 
@@ -106,6 +107,8 @@ struct Record {
     entry_at: usize,
     expires_at_boot_ns: u64,
     published_at_s: u32,
+    /// Of the slot as it was written.
+    digest: u64,
     refresh_from_boot_ns: u64,
     rotation: Option<Rotation>,
     published: Arc<AtomicBool>,
@@ -262,11 +265,16 @@ impl AnswerTable {
     fn turn(&mut self, place: Place, rotation: Rotation, now_boot_ns: u64) -> Option<Place> {
         let lines = usize::from(self.pool.length_of(place));
         let mut slot = self.read_slot(place);
+        // What somebody else has changed is not made good by turning it.
+        if self.records.get(&place)?.digest != digest(&slot) {
+            return None;
+        }
         let new = self.pool.take(lines)?;
         let body = bytemuck::cast_slice_mut::<u64, u8>(&mut slot).get_mut(BODY_AT..).unwrap_or_default();
         rotation.turn(body, 1);
         self.write_slot(new, &slot, lines);
         let mut record = self.records.remove(&place)?;
+        record.digest = digest(&slot);
         let word = bytemuck::cast(BucketEntry { place: new, ..self.entry(record.entry_at) });
         // Release: as for a new answer.
         self.buckets.words()[record.entry_at].store(word, Ordering::Release);
@@ -293,6 +301,36 @@ impl AnswerTable {
     /// Every published slot.
     pub fn slots(&self) -> impl Iterator<Item = SlotWords> + '_ {
         self.records.keys().map(|&place| self.read_slot(place))
+    }
+
+    /// The maps' memory: `BUCKETS` and `ANSWERS`.
+    pub fn memory(&self) -> [&MappedArray; 2] {
+        [&self.buckets, &self.answers]
+    }
+
+    /// Buckets of the index.
+    pub fn bucket_count(&self) -> usize {
+        self.buckets.words().len() / BUCKET_ENTRIES
+    }
+
+    /// A published slot as it is, and the digest of what was written, if the entry at `entry_at` is the one that should lead
+    /// there.
+    pub fn written(&self, place: Place, entry_at: usize) -> Option<(SlotWords, u64)> {
+        let record = self.records.get(&place).filter(|record| record.entry_at == entry_at)?;
+        Some((self.read_slot(place), record.digest))
+    }
+
+    /// Published answers to which their entry does not lead.
+    pub fn unreachable(&self) -> usize {
+        self.records.iter().filter(|(place, record)| self.entry(record.entry_at).place != **place).count()
+    }
+
+    /// When the answer published for a key ends, in nanoseconds of CLOCK_BOOTTIME; none if there is none.
+    pub fn expires_at_boot_ns(&self, key_hash: u64) -> Option<u64> {
+        let bucket = (key_hash >> self.bucket_shift) as usize * BUCKET_ENTRIES;
+        let entries = (bucket..bucket + BUCKET_ENTRIES).map(|at| self.entry(at));
+        let mut tagged = entries.filter(|entry| !entry.place.is_none() && entry.tag == key_hash as u32);
+        Some(self.records.get(&tagged.next()?.place)?.expires_at_boot_ns)
     }
 
     /// Finds the entry to replace: the one of the same key, or a free one; none if the bucket is full.
@@ -419,11 +457,14 @@ impl AnswerTable {
             self.turns.add(0, place);
         }
         let published = Arc::clone(&entry.published);
-        let record = Record { entry_at, expires_at_boot_ns, published_at_s, refresh_from_boot_ns, rotation, published };
+        let digest = digest(entry.slot);
+        let record =
+            Record { entry_at, expires_at_boot_ns, published_at_s, digest, refresh_from_boot_ns, rotation, published };
         self.records.insert(place, record);
     }
 
-    fn entry(&self, at: usize) -> BucketEntry {
+    /// An entry, by its position among all words of the buckets.
+    pub fn entry(&self, at: usize) -> BucketEntry {
         bytemuck::cast(self.buckets.words()[at].load(Ordering::Relaxed))
     }
 
@@ -461,9 +502,13 @@ impl AnswerTable {
 
     /// The words from a slot's start to the end of the map.
     fn slot_words(&self, place: Place) -> &[AtomicU64] {
-        let line = place.block() as usize * BLOCK_LINES + place.line() as usize;
-        &self.answers.words()[line * WORDS_PER_LINE..]
+        &self.answers.words()[first_word(place)..]
     }
+}
+
+/// Where a slot starts, among all words of `ANSWERS`.
+pub fn first_word(place: Place) -> usize {
+    (place.block() as usize * BLOCK_LINES + place.line() as usize) * WORDS_PER_LINE
 }
 
 /// The next of a row of numbers without much order; 24 bits.

@@ -1,5 +1,6 @@
 //! The thread that owns the fast path: it publishes, retires, tells the time, and answers questions about itself.
 
+use std::fmt;
 use std::mem::offset_of;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,26 +9,34 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, s
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+use aya::maps::{MapData, RingBuf};
 use bytemuck::Zeroable as _;
 use resolver_ebpf::abi::{
     self, ABI_VERSION, AnswerBlock, BUCKET_ENTRIES, Bucket, CLIENT_NETWORKS_MAX, CookieSecrets, CookieVerdict,
-    LINE_LEN, LINKS_MAX, MODE_OFF, MODE_SERVE, OUTCOMES, Outcome, Place, SLOT_START_MAX, Settings, map_name,
+    LINE_LEN, LINKS_MAX, LimitTable, MODE_OFF, OUTCOMES, Outcome, Place, SEEN_RING_LEN, SLOT_START_MAX, Settings,
+    WATCH_CAPTURE, WATCH_COUNT, WATCH_LOG, map_name,
 };
+use resolver_ebpf::slot::answer_key_hash;
 
 use super::attach::{Attachments, NotAttached};
 use super::clients::Clients;
 use super::clock::KernelClock;
+use super::compare::{Comparing, Comparison, MapsView, Waiting};
 use super::cookies::CookieSlots;
 use super::counters::KernelCounters;
 use super::endpoints::{self, Endpoints, store_u32};
 use super::memory::MappedArray;
 use super::program::{Demand, FastPathConfig, FastPathError, Loaded};
+use super::seen::{SeenReader, Witness};
 use super::slot::{self, NotPublishable};
-use super::status::{FastPathEntry, FastPathStatus, MapStatus, PublisherStatus};
+use super::status::{FastPathEntry, FastPathStatus, MapStatus, PublisherStatus, SeenStatus};
 use super::table::{AnswerTable, Refusal};
-use super::{NearlyOver, Publication, Publisher, grace};
+use super::verify::HeldSlots;
+use super::{NearlyOver, Publication, Publisher, Watched, grace};
 use crate::access::AccessList;
+use crate::answer::Form;
 use crate::clock::{Clock, NS_PER_S};
+use crate::serving::Serving;
 
 /// Commands that may wait for the thread. Choice: as many answers as a busy daemon gives in a tenth of a second.
 const QUEUE_LEN: usize = 4096;
@@ -65,6 +74,14 @@ pub enum Command {
     Rotate(u32, SyncSender<bool>),
     /// Show clients no longer TTL than this, in seconds.
     ShowAtMost(u32, SyncSender<bool>),
+    /// Answer or do not; true once that is so.
+    Serve(Serving, SyncSender<bool>),
+    /// Tell of these answers; true once that is so.
+    Watch(Watched, SyncSender<bool>),
+    /// Compare an answer of the daemon's with what XDP would have sent.
+    Compare(Comparison),
+    /// Copy some of the published answers, from this bucket on.
+    Held(usize, SyncSender<HeldSlots>),
     /// Withdraw everything.
     Flush(SyncSender<usize>),
     /// Answer for these endpoints; true once that is so.
@@ -73,6 +90,8 @@ pub enum Command {
     Interfaces(Vec<String>, SyncSender<bool>),
     /// Answer whom this list allows; true once that is so.
     Access(AccessList, SyncSender<bool>),
+    /// Ask the limiter, or do not; true once that is so.
+    Limited(bool, SyncSender<bool>),
     /// Judge cookies by these secrets, or ignore them; true once that is so.
     Cookies(Option<CookieSecrets>, SyncSender<bool>),
     /// Take the program off and end.
@@ -84,8 +103,22 @@ pub enum Command {
 pub struct FastPath {
     commands: SyncSender<Command>,
     kernel_counters: Arc<KernelCounters>,
+    waiting: Arc<Waiting>,
+    /// Until somebody reads it.
+    seen: Option<Unread>,
+    reader: Option<SeenReader>,
     crowded: Arc<AtomicBool>,
+    limits: Option<MappedArray>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// The ring, before it has a reader.
+struct Unread(RingBuf<MapData>);
+
+impl fmt::Debug for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unread").finish_non_exhaustive()
+    }
 }
 
 impl FastPath {
@@ -97,10 +130,25 @@ impl FastPath {
         grace::check().map_err(FastPathError::NoGracePeriod)?;
         let (commands, inbox) = sync_channel(QUEUE_LEN);
         let retired = start_reclaimer(commands.clone())?;
-        let writer = Writer::new(object, config, clock, retired)?;
-        let (kernel_counters, crowded) = (Arc::clone(&writer.counters), Arc::clone(&writer.crowded));
+        let mut writer = Writer::new(object, config, clock, retired)?;
+        let limits = Some(writer.loaded.map_limits()?);
+        let seen = Some(Unread(writer.loaded.take_seen()?));
+        let (kernel_counters, waiting) = (Arc::clone(&writer.counters), Arc::clone(&writer.waiting));
+        let crowded = Arc::clone(&writer.crowded);
         let thread = Builder::new().name("publish".into()).spawn(move || writer.run(&inbox));
-        Ok(Self { commands, kernel_counters, crowded, thread: Some(thread.map_err(FastPathError::Thread)?) })
+        let thread = Some(thread.map_err(FastPathError::Thread)?);
+        Ok(Self { commands, kernel_counters, crowded, limits, waiting, seen, reader: None, thread })
+    }
+
+    /// Tells somebody of single answers, as far as [`Publisher::watch`] says. To be called once.
+    ///
+    /// # Errors
+    /// [`FastPathError::Thread`].
+    pub fn tell(&mut self, witness: Arc<dyn Witness>) -> Result<(), FastPathError> {
+        if let Some(Unread(seen)) = self.seen.take() {
+            self.reader = Some(SeenReader::start(seen, witness)?);
+        }
+        Ok(())
     }
 
     /// A handle to publish with.
@@ -108,8 +156,16 @@ impl FastPath {
         Publisher {
             commands: self.commands.clone(),
             kernel_counters: Arc::clone(&self.kernel_counters),
+            waiting: Arc::clone(&self.waiting),
             crowded: Arc::clone(&self.crowded),
         }
+    }
+}
+
+impl FastPath {
+    /// The table of the rate limits. To be taken once; it may outlive us.
+    pub fn take_limits(&mut self) -> Option<MappedArray> {
+        self.limits.take()
     }
 }
 
@@ -184,6 +240,10 @@ struct Writer {
     rotation_s: u32,
     counts: PublisherStatus,
     delay: Delay,
+    serving: Serving,
+    watched: Watched,
+    comparing: Comparing,
+    waiting: Arc<Waiting>,
     buckets: u32,
     blocks: u32,
     /// When to look at the clock next, in nanoseconds of CLOCK_BOOTTIME.
@@ -232,10 +292,17 @@ impl Writer {
             rotation_s: config.rotation_s,
             counts: PublisherStatus::default(),
             delay: Delay::default(),
+            serving: config.serving,
+            watched: Watched::default(),
+            comparing: Comparing::default(),
+            waiting: Arc::default(),
             buckets,
             blocks,
             next_tick_boot_ns: 0,
         };
+        writer.serve(config.serving);
+        // Nobody reads yet.
+        writer.watch(Watched::default());
         writer.set_endpoints(&config.listen);
         writer.set_access(&config.access);
         writer.set_cookies(config.cookies);
@@ -262,6 +329,8 @@ impl Writer {
             self.look_at_the_clock();
             self.hand_over_retired();
         }
+        // Nobody will read any more.
+        self.watch(Watched::default());
         // XDP must not answer between here and its detachment, when nobody refreshes its clock any more.
         self.store_setting(offset_of!(Settings, abi_version), first_word(MODE_OFF));
     }
@@ -276,6 +345,16 @@ impl Writer {
             // The asker may have gone; then nobody misses the reply.
             Command::Status(reply) => _ = reply.send(self.status()),
             Command::Dump(reply) => _ = reply.send(self.dump()),
+            Command::Serve(serving, reply) => {
+                self.serve(serving);
+                _ = reply.send(true);
+            }
+            Command::Watch(watched, reply) => {
+                self.watch(watched);
+                _ = reply.send(true);
+            }
+            Command::Compare(comparison) => self.compare(&comparison),
+            Command::Held(first, reply) => _ = reply.send(self.table.held(first, &self.hash_key)),
             Command::Flush(reply) => {
                 let count = self.table.published();
                 self.table.flush();
@@ -293,6 +372,10 @@ impl Writer {
             Command::ShowAtMost(ttl_s, reply) => {
                 let shown_s_max = ttl_s.clamp(1, abi::FAST_TTL_S_MAX);
                 store_u32(&self.settings, offset_of!(Settings, ttl_shown_s_max), shown_s_max);
+                _ = reply.send(true);
+            }
+            Command::Limited(is_limited, reply) => {
+                store_u32(&self.settings, offset_of!(Settings, limits), is_limited.into());
                 _ = reply.send(true);
             }
             Command::Stop => {}
@@ -316,6 +399,41 @@ impl Writer {
             Ok(Err(Refusal::TagTaken)) => self.counts.refused_tag_taken += 1,
         }
         publication.published.store(false, Ordering::Relaxed);
+    }
+
+    fn serve(&mut self, serving: Serving) {
+        store_u32(&self.settings, offset_of!(Settings, mode), serving.kernel_mode());
+        self.waiting.want(serving == Serving::DryRun);
+        if self.serving != serving {
+            tracing::info!(%serving, "XDP");
+        }
+        self.serving = serving;
+    }
+
+    /// What is told of is set before that it is told.
+    fn watch(&mut self, watched: Watched) {
+        let Watched { log_one_in, count_one_in, capture } = watched;
+        let bit = |is_wanted: bool, bit: u32| if is_wanted { bit } else { 0 };
+        let bits = bit(log_one_in > 0, WATCH_LOG) | bit(count_one_in > 0, WATCH_COUNT) | bit(capture, WATCH_CAPTURE);
+        store_u32(&self.settings, offset_of!(Settings, seen_log_one_in), log_one_in);
+        store_u32(&self.settings, offset_of!(Settings, seen_count_one_in), count_one_in);
+        store_u32(&self.settings, offset_of!(Settings, watch), bits);
+        self.watched = watched;
+    }
+
+    /// Compares, unless the maps hold another answer by now than the one that the daemon gave.
+    fn compare(&mut self, comparison: &Comparison) {
+        self.waiting.leave();
+        let now_boot_ns = self.clock.now().boot_ns;
+        let Some(endpoint) = self.endpoints.any_for(comparison.client) else { return };
+        let Comparison { question, form, .. } = comparison;
+        let is_for_do = *form == Form::Dnssec;
+        let key_hash = answer_key_hash(question.qname.wire(), question.qtype.0, is_for_do, &self.hash_key);
+        if self.table.expires_at_boot_ns(key_hash).is_some_and(|expiry| expiry != comparison.expires_at_boot_ns) {
+            return self.comparing.pass_over();
+        }
+        let maps = MapsView::new(&self.settings, self.table.memory(), &self.clients, now_boot_ns);
+        self.comparing.compare(comparison, endpoint, &maps);
     }
 
     fn set_endpoints(&mut self, endpoints: &[SocketAddr]) -> bool {
@@ -404,6 +522,13 @@ impl Writer {
             frames,
             durations,
             interfaces: self.attachments.status(),
+            logged_rate: self.counters.over_limit().unwrap_or_else(|error| {
+                tracing::error!(%error, "the kernel half's answers over limits cannot be read");
+                Default::default()
+            }),
+            serving: self.serving,
+            seen: self.seen_status(),
+            compared: self.comparing.status(&self.waiting),
             maps: self.map_status(),
             published: self.table.published() as u64,
             publisher: PublisherStatus {
@@ -419,6 +544,15 @@ impl Writer {
             counters: self.counters(),
             cookies: self.cookies(),
         }
+    }
+
+    fn seen_status(&self) -> SeenStatus {
+        let (told, lost) = self.counters.told().unwrap_or_else(|error| {
+            tracing::error!(%error, "what the kernel half has told cannot be read");
+            (0, 0)
+        });
+        let Watched { log_one_in, count_one_in, capture } = self.watched;
+        SeenStatus { told, lost, log_one_in, count_one_in, capture }
     }
 
     fn map_status(&self) -> Vec<MapStatus> {
@@ -448,6 +582,8 @@ impl Writer {
                 memory_bytes: (self.attachments.rules() * RULE_LEN) as u64,
                 ..map(map_name::LINKS, self.attachments.rules(), LINKS_MAX as u32, 1, 0)
             },
+            map(map_name::LIMITS, 1, 1, 1, size_of::<LimitTable>()),
+            map(map_name::SEEN, 0, SEEN_RING_LEN as u32, 1, 1),
         ]
     }
 
@@ -492,10 +628,11 @@ fn initial_settings(
 ) -> Settings {
     let mut settings = Settings {
         abi_version: ABI_VERSION,
-        mode: MODE_SERVE,
+        mode: config.serving.kernel_mode(),
         bucket_shift: table.bucket_shift(),
         ttl_shown_s_max: config.ttl_shown_s_max.clamp(1, abi::FAST_TTL_S_MAX),
         log_one_in: if config.log { LOG_ONE_IN } else { 0 },
+        limits: config.is_limited.into(),
         jiffy_ns: kernel_clock.jiffy_ns,
         boot_offset_ns,
         hash_key: rand::random(),

@@ -3,18 +3,21 @@
 //! In: a query, what was found, who had it. Out: nothing that any answer depends on.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tracing::info;
 
 use super::{Resolver, Source};
-use crate::answer::{ChaosName, ExtendedError, Failure, Form, Sent};
-use crate::cache::Outcome;
+use crate::answer::{ChaosName, ExtendedError, Failure, Form, Sent, Transport};
+use crate::cache::{CachedAnswer, Outcome, RenderedForm};
 use crate::config::QueryLog;
 use crate::listener::ClientQuery;
+use crate::publish::Comparison;
 use crate::validator::{ChainStep, ProvenStatus, Validation, Verdict};
-use crate::wire::{Name, Question, RCode};
+use crate::wire::{Message, Name, Question, RCode};
+use crate::witness::AnsweredBy;
 
 impl Resolver {
     /// Logs the chain of a validation step by step, if that is wanted.
@@ -41,6 +44,28 @@ impl Resolver {
         }
     }
 
+    /// Has an answer from the cache compared with what XDP would have sent, in dry-run mode.
+    pub(super) fn compare(&self, query: &ClientQuery<'_>, answer: &CachedAnswer, now_boot_ns: u64, sent: &[u8]) {
+        let Some(publisher) = &self.publisher else { return };
+        // Where records take turns, each half turns them by itself.
+        let turns = |rendered: &RenderedForm| match rendered {
+            RenderedForm::Proven(rendered) => rendered.rotation().is_some(),
+            RenderedForm::Unchecked(_) => true,
+        };
+        if self.rules().round_robin && answer.rendered(query.asked.form()).is_none_or(turns) {
+            return;
+        }
+        publisher.compare(|| Comparison {
+            question: answer.question.clone(),
+            form: query.asked.form(),
+            client: query.client,
+            query: query.packet.into(),
+            answer: sent.into(),
+            expires_at_boot_ns: answer.expires_at_boot_ns,
+            answered_at_boot_ns: now_boot_ns,
+        });
+    }
+
     /// Logs an answer, if that is wanted.
     pub(super) fn log(&self, query: &ClientQuery<'_>, outcome: &Outcome, sent: Sent, source: Source, took: Duration) {
         let outcome: &dyn fmt::Display = match outcome {
@@ -63,8 +88,9 @@ impl Resolver {
         source: Source,
         took: Duration,
     ) {
-        let rules = self.rules();
         let failed = !matches!(sent.rcode, RCode::NOERROR | RCode::NXDOMAIN);
+        self.count(query, failed, source);
+        let rules = self.rules();
         match rules.logging.queries {
             QueryLog::All => {}
             QueryLog::Failed if failed => {}
@@ -78,6 +104,41 @@ impl Resolver {
             %qname, qtype = %query.qtype, client = %query.client, dnssec_ok = query.asked.form() == Form::Dnssec,
             %outcome, rcode = %sent.rcode, ad = sent.authentic, tc = sent.truncated, from = %source,
             ms = %format_args!("{:.1}", took.as_secs_f64() * 1e3), "answered"
+        );
+    }
+
+    /// Counts an answer of the daemon's by client and name, if that is wanted.
+    fn count(&self, query: &ClientQuery<'_>, failed: bool, source: Source) {
+        let one_in = self.counting.one_in();
+        if one_in == 0 || one_in > 1 && rand::random_range(0..one_in) != 0 {
+            return;
+        }
+        let by = match source {
+            _ if failed => AnsweredBy::Failed,
+            Source::Local | Source::Stale | Source::Cache => AnsweredBy::Cache,
+            Source::Upstream | Source::Merged => AnsweredBy::Upstream,
+            Source::Xdp => AnsweredBy::Xdp,
+        };
+        self.counting.add(query.client.ip(), query.qname_wire, query.qtype, by, one_in.into());
+    }
+
+    /// Logs an answer that XDP gave, if that is wanted: one of `one_in`, which the kernel half has drawn.
+    pub fn log_seen(&self, client: SocketAddr, message: &[u8], is_secure: bool, one_in: u32) {
+        let rules = self.rules();
+        if rules.logging.queries != QueryLog::All {
+            return;
+        }
+        let Ok(message) = Message::read(message) else { return };
+        let Some((question, _)) = &message.question else { return };
+        let number = rules.logging.query_numbers.then(|| self.queries_logged.fetch_add(1, Ordering::Relaxed));
+        let transport = rules.logging.query_transport.then_some(Transport::Udp);
+        let outcome = if is_secure { "secure" } else { "insecure" };
+        let dnssec_ok = message.edns.as_ref().is_some_and(|edns| edns.dnssec_ok);
+        info!(
+            number, transport = transport.map(tracing::field::debug),
+            qname = %question.qname, qtype = %question.qtype, %client, dnssec_ok, %outcome, rcode = %message.rcode(),
+            ad = message.header.flags.authentic_data, tc = message.header.flags.truncated, from = %Source::Xdp,
+            ms = %"0.0", one_in = (one_in > 1).then_some(one_in), "answered"
         );
     }
 
@@ -144,6 +205,7 @@ impl fmt::Display for Source {
             Self::Local => "local",
             Self::Stale => "stale",
             Self::Cache => "cache",
+            Self::Xdp => "xdp",
             Self::Upstream => "upstream",
             Self::Merged => "merged",
         })

@@ -26,7 +26,7 @@ pub use record::{Record, Rrsig, Soa};
 pub use response::Response;
 pub use rrset::{Question, RrSet, group, group_authority};
 pub use text::{base32hex, bitmap_types, rdata_text, salt_text, time_text};
-pub use types::{CLASS_IN, RCode, RecordType};
+pub use types::{CLASS_IN, RCode, RecordType, UnknownType};
 pub use writer::QueryWriter;
 
 use thiserror::Error;

@@ -110,7 +110,8 @@ fn others_get_their_answers_while_costly_names_are_asked_for_in_numbers() {
     for host in 0..20 {
         flood(40);
         let query = TestQuery::new(&format!("h{host:04}.hosts.test."), RecordType::A).edns(1232, true);
-        let answer = Message::read(&client.ask(&query, false)).expect("an answer");
+        // Another client than the attacker, who has a share of the daemon's places and no more.
+        let answer = Message::read(&client.ask(&query, true)).expect("an answer");
         assert_eq!((answer.rcode(), answer.header.flags.authentic_data), (RCode::NOERROR, true), "h{host:04}");
     }
     let status = daemon.status();

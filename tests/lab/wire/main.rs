@@ -2,15 +2,20 @@
 
 mod access;
 mod attacks;
+mod bpftool;
 mod clients;
 mod cookies;
 mod equality;
+mod floods;
 mod frames;
 mod interfaces;
 mod life;
+mod limits;
 mod listening;
 mod metrics;
 mod popular;
 mod rights;
+mod seeing;
 mod sentinel;
 mod status;
+mod verifying;

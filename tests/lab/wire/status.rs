@@ -26,6 +26,7 @@ fn bpftool_names_the_fields_of_every_map() {
         ("CLIENTS_V6", ["generation", "address"]),
         ("COOKIES", ["new", "renewed"]),
         ("CLOCK", ["jiffies", "boot_ns"]),
+        ("WATCH", ["told", "lost"]),
     ];
     for (map, fields) in fields {
         let pin = format!("{}/maps/{map}", lab::pin_dir(&facts).display());

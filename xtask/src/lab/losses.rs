@@ -34,7 +34,7 @@ impl Losses {
     /// The program cannot be attached.
     pub fn begin(facts: &Facts, loss: &Loss) -> Result<Self, Failure> {
         let object = crate::paths::lab().join("losses.o");
-        write(&object, pass_program::object_of(pass_program::SECTION, "losses", &code(loss)))?;
+        write(&object, pass_program::object_of(pass_program::SECTION, "lose", &code(loss)))?;
         let of_link = |namespace: &Namespace, word: &str| {
             let end = namespace.interfaces.iter().find(|end| end.name.ends_with(word))?;
             Some((namespace.clone(), end.name.clone()))

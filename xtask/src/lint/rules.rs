@@ -23,6 +23,8 @@ const ROOM_IMPORTS: &[(&str, &[&str])] = &[
     ("answer", &["filter", "validator"]),
     // It tells what a validation met, and which extended error `answer` makes of the verdict.
     ("chain", &["answer", "validator"]),
+    ("publish", &["answer"]),
+    ("witness", &[]),
     ("saved", &[]),
     ("interfaces", &[]),
     ("publish", &["answer", "interfaces"]),
@@ -31,7 +33,7 @@ const ROOM_IMPORTS: &[(&str, &[&str])] = &[
     ("process", &["config"]),
     // It shows what they report.
     ("export", &["publish", "upstream"]),
-    ("control", &["config", "export", "publish"]),
+    ("control", &["config", "export", "publish", "witness"]),
 ];
 
 /// A rule broken.
@@ -53,6 +55,9 @@ pub fn check(source: &Source) -> Vec<Finding> {
             }
         }
         findings.extend(room_imports(source, &place));
+        if place.in_kernel(&["bin/xdp", "serve"]) {
+            findings.extend(unasked_drops(source));
+        }
     }
     findings.extend(long_functions(source));
     findings.extend(long_file(source));
@@ -106,7 +111,7 @@ struct Rule {
 const RULES: &[Rule] = &[
     Rule {
         applies: |place| {
-            place.in_user(&["validator", "answer", "chain", "filter", "local", "wire"])
+            place.in_user(&["validator", "answer", "chain", "filter", "local", "wire", "witness"])
                 || place.in_kernel(&["wire", "serve", "abi"])
         },
         words: &[
@@ -136,8 +141,8 @@ const RULES: &[Rule] = &[
     },
     Rule {
         applies: |place| place.in_kernel(&["bin/xdp", "serve"]),
-        words: &["XDP_DROP", "XDP_ABORTED", "XDP_REDIRECT"],
-        says: "rule 5: the kernel half returns PASS or TX",
+        words: &["XDP_ABORTED", "XDP_REDIRECT"],
+        says: "rule 5: the kernel half returns PASS or TX, and DROP for what an operator's policy refuses",
     },
     Rule {
         applies: |place| place.kernel || !place.in_user(&["upstream", "validator", "answer", "listener", "wire"]),
@@ -146,8 +151,18 @@ const RULES: &[Rule] = &[
     },
     Rule {
         applies: |place| {
-            place.in_user(&["wire", "validator", "chain", "filter", "local", "upstream", "listener", "iana", "saved"])
-                || place.in_kernel(&["wire", "serve"])
+            place.in_user(&[
+                "wire",
+                "validator",
+                "chain",
+                "filter",
+                "local",
+                "upstream",
+                "listener",
+                "iana",
+                "saved",
+                "witness",
+            ]) || place.in_kernel(&["wire", "serve"])
         },
         words: &[".unwrap()", ".expect(", "panic!", "unreachable!"],
         says: "hostile input: this room does not panic",
@@ -161,6 +176,16 @@ fn forbidden_words(source: &Source, rule: &Rule) -> Vec<Finding> {
         said(code).map(|word| Finding { line, rule: format!("{} (`{word}`)", rule.says) })
     };
     source.product_code().filter_map(finding).collect()
+}
+
+/// Lines that drop a frame without having asked its outcome, on the line before, whether an operator's policy says so. Each
+/// such outcome is counted by its reason.
+fn unasked_drops(source: &Source) -> Vec<Finding> {
+    let lines: Vec<(usize, &str)> = source.product_code().collect();
+    let is_asked = |at: usize| at.checked_sub(1).is_some_and(|before| lines[before].1.contains(".is_drop()"));
+    let drops = lines.iter().enumerate().filter(|(at, (_, code))| says_word(code, "XDP_DROP") && !is_asked(*at));
+    let rule = "rule 5: a frame is dropped only where the line before asks `is_drop()`";
+    drops.map(|(_, (line, _))| Finding { line: *line, rule: rule.into() }).collect()
 }
 
 /// Whether a line has a word that is not part of a longer one.
@@ -362,8 +387,10 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_half_returns_pass_or_tx() {
+    fn the_kernel_half_drops_only_what_a_policy_refuses() {
         check_lines("resolver-ebpf/src/bin/xdp/main.rs", "XDP_PASS;\nXDP_DROP;", &[2]);
+        check_lines("resolver-ebpf/src/bin/xdp/main.rs", "if outcome.is_drop() {\nXDP_DROP }\nXDP_DROP", &[3]);
+        check_lines("resolver-ebpf/src/serve/mod.rs", "XDP_REDIRECT;", &[1]);
         check_lines("resolver-ebpf/src/bin/bench/main.rs", "XDP_DROP;", &[]);
     }
 

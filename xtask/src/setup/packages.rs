@@ -136,6 +136,10 @@ const NEEDS: &[Need] = &[
     need("ethtool", "ethtool"),
     need("nsenter", "util-linux"),
     need("bpftool", "bpftool"),
+    // What reads maps and captures, for people and in tests.
+    need("jq", "jq"),
+    need("tcpdump", "tcpdump"),
+    need("tshark", "tshark"),
     // The packaged example of a firewall.
     server("nft", "nftables", &["nftables.service"]),
     // Authoritative servers, and the recursive one that is forwarded to.

@@ -8,10 +8,7 @@ use aya_ebpf::Global;
 use aya_ebpf::helpers::generated::bpf_get_prandom_u32;
 use aya_ebpf::programs::XdpContext;
 use aya_log_ebpf::info;
-use resolver_ebpf::abi::Outcome;
-use resolver_ebpf::serve::Store;
-
-use crate::maps::Maps;
+use resolver_ebpf::abi::{Outcome, Settings};
 
 /// Set to 1 by the loader to switch these lines on.
 #[unsafe(no_mangle)]
@@ -19,11 +16,10 @@ static XDP_LOG: Global<u8> = Global::new(0);
 
 /// Logs that a query to us was passed, and why: the name of the counter.
 #[inline(always)]
-pub fn passed(ctx: &XdpContext, outcome: Outcome) {
+pub fn passed(ctx: &XdpContext, settings: &Settings, outcome: Outcome) {
     if XDP_LOG.load() == 0 || !outcome.is_pass_of_query() {
         return;
     }
-    let Some(settings) = Maps.settings() else { return };
     let one_in = settings.log_one_in;
     // SAFETY: the helper takes no argument and touches no memory.
     let is_chosen = one_in != 0 && unsafe { bpf_get_prandom_u32() } & one_in.wrapping_sub(1) == 0;

@@ -1,7 +1,7 @@
 //! The XDP object: entry points, and the glue between the fast path and the kernel.
 //!
-//! In: packets, and the maps that the daemon fills. Out: `XDP_TX` with an answer, or `XDP_PASS` with the packet as it came,
-//! and one counter raised.
+//! In: packets, and the maps that the daemon fills. Out: `XDP_TX` with an answer, `XDP_PASS` with the packet as it came, or
+//! `XDP_DROP` where an operator's rate limit says so; and one counter raised.
 //! Refuses: any decision about DNS; those are made in `resolver_ebpf::serve`.
 #![no_std]
 #![no_main]
@@ -14,12 +14,13 @@ mod latency;
 mod log;
 mod maps;
 mod packet;
+mod watch;
 
-use aya_ebpf::bindings::xdp_action::{XDP_PASS, XDP_TX};
+use aya_ebpf::bindings::xdp_action::{self, XDP_PASS, XDP_TX};
 use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_boot_ns};
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
-use resolver_ebpf::abi::{ABI_VERSION, ClockSample};
+use resolver_ebpf::abi::{ABI_VERSION, ClockSample, Outcome, Settings, WATCH_CAPTURE};
 use resolver_ebpf::serve::serve;
 
 use maps::Maps;
@@ -29,13 +30,33 @@ use packet::Packet;
 #[xdp]
 pub fn resolver(ctx: XdpContext) -> u32 {
     latency::start();
-    let outcome = serve(&mut Packet::new(&ctx), &Maps);
+    // The settings are there: an array has all its elements.
+    let Some(settings) = maps::settings() else { return XDP_PASS };
+    if settings.watch & WATCH_CAPTURE != 0 {
+        watch::keep_query(&ctx);
+    }
+    let outcome = serve(&mut Packet::new(&ctx), &Maps { settings });
     maps::count(outcome);
     if outcome.is_answer() {
         latency::end();
+        if settings.watch != 0 {
+            watch::tell(&ctx, settings, outcome);
+        }
         return XDP_TX;
     }
-    log::passed(&ctx, outcome);
+    verdict(&ctx, settings, outcome)
+}
+
+/// What is done with a frame that was not answered.
+#[inline(always)]
+fn verdict(ctx: &XdpContext, settings: &Settings, outcome: Outcome) -> u32 {
+    if outcome.is_sent() {
+        return XDP_TX;
+    }
+    if outcome.is_drop() {
+        return xdp_action::XDP_DROP;
+    }
+    log::passed(ctx, settings, outcome);
     XDP_PASS
 }
 

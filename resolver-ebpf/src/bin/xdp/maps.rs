@@ -4,16 +4,20 @@
 //! move or vanish, and the kernel turns a look-up into a bounds check and an addition. The sizes here are the smallest that
 //! load; the daemon sets `max_entries` before it loads the object.
 
+use core::ffi::c_void;
+
 use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
 use aya_ebpf::btf_maps::lpm_trie::Key;
-use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, PerCpuArray};
+use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, PerCpuArray, RingBuf};
+use aya_ebpf::helpers::generated::bpf_get_prandom_u32;
 use aya_ebpf::macros::btf_map;
 use resolver_ebpf::abi::{
     AnswerBlock, Bucket, CLIENT_NETWORKS_MAX, ClientRule, ClientV4, ClientV6, ClockSample, CookieCounters,
-    CookieVerdict, Counters, GENERATION_BITS, LINE_LEN, LINKS_MAX, Latency, Link, LinkRule, Outcome, Place,
-    SLOT_START_MAX, Settings,
+    CookieVerdict, Counters, GENERATION_BITS, LIMIT_WORDS, LINE_LEN, LINKS_MAX, Latency, LimitLog, LimitTable, Link,
+    LinkRule, Outcome, Place, SEEN_RING_LEN, SLOT_START_MAX, SeenHead, Settings, Watch,
 };
-use resolver_ebpf::serve::{self, Store};
+use resolver_ebpf::limit::{Limits, Use, Verdict};
+use resolver_ebpf::serve::{self, SharedWord, Store};
 
 /// Flags of the maps that the daemon writes.
 const MMAPABLE: usize = BPF_F_MMAPABLE as usize;
@@ -43,6 +47,14 @@ static CLIENTS_V6: LpmTrie<ClientV6, ClientRule, { 2 * CLIENT_NETWORKS_MAX }> = 
 /// untagged ones only while some interface may hide tags. It takes memory only for what is in it.
 #[btf_map]
 static LINKS: HashMap<Link, LinkRule, LINKS_MAX, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+/// Who gets how many answers, and the budgets: one element of 2 MiB, mmapable, since the daemon draws from the same budgets.
+/// One element, because then one look-up leads to all of its cells.
+#[btf_map]
+static LIMITS: Array<LimitTable, 1, MMAPABLE> = Array::new();
+
+/// Answers over a limit that only logs: one element for each CPU.
+#[btf_map]
+static LIMIT_LOG: PerCpuArray<LimitLog, 1> = PerCpuArray::new();
 
 /// Frames by outcome: one element for each CPU, so that counting neither locks nor shares lines.
 #[btf_map]
@@ -59,6 +71,15 @@ static LATENCY: PerCpuArray<Latency, 1> = PerCpuArray::new();
 /// What `clock` saw: for each CPU, so that two runs do not mix.
 #[btf_map]
 static CLOCK: PerCpuArray<ClockSample, 1> = PerCpuArray::new();
+
+/// The record that is being made of an answer: for each CPU, since it does not fit the stack.
+#[btf_map]
+static WATCH: PerCpuArray<Watch, 1> = PerCpuArray::new();
+
+/// Answers that somebody wants to know of. One ring for all CPUs: records of one CPU stay in order, and only the sampled ones
+/// come here.
+#[btf_map]
+static SEEN: RingBuf<SeenHead, SEEN_RING_LEN> = RingBuf::new();
 
 /// Raises the counter of an outcome.
 #[inline(always)]
@@ -87,13 +108,35 @@ pub fn set_clock(sample: ClockSample) {
     }
 }
 
-/// The maps as the fast path sees them.
-pub struct Maps;
+/// What the daemon tells us.
+#[inline(always)]
+pub fn settings() -> Option<&'static Settings> {
+    SETTINGS.get(0)
+}
 
-impl Store for Maps {
+/// This CPU's record of an answer.
+#[inline(always)]
+pub fn watch<'a>() -> Option<&'a mut Watch> {
+    // SAFETY: as in `count`; each caller lets go of it before the next one asks.
+    WATCH.get_ptr_mut(0).map(|watch| unsafe { &mut *watch })
+}
+
+/// The ring, as helpers take it.
+#[inline(always)]
+pub fn seen() -> *mut c_void {
+    (&raw const SEEN).cast_mut().cast()
+}
+
+/// The maps as the fast path sees them.
+pub struct Maps<'s> {
+    /// The settings, looked up once.
+    pub settings: &'s Settings,
+}
+
+impl Store for Maps<'_> {
     #[inline(always)]
     fn settings(&self) -> Option<&Settings> {
-        SETTINGS.get(0)
+        Some(self.settings)
     }
 
     #[inline(always)]
@@ -142,6 +185,16 @@ impl Store for Maps {
     }
 
     #[inline(always)]
+    fn ask_limits(&self, client: u64, is_v4: bool, now_boot_ns: u64) -> Verdict {
+        Verdict::of_number(ask_limits(client, is_v4.into(), 0, now_boot_ns))
+    }
+
+    #[inline(always)]
+    fn charge_limits(&self, client: u64, is_v4: bool, now_boot_ns: u64) -> Verdict {
+        Verdict::of_number(ask_limits(client, is_v4.into(), 1, now_boot_ns))
+    }
+
+    #[inline(always)]
     fn count_cookies(&self, verdict: CookieVerdict) {
         let Some(counters) = COOKIES.get_ptr_mut(0) else { return };
         // SAFETY: as in `count`.
@@ -156,6 +209,29 @@ impl Store for Maps {
         // SAFETY: the helper takes no argument and touches no memory.
         unsafe { aya_ebpf::helpers::generated::bpf_jiffies64() }
     }
+}
+
+/// Asks the limiter with the table in the map; a [`Verdict`] comes back as its number, and one that only logs is counted. Without a table nobody is limited.
+///
+/// VERIFIER: a global function is verified once, on its own, and its result may be anything. It is called only where there
+/// are limits, so the fast path keeps its registers.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn ask_limits(client: u64, is_v4: u64, is_answer: u64, now_boot_ns: u64) -> u64 {
+    let Some(table) = LIMITS.get_ptr(0) else { return Verdict::Within as u64 };
+    // SAFETY: the element lives as long as the program runs, has so many aligned words, and everybody accesses them by
+    // single 8-byte loads and stores.
+    let words = unsafe { &*table.cast::<[SharedWord; LIMIT_WORDS]>() };
+    let purpose = if is_answer == 0 { Use::Pass } else { Use::Answer };
+    // SAFETY: the helper takes no argument and touches no memory.
+    let verdict = Limits(words).ask(client, is_v4 != 0, purpose, now_boot_ns, || unsafe { bpf_get_prandom_u32() });
+    if let Some((level, log)) = verdict.logged_level().zip(LIMIT_LOG.get_ptr_mut(0)) {
+        // SAFETY: as in `count`.
+        if let Some(over) = unsafe { &mut *log }.over.get_mut(level) {
+            *over = over.wrapping_add(1);
+        }
+    }
+    verdict as u64
 }
 
 /// The first word of a key: prefix length, then generation.

@@ -3,9 +3,12 @@
 use std::net::Ipv6Addr;
 use std::process::ExitCode;
 
+use resolver_ebpf::abi::{ClientRule, LIMIT_ENFORCE, LimitLevel, LimitRules};
 use resolver_ebpf::host::OwnedStore;
+use resolver_ebpf::host::limits::{LimitCase, rules};
 use resolver_ebpf::host::message::{CLIENT_V4, CLIENT_V6, ClientOpt, ClientQuery};
 use resolver_ebpf::host::records::{NOW_BOOT_NS, Record, name_of_len, set_listeners, wire_name};
+use resolver_ebpf::limit::Limits;
 use resolver_tests::rig::fastpath::{Load, Rig, enter};
 use resolver_tests::rig::generator::{Frames, Replies};
 use xtask::bench::report::{Line, Measured};
@@ -25,6 +28,8 @@ struct Case {
     over_v6: bool,
     /// Whether a list says who is answered: eight networks of each family, and the client in one of them.
     listed: bool,
+    /// Whether each client has a rate limit, which is never reached.
+    limited: bool,
     kind: Kind,
 }
 
@@ -42,7 +47,16 @@ enum Kind {
 
 /// A case over IPv4 with DO=0.
 const fn hit(name: &'static str, names: usize) -> Case {
-    Case { name, names, name_len: None, dnssec_ok: false, over_v6: false, listed: false, kind: Kind::Hit }
+    Case {
+        name,
+        names,
+        name_len: None,
+        dnssec_ok: false,
+        over_v6: false,
+        listed: false,
+        limited: false,
+        kind: Kind::Hit,
+    }
 }
 
 /// A case with one name of a length.
@@ -56,6 +70,11 @@ const CASES: &[Case] = &[
     Case { over_v6: true, ..hit("hot-do0-v6", 1) },
     Case { listed: true, ..hit("listed-do0-v4", 1) },
     Case { listed: true, over_v6: true, ..hit("listed-do0-v6", 1) },
+    Case { limited: true, ..hit("limited-do0-v4", 1) },
+    Case { limited: true, over_v6: true, ..hit("limited-do0-v6", 1) },
+    Case { listed: true, limited: true, ..hit("policy-do0-v4", 1) },
+    Case { listed: true, limited: true, over_v6: true, ..hit("policy-do0-v6", 1) },
+    Case { limited: true, kind: Kind::Miss, ..hit("limited-miss-pass", 1) },
     hit("10k-uniform-do0-v4", 10_000),
     Case { dnssec_ok: true, ..hit("10k-uniform-do1-v4", 10_000) },
     hit("100k-uniform-do0-v4", 100_000),
@@ -120,6 +139,9 @@ fn load(case: &Case) -> Load {
     if case.listed {
         add_list(&mut store);
     }
+    if case.limited {
+        add_limits(&mut store);
+    }
     let mut frames = Vec::new();
     for i in 0..case.names {
         let name = case.name_len.map_or_else(|| wire_name(&format!("n{i:06x}.example.com")), name_of_len);
@@ -146,8 +168,8 @@ fn load(case: &Case) -> Load {
 /// Allows private networks, the client's, and nobody else, as a gateway would.
 fn add_list(store: &mut OwnedStore) {
     store.settings.clients = 1;
-    store.add_client_v4(1, [0; 4], 0, false);
-    store.add_client_v6(1, [0; 16], 0, false);
+    store.add_client_v4(1, [0; 4], 0, rule(0));
+    store.add_client_v6(1, [0; 16], 0, rule(0));
     for (address, len) in [
         ([10, 0, 0, 0], 8),
         ([172, 16, 0, 0], 12),
@@ -157,7 +179,7 @@ fn add_list(store: &mut OwnedStore) {
         ([127, 0, 0, 0], 8),
         ([CLIENT_V4[0], CLIENT_V4[1], CLIENT_V4[2], 0], 24),
     ] {
-        store.add_client_v4(1, address, len, true);
+        store.add_client_v4(1, address, len, rule(1));
     }
     let network = |first: u16, len: u32| (Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, 0).octets(), len);
     let mut own = CLIENT_V6;
@@ -170,8 +192,21 @@ fn add_list(store: &mut OwnedStore) {
         network(0x3fff, 20),
         (own, 64),
     ] {
-        store.add_client_v6(1, address, len, true);
+        store.add_client_v6(1, address, len, rule(1));
     }
+}
+
+/// The rule of a network; limits hold in all.
+fn rule(allowed: u16) -> ClientRule {
+    ClientRule { allowed, limited: 1 }
+}
+
+/// Limits that are never reached, so that every answer is charged to both of its prefixes.
+fn add_limits(store: &mut OwnedStore) {
+    store.set_limits(Some(LimitCase { mode: LIMIT_ENFORCE, slip_one_in: 2, spent: [false, false] }));
+    let level = LimitLevel::new(1_000_000_000, 60, 32, 64);
+    let levels = [level, LimitLevel::new(1_000_000_000, 60, 24, 56)];
+    Limits(store.limits()).set_rules(&LimitRules { levels, ..rules(LIMIT_ENFORCE, 2) });
 }
 
 /// The address of name `i`, with its signature for DO=1.

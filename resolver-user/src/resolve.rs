@@ -365,22 +365,6 @@ impl Resolver {
         }
     }
 
-    /// The denial of what earlier answers have proven not to exist (RFC 8198).
-    fn known_denial(&self, basis: &Basis, question: &Question) -> Option<Arc<Validated>> {
-        let own = self.rules().upstream.own_line(question.qname.wire(), question.qtype);
-        let known = basis.denials.deny(question, &basis.anchors, self.clock.now())?;
-        // What the public tree lacks, a domain with servers of its own may have: there, only its own zones count.
-        let denies = |labels: usize| {
-            let mut soas = known.response().authority.iter().filter(|set| set.rtype == RecordType::SOA);
-            soas.any(|soa| soa.owner.label_count() >= labels)
-        };
-        if !own.is_none_or(denies) {
-            return None;
-        }
-        self.metrics.denials_from_cache.add_one();
-        Some(known)
-    }
-
     /// Judges a response, fetching what the validator asks for. All of it is paid from one budget.
     async fn validate(
         self: &Arc<Self>,

@@ -26,5 +26,6 @@ pub mod pinned;
 #[cfg(feature = "lab")]
 pub mod rig;
 pub mod rolling;
+pub mod scenario;
 pub mod signed;
 pub mod upstream;

@@ -356,17 +356,6 @@ impl Resolver {
         }
     }
 
-    /// The denial of what earlier answers have proven not to exist (RFC 8198).
-    fn known_denial(&self, basis: &Basis, question: &Question) -> Option<Arc<Validated>> {
-        // What the public tree lacks, a domain with servers of its own may have.
-        if self.rules().upstream.has_own_line(question.qname.wire(), question.qtype) {
-            return None;
-        }
-        let known = basis.denials.deny(question, &basis.anchors, self.clock.now())?;
-        self.metrics.denials_from_cache.add_one();
-        Some(known)
-    }
-
     /// Judges a response, fetching what the validator asks for. All of it is paid from one budget.
     async fn validate(
         self: &Arc<Self>,

@@ -28,5 +28,6 @@ pub mod restarts;
 #[cfg(feature = "lab")]
 pub mod rig;
 pub mod rolling;
+pub mod scenario;
 pub mod signed;
 pub mod upstream;

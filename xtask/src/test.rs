@@ -4,7 +4,9 @@
 //! the last line. A tier that cannot be built or run is a failure, never silence: absence must not look green.
 
 use std::{
+    env,
     io::{BufRead, BufReader},
+    path::{self, PathBuf},
     process::Stdio,
 };
 
@@ -16,12 +18,21 @@ use crate::{
     lab, paths, setup,
 };
 
+/// Names the folder of scenarios to the tests that play them.
+const SCENARIOS: &str = "RESOLVER_SCENARIOS";
+
 /// Words of the verb.
 #[derive(Args)]
 pub struct Options {
     /// Run this tier alone
     #[arg(long, value_enum)]
     tier: Option<Tier>,
+    /// Play the scenarios of this folder, and run no other tier than that unless it is named
+    #[arg(long, value_name = "DIR")]
+    scenarios: Option<PathBuf>,
+    /// Fail if the scenarios miss a goal
+    #[arg(long)]
+    strict: bool,
 }
 
 /// A tier of tests, from the cheapest to the dearest.
@@ -36,11 +47,13 @@ enum Tier {
 }
 
 /// Number of tests by outcome.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Tally {
     passed: u64,
     failed: u64,
     skipped: u64,
+    /// Lines about goals that are not met and fail nothing.
+    unmet: Vec<String>,
 }
 
 /// Runs the verb.
@@ -48,7 +61,9 @@ struct Tally {
 /// # Errors
 /// A test failed, or a tier could not be built or run.
 pub fn run(options: &Options) -> Result<(), Failure> {
-    let tiers: &[Tier] = options.tier.as_ref().map_or(&[Tier::Plain, Tier::Lab, Tier::Scenarios], std::slice::from_ref);
+    let named: Vec<Tier> = options.tier.into_iter().chain(options.scenarios.iter().map(|_| Tier::Scenarios)).collect();
+    let mut tiers = if named.is_empty() { vec![Tier::Plain, Tier::Lab, Tier::Scenarios] } else { named };
+    tiers.dedup();
     let mut tally = Tally::default();
     let mut broken = Vec::new();
     for tier in tiers {
@@ -57,23 +72,41 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         let outcome = match tier {
             Tier::Plain => plain(&mut tally),
             Tier::Lab => in_lab(&mut tally),
-            Tier::Scenarios => {
-                println!("scenarios: no runner yet");
-                Ok(())
-            }
+            Tier::Scenarios => scenarios(options, &mut tally),
         };
         if let Err(failure) = outcome {
             println!("{name}: {failure}");
             broken.push(format!("{name}: {}", failure.to_string().lines().next().unwrap_or_default()));
         }
     }
-    println!("\n{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);
+    println!();
+    tally.unmet.iter().for_each(|goal| println!("{goal}"));
+    println!("{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);
     if broken.is_empty() && tally.failed == 0 { Ok(()) } else { Err(Failure::TestsFailed { broken }) }
 }
 
 /// The tier that a fresh clone can run.
 fn plain(tally: &mut Tally) -> Result<(), Failure> {
-    counted(Tool::cargo().args(["test", "--workspace", "--no-fail-fast"]), tally)
+    // Scenarios are a tier of their own.
+    let tool = Tool::cargo().env(SCENARIOS, "");
+    counted(tool.args(["test", "--workspace", "--no-fail-fast"]), tally)
+}
+
+/// The tier of scripted upstreams, from the folder that is named, here or in the environment, else the one beside the checkout.
+fn scenarios(options: &Options, tally: &mut Tally) -> Result<(), Failure> {
+    let beside = paths::workspace().join("../shared/scenarios");
+    let named = options.scenarios.clone().or_else(|| env::var_os(SCENARIOS).map(PathBuf::from));
+    if named.is_none() && !beside.is_dir() {
+        println!("scenarios: none in {}; name a folder with --scenarios", beside.display());
+        tally.skipped += 1;
+        return Ok(());
+    }
+    // The tests run in another folder than we. One that is not there is theirs to complain of.
+    let folder = named.unwrap_or(beside);
+    let folder = path::absolute(&folder).unwrap_or(folder);
+    let tool =
+        Tool::cargo().env(SCENARIOS, folder).args(["test", "--package", "resolver-tests", "--test", "scenarios"]);
+    counted(if options.strict { tool.args(["--", "--strict"]) } else { tool }, tally)
 }
 
 /// The tier in the lab, which is taken down afterwards, come what may.
@@ -91,6 +124,7 @@ fn in_lab(tally: &mut Tally) -> Result<(), Failure> {
         .env("RESOLVER_BPF_BENCH_OBJECT", &built.bench_object)
         .env("RESOLVER_LAB", paths::lab_facts())
         .args(words)
+        .env(SCENARIOS, "")
         // The tests share interfaces and pins.
         .args(["--", "--test-threads=1"]);
     counted(tool, tally).and(lab.down())
@@ -109,10 +143,14 @@ fn counted(tool: Tool, tally: &mut Tally) -> Result<(), Failure> {
         if let Some(target) = Tally::of_summary(&line) {
             sum = sum.plus(target);
         }
+        if line.starts_with("scenarios: goal not met") {
+            sum.unmet.push(line);
+        }
     }
     let status = child.wait().map_err(start)?;
-    *tally = tally.plus(sum);
-    if sum.failed > 0 { Ok(()) } else { command::ended(line, status, String::new()) }
+    let failed = sum.failed;
+    *tally = std::mem::take(tally).plus(sum);
+    if failed > 0 { Ok(()) } else { command::ended(line, status, String::new()) }
 }
 
 impl Tally {
@@ -120,7 +158,7 @@ impl Tally {
     fn of_summary(line: &str) -> Option<Self> {
         let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
         let count = |name: &str| counts.split("; ").find_map(|part| part.strip_suffix(name)?.trim().parse().ok());
-        Some(Self { passed: count("passed")?, failed: count("failed")?, skipped: count("ignored")? })
+        Some(Self { passed: count("passed")?, failed: count("failed")?, skipped: count("ignored")?, ..Self::default() })
     }
 
     /// The sum of two.
@@ -129,6 +167,7 @@ impl Tally {
             passed: self.passed + other.passed,
             failed: self.failed + other.failed,
             skipped: self.skipped + other.skipped,
+            unmet: [self.unmet, other.unmet].concat(),
         }
     }
 }
@@ -145,6 +184,6 @@ mod tests {
             "test summary ... ok",
         ];
         let sum = lines.iter().filter_map(|line| Tally::of_summary(line)).fold(Tally::default(), Tally::plus);
-        assert_eq!(sum, Tally { passed: 43, failed: 2, skipped: 1 });
+        assert_eq!(sum, Tally { passed: 43, failed: 2, skipped: 1, ..Tally::default() });
     }
 }

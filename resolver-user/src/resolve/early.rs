@@ -11,8 +11,9 @@ use crate::answer::{Failure, write_failure, write_local, write_stale};
 use crate::cache::{CachedAnswer, Joined, Outcome, QuestionKey, QuestionRef};
 use crate::filter::FilterReason;
 use crate::listener::{ClientQuery, count_sent};
-use crate::validator::{FetchFailure, IndeterminateReason};
-use crate::wire::{Question, RCode, Response};
+use crate::trust::Basis;
+use crate::validator::{FetchFailure, IndeterminateReason, Validated};
+use crate::wire::{Question, RCode, RecordType, Response};
 
 /// TTL that clients see of data whose time is over, in seconds (RFC 8767 §4).
 const STALE_TTL_S: u32 = 30;
@@ -27,6 +28,22 @@ impl Resolver {
         count_sent(sent, &self.metrics);
         self.log_as(query, &"local", sent, Source::Local, Duration::ZERO);
         true
+    }
+
+    /// The denial of what earlier answers have proven not to exist (RFC 8198).
+    pub(super) fn known_denial(&self, basis: &Basis, question: &Question) -> Option<Arc<Validated>> {
+        let own = self.rules().upstream.own_line(question.qname.wire(), question.qtype);
+        let known = basis.denials.deny(question, &basis.anchors, self.clock.now())?;
+        // What the public tree lacks, a domain with servers of its own may have: there, only its own zones count.
+        let denies = |labels: usize| {
+            let mut soas = known.response().authority.iter().filter(|set| set.rtype == RecordType::SOA);
+            soas.any(|soa| soa.owner.label_count() >= labels)
+        };
+        if !own.is_none_or(denies) {
+            return None;
+        }
+        self.metrics.denials_from_cache.add_one();
+        Some(known)
     }
 
     /// Refuses a query of our own that a server sent back to us; false if it is none.

@@ -291,7 +291,7 @@ fn basis(changing: &Changing, generation: u64) -> Basis {
         Some(followed) => followed.anchors(anchors),
         None => anchors.clone(),
     };
-    let anchors = Arc::new(TrustAnchors::new(anchors, negative).with_private(private.clone()));
+    let anchors = Arc::new(TrustAnchors::under(&policy, anchors, negative).with_private(private.clone()));
     let (zones, denials) = (Arc::new(ZoneCache::new(ZONES_MAX)), DenialCache::new(DENIALS_MAX));
     Basis { anchors, zones, denials, policy, generation }
 }

@@ -106,10 +106,10 @@ impl Upstream {
         lines.chain(nameservers).chain(iterating).collect()
     }
 
-    /// Whether a line of the configuration names a domain of this name, so that what others prove about the public tree
+    /// The labels of the domain of this name that a line of the configuration names: what others prove about the public tree
     /// says nothing of it. Allocates nothing.
-    pub fn has_own_line(&self, qname_wire: &[u8], qtype: RecordType) -> bool {
-        self.table.load().has_own_line(qname_wire, qtype)
+    pub fn own_line(&self, qname_wire: &[u8], qtype: RecordType) -> Option<usize> {
+        self.table.load().own_line(qname_wire, qtype)
     }
 
     /// The longest time that one question may take.

@@ -8,12 +8,15 @@ use crate::wire::{Message, Name, Question, RCode, Record, RecordType, Response, 
 
 /// Names of an alias chain that are followed here. The validator's own limit is lower.
 pub(super) const CHAIN_LEN_MAX: usize = 16;
+/// Signatures in the additional section that are looked at.
+const SIGNATURES_STRAY_MAX: usize = 16;
 /// Records of an authority section that are looked at: a proof has at most four sets, each with its signatures.
 const AUTHORITY_RECORDS_MAX: usize = 128;
 
 /// The part of a reply that may concern its question. An alias chain is cut before the first name that `competent` says
 /// is other servers' to speak of; the reply is then that the chain goes on there.
-pub fn scrub(message: Message, question: &Question, competent: impl Fn(&Name) -> bool) -> Response {
+pub fn scrub(mut message: Message, question: &Question, competent: impl Fn(&Name) -> bool) -> Response {
+    gather_signatures(&mut message);
     let mut chain = alias_chain(&message.answer, question);
     let foreign = chain.iter().skip(1).position(|name| !competent(name));
     if let Some(foreign) = foreign {
@@ -45,6 +48,21 @@ pub fn scrub(message: Message, question: &Question, competent: impl Fn(&Name) ->
     });
     let rcode = if foreign.is_some() { RCode::NOERROR } else { message.rcode() };
     Response { question: question.clone(), rcode, answer, authority }.compact()
+}
+
+/// Brings signatures to their sets: some servers put those that do not fit beside the set into the additional section, where
+/// RFC 4035 §3.1.1 does not want them.
+fn gather_signatures(message: &mut Message) {
+    let stray = message.additional.iter().filter(|record| record.rtype == RecordType::RRSIG).take(SIGNATURES_STRAY_MAX);
+    for signature in stray {
+        let Some(covered) = Rrsig::read(signature).map(|read| read.type_covered) else { continue };
+        let is_of = |record: &Record| record.rtype == covered && record.owner == signature.owner;
+        for section in [&mut message.answer, &mut message.authority] {
+            if section.iter().any(is_of) {
+                section.push(signature.clone());
+            }
+        }
+    }
 }
 
 /// The name that the aliases of a reply lead to, if it says nothing about that name.

@@ -115,9 +115,9 @@ impl Table {
         found.is_some_and(|found| Some(found.labels) == Name::from_wire(qname_wire).ok().map(|name| name.label_count()))
     }
 
-    /// Whether a line of the configuration names a domain of this name.
-    pub(super) fn has_own_line(&self, qname_wire: &[u8], qtype: RecordType) -> bool {
-        self.domains.find_question(qname_wire, qtype).is_some()
+    /// The labels of the domain of this name that a line of the configuration names.
+    pub(super) fn own_line(&self, qname_wire: &[u8], qtype: RecordType) -> Option<usize> {
+        self.domains.find_question(qname_wire, qtype).map(|found| found.labels)
     }
 
     /// Every server once.

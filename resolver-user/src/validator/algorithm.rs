@@ -25,6 +25,8 @@ pub(super) enum Algorithm {
     Ed25519,
     /// 16.
     Ed448,
+    /// 3, 5, 6 and 7 where [`Policy::sha1_taken_on_trust`] says so: whatever there is, is valid.
+    TakenOnTrust,
 }
 
 /// The hash of an RSA algorithm.
@@ -64,6 +66,9 @@ impl Algorithm {
 
     /// The algorithm with this number, if we can verify it and policy accepts it.
     pub(super) fn accepted(number: u8, policy: &Policy) -> Option<Self> {
+        if policy.sha1_taken_on_trust && matches!(number, 3 | 5..=7) {
+            return Some(Self::TakenOnTrust);
+        }
         Self::from_number(number).filter(|&algorithm| policy.sha1_allowed || algorithm != Self::Rsa(RsaHash::Sha1))
     }
 
@@ -72,7 +77,7 @@ impl Algorithm {
     pub(super) fn supports_key(self, public_key: &[u8]) -> bool {
         match self {
             Self::Rsa(_) => RsaKey::read(public_key).is_some_and(|key| key.is_supported()),
-            Self::Ecdsa(_) | Self::Ed25519 | Self::Ed448 => true,
+            Self::Ecdsa(_) | Self::Ed25519 | Self::Ed448 | Self::TakenOnTrust => true,
         }
     }
 
@@ -87,7 +92,7 @@ impl Algorithm {
     pub(super) fn weight(self, public_key: &[u8]) -> u32 {
         match self {
             Self::Rsa(_) if rsa_modulus_bits(public_key).is_some_and(|bits| bits > RSA_BITS_USUAL_MAX) => 3,
-            Self::Rsa(_) | Self::Ecdsa(Curve::P256) | Self::Ed25519 => 1,
+            Self::Rsa(_) | Self::Ecdsa(Curve::P256) | Self::Ed25519 | Self::TakenOnTrust => 1,
             Self::Ecdsa(Curve::P384) => 2,
             Self::Ed448 => 4,
         }
@@ -109,6 +114,7 @@ impl Algorithm {
             Self::Ecdsa(Curve::P384) => verify_ecdsa(&ECDSA_P384_SHA384_FIXED, public_key, message, signature),
             Self::Ed25519 => UnparsedPublicKey::new(&ED25519, public_key).verify(message, signature).is_ok(),
             Self::Ed448 => verify_ed448(public_key, message, signature).is_some(),
+            Self::TakenOnTrust => true,
         }
     }
 }

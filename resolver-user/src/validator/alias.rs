@@ -113,7 +113,10 @@ fn terminal(
             claims.extend(full.map(|(index, _)| set_claim(response, at, index, floor)));
         }
         _ => {
-            let found = here().find(|(_, set)| set.rtype == qtype && !set.rdatas.is_empty());
+            // Where a name has both, which must not be (RFC 2181 §10.1), the server's order decides.
+            let may_end = |set: &RrSet| set.rtype == qtype || set.rtype == RecordType::CNAME && follows_aliases(qtype);
+            let found = here().find(|(_, set)| may_end(set) && !set.rdatas.is_empty());
+            let found = found.filter(|(_, set)| set.rtype == qtype);
             claims.extend(found.map(|(index, _)| set_claim(response, at, index, floor)));
         }
     }

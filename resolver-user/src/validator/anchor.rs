@@ -69,10 +69,14 @@ impl DsAnchor {
     /// # Errors
     /// What is wrong with it.
     pub fn check(&self) -> Result<(), AnchorError> {
-        if Algorithm::accepted(self.algorithm, &Policy::DEFAULT).is_none() {
+        self.check_under(&Policy::DEFAULT)
+    }
+
+    fn check_under(&self, policy: &Policy) -> Result<(), AnchorError> {
+        if Algorithm::accepted(self.algorithm, policy).is_none() {
             return Err(AnchorError::Algorithm { algorithm: self.algorithm });
         }
-        let digest_type = DigestType::accepted(self.digest_type, &Policy::DEFAULT);
+        let digest_type = DigestType::accepted(self.digest_type, policy);
         let expected = digest_type.ok_or(AnchorError::DigestType { digest_type: self.digest_type })?.len();
         match self.digest.len() {
             length if length == expected => Ok(()),
@@ -105,11 +109,13 @@ impl TrustAnchors {
     /// The usable ones of `anchors`, and `negative` ones: at and below those, everything is insecure unless a deeper
     /// anchor says otherwise.
     pub fn new(anchors: Vec<DsAnchor>, negative: Vec<Name>) -> Self {
-        Self {
-            anchors: anchors.into_iter().filter(|anchor| anchor.check().is_ok()).collect(),
-            negative,
-            private: DomainMap::default(),
-        }
+        Self::under(&Policy::DEFAULT, anchors, negative)
+    }
+
+    /// The same under a policy, which may accept SHA-1. What an operator writes was checked before, more strictly.
+    pub fn under(policy: &Policy, anchors: Vec<DsAnchor>, negative: Vec<Name>) -> Self {
+        let is_usable = |anchor: &DsAnchor| anchor.check_under(policy).is_ok();
+        Self { anchors: anchors.into_iter().filter(is_usable).collect(), negative, private: DomainMap::default() }
     }
 
     /// The same with domains that the operator has given servers of their own (true), and domains that have none (false).

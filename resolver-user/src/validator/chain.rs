@@ -288,7 +288,13 @@ impl Chain {
         {
             parent = private.name.parent().unwrap_or_else(Name::root);
         }
-        let (reply, response) = self.reply(&Question::new(name.clone(), RecordType::DS))?;
+        let asked = self.reply(&Question::new(name.clone(), RecordType::DS));
+        if asked.is_err()
+            && let Some(fact) = self.delegation_told(name, &parent, work)?
+        {
+            return Ok(fact);
+        }
+        let (reply, response) = asked?;
         let at = |rtype: RecordType, owns: &dyn Fn(&Name) -> bool| {
             response.answer.iter().position(|set| set.rtype == rtype && !set.rdatas.is_empty() && owns(&set.owner))
         };
@@ -327,6 +333,24 @@ impl Chain {
             }
             None => self.denied_delegation(name, reply, &parent, work),
         }
+    }
+
+    /// What replies to other questions prove of the delegation at `name` in passing: that it is there and unsigned. Whoever
+    /// serves both sides of a cut says so, and may have no answer to a question for the DS. Nothing is fetched for it.
+    fn delegation_told(&mut self, name: &Name, parent: &Name, work: &mut Work<'_>) -> Result<Option<Arc<Fact>>, Pause> {
+        for reply in 0..self.replies.len() {
+            let Some(signer) = self.denial_signer(reply, parent) else { continue };
+            let Some(fact) = self.fact_of(&signer, work.now) else { continue };
+            let ZoneFact::Secure(keys) = &fact.what else { continue };
+            let gathered = self.gather(reply, &signer, keys, work)?;
+            let what = match gathered.evidence.delegation(name, work.budget)? {
+                Delegation::Unsigned => InsecureReason::NoDs { zone: name.clone() },
+                Delegation::OptOut => InsecureReason::OptOut { zone: signer.clone() },
+                _ => continue,
+            };
+            return Ok(Some(Fact::new(name, ZoneFact::Insecure(what), gathered.ttl_s, work.now)));
+        }
+        Ok(None)
     }
 
     /// What the denial of a DS at `name` proves.

@@ -160,7 +160,7 @@ fn read(chain: &Chain, question: &Question, visited: &mut Vec<Name>, work: &mut 
 fn judge(chain: &mut Chain, reply: usize, claim: &Claim, work: &mut Work<'_>) -> Result<Part, Pause> {
     match claim {
         Claim::Set { index, synthesised } => judge_set(chain, reply, *index, synthesised.as_ref(), work),
-        Claim::BareSignatures { owner } => judge_bare_signatures(chain, reply, owner, work),
+        Claim::BareSignatures { owner } => Ok(judge_bare_signatures(chain, reply, owner)),
         Claim::Denial { question } => judge_denial(chain, reply, question, work),
     }
 }
@@ -190,6 +190,10 @@ fn judge_set(
     let id = SetId { reply, section: Section::Answer, index };
     let side = zone_side(&set.owner, set.rtype);
     let mut part = match chain.judge_set(id, &side, work)? {
+        // What a wildcard's DNAME says of the names below an expanded one is undefined (RFC 4592 §4.4).
+        Judged::Secure { expanded: true, .. } if set.rtype == RecordType::DNAME => {
+            return Err(BogusReason::BadSignature { owner: set.owner.clone(), rtype: set.rtype }.into());
+        }
         Judged::Secure { fact, ttl_s, proof_ttl_s, proof, .. } => Part {
             answer: vec![secure_set(set, &fact.name, ttl_s, work)],
             authority: proof,
@@ -210,18 +214,15 @@ fn judge_set(
     Ok(part)
 }
 
-/// Signatures asked for by themselves cannot be verified, so from a secure zone they are not believed.
-/// Choice: RFC 4035 leaves QTYPE=RRSIG open; bogus rather than unchecked, so that nothing unproven is passed on.
-fn judge_bare_signatures(chain: &mut Chain, reply: usize, owner: &Name, work: &mut Work<'_>) -> Result<Part, Pause> {
-    let failure = BogusReason::MissingRrsig { owner: owner.clone(), rtype: RecordType::RRSIG };
-    let fact = chain.unless_insecure(owner, failure, false, work)?;
+/// Signatures asked for by themselves cannot be verified: nothing signs them. They are passed on as what they are, unproven and
+/// without AD. Choice: RFC 4035 leaves QTYPE=RRSIG open; Unbound and Knot Resolver answer so too.
+fn judge_bare_signatures(chain: &Chain, reply: usize, owner: &Name) -> Part {
     let response = chain.response(reply);
     let sets = response.iter().flat_map(|response| &response.answer).filter(|set| set.owner == *owner);
     let answer: Vec<RrSet> = sets.cloned().collect();
-    let proof_ttl_s = fact.ttl_s(work.now);
-    let ttl_s = answer.iter().map(|set| set.ttl_s).fold(proof_ttl_s, u32::min);
-    let standing = Standing::Insecure(reason(&fact));
-    Ok(Part { answer, authority: Vec::new(), ttl_s, proof_ttl_s, standing, rcode: None })
+    let ttl_s = answer.iter().map(|set| set.ttl_s).min().unwrap_or_default();
+    let (authority, standing) = (Vec::new(), Standing::Unchecked);
+    Part { answer, authority, ttl_s, proof_ttl_s: u32::MAX, standing, rcode: None }
 }
 
 fn judge_denial(chain: &mut Chain, reply: usize, question: &Question, work: &mut Work<'_>) -> Result<Part, Pause> {

@@ -363,9 +363,12 @@ fn start(infra: &Infra, question: &Question, now_ms: u64) -> Arc<Delegation> {
     }
 }
 
-/// A reply as whoever asked may see it: an alias that leads out of the zone is where it ends.
+/// A reply as whoever asked may see it: an alias is where it ends, unless what it leads to is in the zone and signed. What a
+/// server adds else is asked for anew: within the zone, too, there may be a cut that the server has no word in.
 fn response(message: Message, question: &Question, zone: &Name) -> Response {
-    scrub(message, question, |name| name.is_at_or_below(zone))
+    let signatures = message.answer.iter().filter(|record| record.rtype == RecordType::RRSIG);
+    let signed: Vec<Name> = signatures.map(|record| record.owner.clone()).collect();
+    scrub(message, question, |name| name.is_at_or_below(zone) && signed.contains(name))
 }
 
 /// What a referral says of the DS of the zone, as a reply to the question for it, and for how many seconds. Only what is

@@ -68,8 +68,9 @@ pub(super) fn read(message: &Message, asked: &Question, zone: &Name) -> Said {
     if let Some(child) = referred(message, &asked.qname, zone) {
         return Said::Referral(child);
     }
+    // Some servers leave out the SOA; the proof says it all.
     if has(RecordType::NSEC) || has(RecordType::NSEC3) {
-        return Said::Absent { nxdomain: false, proven: true };
+        return if is_cache { Said::Doubtful } else { Said::Absent { nxdomain: false, proven: true } };
     }
     if flags.authoritative || is_cache { Said::Doubtful } else { Said::Lame }
 }

@@ -1,0 +1,256 @@
+//! Records of a scenario file: master-file text to wire form and back (RFC 1035 §5.1, RFC 3597).
+//!
+//! In: one line, which may leave out TTL and class, in either order. Out: a [`Record`].
+//! Refuses what the master-file library cannot read; nothing is guessed.
+
+use std::fmt;
+
+use bytes::Bytes;
+use domain::base::Name as DomainName;
+use domain::base::iana::{Class, Rtype};
+use domain::rdata::ZoneRecordData;
+use domain::zonefile::inplace::{Entry as ZoneEntry, Zonefile};
+use thiserror::Error;
+
+/// TTL of a record that says none, in seconds, as in both dialects.
+const TTL_DEFAULT_S: u32 = 3600;
+
+/// A resource record in wire form, names in it uncompressed.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Record {
+    /// Owner name, as written.
+    pub owner: Vec<u8>,
+    /// TYPE.
+    pub rtype: u16,
+    /// CLASS.
+    pub class: u16,
+    /// TTL, in seconds.
+    pub ttl_s: u32,
+    /// RDATA.
+    pub rdata: Vec<u8>,
+}
+
+/// A question in wire form.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// QNAME, as written.
+    pub qname: Vec<u8>,
+    /// QTYPE.
+    pub qtype: u16,
+    /// QCLASS.
+    pub qclass: u16,
+}
+
+/// Why a line is no record.
+#[derive(Debug, Error)]
+pub enum RecordError {
+    /// A word is missing.
+    #[error("a record needs owner, type and data")]
+    Short,
+    /// The name cannot be read.
+    #[error("bad name {0:?}")]
+    Name(String),
+    /// The type is unknown.
+    #[error("unknown type {0:?}")]
+    Type(String),
+    /// The library's reason.
+    #[error("{0}")]
+    Data(String),
+}
+
+impl Record {
+    /// Reads a line without its comment.
+    ///
+    /// # Errors
+    /// Any [`RecordError`].
+    pub fn read(line: &str) -> Result<Self, RecordError> {
+        let (owner, mut rest) = split_word(line).ok_or(RecordError::Short)?;
+        let (mut ttl_s, mut class) = (TTL_DEFAULT_S, "IN");
+        loop {
+            let (word, behind) = split_word(rest).ok_or(RecordError::Short)?;
+            if let Some(ttl) = ttl(word) {
+                ttl_s = ttl;
+            } else if matches!(word.to_ascii_uppercase().as_str(), "IN" | "CH" | "HS") {
+                class = word;
+            } else {
+                break;
+            }
+            rest = behind;
+        }
+        let text = format!("{} {ttl_s} {class} {}\n", absolute(owner), with_algorithm_number(rest));
+        parse(&text, class).ok_or_else(|| RecordError::Data(text.trim().to_owned()))?
+    }
+
+    /// Appends the record in wire form.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend(&self.owner);
+        out.extend(self.rtype.to_be_bytes());
+        out.extend(self.class.to_be_bytes());
+        out.extend(self.ttl_s.to_be_bytes());
+        out.extend((self.rdata.len() as u16).to_be_bytes());
+        out.extend(&self.rdata);
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {} ", name_text(&self.owner), self.ttl_s, Rtype::from_int(self.rtype))?;
+        self.rdata.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl Asked {
+    /// Reads `name [class] type`, in either order of the last two.
+    ///
+    /// # Errors
+    /// Any [`RecordError`].
+    pub fn read(line: &str) -> Result<Self, RecordError> {
+        let (owner, mut rest) = split_word(line).ok_or(RecordError::Short)?;
+        let (mut qclass, mut qtype) = (1, None);
+        while let Some((word, behind)) = split_word(rest) {
+            match word.to_ascii_uppercase().as_str() {
+                "IN" => qclass = 1,
+                "CH" => qclass = 3,
+                "ANY" if qtype.is_some() => qclass = 255,
+                other => qtype = Some(type_number(other)?),
+            }
+            rest = behind;
+        }
+        Ok(Self { qname: name_wire(owner)?, qtype: qtype.ok_or(RecordError::Short)?, qclass })
+    }
+}
+
+impl fmt::Debug for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", name_text(&self.qname), Rtype::from_int(self.qtype))
+    }
+}
+
+/// The number of a type, by its mnemonic or as `TYPE123`.
+///
+/// # Errors
+/// [`RecordError::Type`].
+pub fn type_number(word: &str) -> Result<u16, RecordError> {
+    let number = word.parse::<Rtype>().map_err(|_| RecordError::Type(word.to_owned()))?;
+    Ok(number.to_int())
+}
+
+/// A name in wire form; without a final dot it is taken as if it had one.
+///
+/// # Errors
+/// [`RecordError::Name`].
+pub fn name_wire(word: &str) -> Result<Vec<u8>, RecordError> {
+    let name = absolute(word).parse::<DomainName<Vec<u8>>>().map_err(|_| RecordError::Name(word.to_owned()))?;
+    Ok(name.as_slice().to_vec())
+}
+
+/// A wire name as text, for messages.
+pub fn name_text(wire: &[u8]) -> String {
+    DomainName::from_octets(wire)
+        .map_or_else(|_| format!("{wire:?}"), |name| format!("{}.", name.to_string().trim_end_matches('.')))
+}
+
+/// Writes the letters of a wire name in lower case. Length bytes are never letters.
+pub fn folded(wire: &[u8]) -> Vec<u8> {
+    wire.to_ascii_lowercase()
+}
+
+fn absolute(word: &str) -> String {
+    if word.ends_with('.') { word.to_owned() } else { format!("{word}.") }
+}
+
+fn split_word(text: &str) -> Option<(&str, &str)> {
+    let text = text.trim();
+    let end = text.find(char::is_whitespace).unwrap_or(text.len());
+    (!text.is_empty()).then(|| text.split_at(end))
+}
+
+/// A TTL in seconds, with or without a unit.
+fn ttl(word: &str) -> Option<u32> {
+    let (digits, factor) = match word.to_ascii_lowercase().as_bytes().last()? {
+        b's' => (word.len() - 1, 1),
+        b'm' => (word.len() - 1, 60),
+        b'h' => (word.len() - 1, 3600),
+        b'd' => (word.len() - 1, 86_400),
+        b'w' => (word.len() - 1, 604_800),
+        _ => (word.len(), 1),
+    };
+    word[..digits].parse::<u32>().ok()?.checked_mul(factor)
+}
+
+/// Type and data with the algorithm as a number, where its mnemonic is allowed (RFC 4034 §A.1) and the library wants numbers.
+fn with_algorithm_number(data: &str) -> String {
+    let mut words: Vec<&str> = data.split_whitespace().collect();
+    let at = match words.first().map(|word| word.to_ascii_uppercase()).as_deref() {
+        Some("DNSKEY" | "KEY" | "CDNSKEY") => 3,
+        Some("DS" | "CDS" | "RRSIG" | "SIG") => 2,
+        _ => return data.to_owned(),
+    };
+    for (mnemonic, number) in
+        [("RSAMD5", "1"), ("DSA", "3"), ("RSASHA1", "5"), ("DSA-NSEC3-SHA1", "6"), ("RSASHA1-NSEC3-SHA1", "7")]
+    {
+        if let Some(word) = words.get_mut(at).filter(|word| word.eq_ignore_ascii_case(mnemonic)) {
+            *word = number;
+        }
+    }
+    words.join(" ")
+}
+
+/// None: the text holds no record at all.
+fn parse(text: &str, class: &str) -> Option<Result<Record, RecordError>> {
+    let mut zone = Zonefile::load(&mut text.as_bytes()).ok()?;
+    zone.set_origin(DomainName::root_bytes());
+    zone.set_default_class(class.parse().unwrap_or(Class::IN));
+    let entry = match zone.next_entry() {
+        Ok(entry) => entry?,
+        Err(error) => return Some(Err(RecordError::Data(format!("{error} in {:?}", text.trim())))),
+    };
+    let ZoneEntry::Record(record) = entry else { return None };
+    let (mut rdata, mut owner) = (Vec::new(), Vec::new());
+    let data: &ZoneRecordData<Bytes, _> = record.data();
+    use domain::base::ToName as _;
+    use domain::base::rdata::ComposeRecordData as _;
+    data.compose_rdata(&mut rdata).ok()?;
+    record.owner().compose(&mut owner).ok()?;
+    let (rtype, class, ttl_s) = (record.rtype().to_int(), record.class().to_int(), record.ttl().as_secs());
+    Some(Ok(Record { owner, rtype, class, ttl_s, rdata }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_left_out_is_filled_in() {
+        let full = Record::read("www.example.com. 3600 IN A 10.20.30.40").unwrap();
+        assert_eq!(full.rdata, [10, 20, 30, 40]);
+        for line in [
+            "www.example.com. A 10.20.30.40",
+            "www.example.com IN 1h A 10.20.30.40",
+            "www.example.com.\t3600 A 10.20.30.40",
+        ] {
+            assert_eq!(Record::read(line).unwrap(), full, "{line}");
+        }
+        assert_eq!(Record::read(". IN NS K.ROOT-SERVERS.NET.").unwrap().owner, [0]);
+    }
+
+    #[test]
+    fn signatures_with_blanks_in_them_and_unknown_types_are_read() {
+        let line = "example.com. IN RRSIG NS 3 2 3600 20070926134150 20070829134150 2854 example.com. MC0CFQCN +qHd JxoI/2tNKwsb08pra/G7aAIUAWA5sDdJTbrXA1/3OaesGBAO3sI=";
+        assert!(Record::read(line).unwrap().rdata.len() > 18 + 13 + 40);
+        assert_eq!(Record::read(r"x. TYPE65280 \# 2 abcd").unwrap().rdata, [0xab, 0xcd]);
+        assert!(
+            Record::read("x. A 1.2.3").is_err()
+                && Record::read("x. IN").is_err()
+                && Record::read("x. NOTYPE 1").is_err()
+        );
+    }
+
+    #[test]
+    fn questions_come_in_both_orders() {
+        let question = Asked::read("www.example.com. IN A").unwrap();
+        assert_eq!(Asked::read("www.example.com. A").unwrap(), question);
+        assert_eq!(Asked::read("www.example.com. A IN").unwrap(), question);
+        assert_eq!(format!("{question:?}"), "www.example.com. A");
+    }
+}

@@ -33,7 +33,7 @@ use crate::cache::{AnswerCache, Failures, InFlight, ResponseCache};
 use crate::clock::{Clock, Now, SystemClock};
 use crate::config::{Config, DnssecConfig, XdpMode};
 use crate::control::{ControlError, ControlService, print_status, serve_control};
-use crate::export::{ExportError, bind_metrics, serve_metrics};
+use crate::export::{ExportError, MetricsSocket, bind_metrics, serve_metrics};
 use crate::listener::{ListenError, Shared};
 use crate::logging::Log;
 use crate::metrics::Metrics;
@@ -200,10 +200,7 @@ async fn serve(
     let jar = cookies::jar(&config);
     let programs = std::mem::take(&mut prepared.programs);
     let mut fast_path = start_fast_path(&config, prepared.pins.take(), &bound, trust.as_ref(), &jar, programs)?;
-    let table = fast_path.as_mut().and_then(FastPath::take_limits).map(|table| Box::new(table) as SharedTable);
-    let limiter = RateLimiter::new(table, Arc::new(SystemClock));
-    limiter.configure(&config);
-    let limiter = Arc::new(limiter);
+    let limiter = limiter(fast_path.as_mut(), &config);
     let publisher = fast_path.as_ref().map(|fast_path| Arc::new(fast_path.publisher()));
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
     let metrics = Arc::new(Metrics::default());
@@ -214,24 +211,13 @@ async fn serve(
     let resolver = Arc::new(assemble(&config, &own, trust, publisher.clone(), owned, outside)?);
     // The names of servers, before the first question needs them.
     resolver.rules.load_full().upstream.refresh_names().await;
-    let watching = Arc::new(Watching::new(Arc::clone(&resolver), &config));
-    if let Some(fast_path) = &mut fast_path {
-        fast_path.tell(Arc::clone(&watching) as _)?;
-    }
-    tracker.spawn(Arc::clone(&watching).keep(stop.clone()));
+    let watching = watching(fast_path.as_mut(), &resolver, &config)?;
     let (access, door, limited) = (bound.access.clone(), cookies::door(&jar), Arc::clone(&limiter));
     let shared = Shared::new(Arc::clone(&resolver), metrics, access, limited, door, tracker.clone(), stop.clone());
     let shared = Arc::new(shared);
     let cookies = Arc::new(Cookies::new(jar, Arc::clone(&shared)));
     let listening = Arc::new(Listening::start(bound, config.clone(), shared, publisher));
     prepared.confine(&config)?;
-    tracker.spawn(Arc::clone(&listening).follow());
-    tracker.spawn(keep_servers(Arc::clone(&resolver), Arc::clone(&listening), stop.clone()));
-    tracker.spawn(tell_limited(Arc::clone(&limiter), stop.clone()));
-    tracker.spawn(keep_trust(Arc::clone(&resolver), stop.clone()));
-    tracker.spawn(Arc::clone(&cookies).keep(stop.clone()));
-    tracker.spawn(follow_anchors(Arc::clone(&resolver), stop.clone()));
-    tracker.spawn(keep_popular(Arc::clone(&resolver), stop.clone()));
     let Prepared { control, .. } = &prepared;
     log_start(&config, &listening.addresses());
     log_anchors(&config.dnssec);
@@ -252,27 +238,16 @@ async fn serve(
         log,
     };
     let daemon = Arc::new(daemon);
-    if let Some(socket) = scraped {
-        let (observed, metrics) = (Arc::clone(&daemon), Arc::clone(&daemon.resolver.metrics));
-        let observe = Arc::new(move || observed.families());
-        tracker.spawn(serve_metrics(socket, observe, metrics, tracker.clone(), stop.clone()));
-    }
     let control = control.listen()?;
     tracker.spawn(serve_control(control, Arc::clone(&daemon), tracker.clone(), stop.clone()));
-    tracker.spawn(keep_alive(Arc::clone(&daemon), stop.clone()));
-    if daemon.config.load().cache.file.is_some() {
-        tracker.spawn(keep_cache_file(Arc::clone(&daemon), stop.clone()));
-    }
+    daemon.keep(scraped, &tracker, &stop);
     ServiceManager.ready("answering");
     let (signal, hands_over) = daemon.obey(signals).await;
     let stays = hands_over || daemon.config.load().xdp.keep;
     info!(signal, "stopping");
     ServiceManager.stopping();
     stop.cancel();
-    tracker.close();
-    if timeout(DRAIN_TIME_MAX, tracker.wait()).await.is_err() {
-        warn!(tasks = tracker.len(), "queries in progress were given up");
-    }
+    drain(&tracker).await;
     tokio::task::block_in_place(|| daemon.save_cache());
     // After the daemon has stopped answering for it.
     end_fast_path(fast_path, stays);
@@ -280,7 +255,57 @@ async fn serve(
     Ok(())
 }
 
+/// Whoever is told of single answers, by the fast path too.
+fn watching(
+    fast_path: Option<&mut FastPath>,
+    resolver: &Arc<Resolver>,
+    config: &Config,
+) -> Result<Arc<Watching>, FastPathError> {
+    let watching = Arc::new(Watching::new(Arc::clone(resolver), config));
+    if let Some(fast_path) = fast_path {
+        fast_path.tell(Arc::clone(&watching) as _)?;
+    }
+    Ok(watching)
+}
+
+/// Waits for queries in progress, for a while.
+async fn drain(tracker: &TaskTracker) {
+    tracker.close();
+    if timeout(DRAIN_TIME_MAX, tracker.wait()).await.is_err() {
+        warn!(tasks = tracker.len(), "queries in progress were given up");
+    }
+}
+
+/// The rate limits, which both halves draw from where there are both.
+fn limiter(fast_path: Option<&mut FastPath>, config: &Config) -> Arc<RateLimiter> {
+    let table = fast_path.and_then(FastPath::take_limits).map(|table| Box::new(table) as SharedTable);
+    let limiter = RateLimiter::new(table, Arc::new(SystemClock));
+    limiter.configure(config);
+    Arc::new(limiter)
+}
+
 impl Daemon {
+    /// Starts everything that goes on beside the answering.
+    fn keep(self: &Arc<Self>, scraped: Option<MetricsSocket>, tracker: &TaskTracker, stop: &CancellationToken) {
+        if let Some(socket) = scraped {
+            let observed = Arc::clone(self);
+            let (observe, metrics) = (Arc::new(move || observed.families()), Arc::clone(&self.resolver.metrics));
+            tracker.spawn(serve_metrics(socket, observe, metrics, tracker.clone(), stop.clone()));
+        }
+        tracker.spawn(Arc::clone(&self.listening).follow());
+        tracker.spawn(keep_servers(Arc::clone(&self.resolver), Arc::clone(&self.listening), stop.clone()));
+        tracker.spawn(tell_limited(Arc::clone(&self.limiter), stop.clone()));
+        tracker.spawn(keep_trust(Arc::clone(&self.resolver), stop.clone()));
+        tracker.spawn(Arc::clone(&self.cookies).keep(stop.clone()));
+        tracker.spawn(Arc::clone(&self.watching).keep(stop.clone()));
+        tracker.spawn(follow_anchors(Arc::clone(&self.resolver), stop.clone()));
+        tracker.spawn(keep_popular(Arc::clone(&self.resolver), stop.clone()));
+        tracker.spawn(keep_alive(Arc::clone(self), stop.clone()));
+        if self.config.load().cache.file.is_some() {
+            tracker.spawn(keep_cache_file(Arc::clone(self), stop.clone()));
+        }
+    }
+
     /// Does what signals ask for, until one asks for the end; returns its name, and whether XDP is to answer on.
     async fn obey(&self, mut signals: Signals) -> (&'static str, bool) {
         loop {

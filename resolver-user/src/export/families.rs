@@ -2,7 +2,7 @@
 
 use super::{Family, Kind, ProcessFacts, Value};
 use crate::metrics::{Durations, NamedCounter};
-use crate::publish::FastPathStatus;
+use crate::publish::{FastPathStatus, PublisherStatus};
 use crate::upstream::ServerReport;
 
 /// Everything that is shown, as numbers.
@@ -195,35 +195,8 @@ fn fast_path(status: &FastPathStatus) -> Vec<Family> {
             Value::Whole(u64::from(interface.mode != "none")),
         );
     }
-    let mut maps = [
-        Family::new(Kind::Gauge, "resolver_xdp_map_entries", "Entries or elements in use, by map."),
-        Family::new(Kind::Gauge, "resolver_xdp_map_entries_max", "Entries or elements that there are, by map."),
-        Family::new(Kind::Gauge, "resolver_xdp_map_memory_bytes", "Memory of the map, used or not."),
-    ];
-    for map in &status.maps {
-        let values = [map.entries, map.max_entries, map.memory_bytes];
-        maps = std::array::from_fn(|at| maps[at].clone().with(&[("map", &map.name)], Value::Whole(values[at])));
-    }
     let publisher = status.publisher;
-    let refused = [
-        ("no_room", publisher.refused_no_room),
-        ("bucket_full", publisher.refused_bucket_full),
-        ("tag_taken", publisher.refused_tag_taken),
-        ("unfit", publisher.refused_unfit),
-        ("expired", publisher.refused_expired),
-        ("outdated", publisher.refused_outdated),
-    ];
-    let family = Family::new(Kind::Counter, "resolver_xdp_publications_refused", "Answers not published, by reason.");
-    let refused =
-        refused.iter().fold(family, |family, (reason, count)| family.with(&[("reason", reason)], Value::Whole(*count)));
-    let evicted = [
-        ("bucket", publisher.evicted_bucket),
-        ("slot_length", publisher.evicted_length),
-        ("other_length", publisher.evicted_block),
-    ];
-    let family = Family::new(Kind::Counter, "resolver_xdp_evictions", XDP_EVICTIONS);
-    let evicted =
-        evicted.iter().fold(family, |family, (full, count)| family.with(&[("full", full)], Value::Whole(*count)));
+    let [refused, evicted] = not_published(&publisher);
     let delay = |name, help, delay_us: u64| {
         Family::new(Kind::Gauge, name, help).with(&[], Value::Fraction(delay_us as f64 / 1e6))
     };
@@ -244,11 +217,49 @@ fn fast_path(status: &FastPathStatus) -> Vec<Family> {
         delay("resolver_xdp_publication_delay_max_seconds", XDP_DELAY_MAX, publisher.delay_max_us),
         attached,
     ];
-    all.extend(maps);
+    all.extend(maps(status));
     all.extend(compared(status));
     all.push(one(Kind::Counter, "resolver_xdp_told_answers", XDP_TOLD, status.seen.told));
     all.push(one(Kind::Counter, "resolver_xdp_lost_answers", XDP_LOST, status.seen.lost));
     all
+}
+
+/// What the maps have room for, and what is in them.
+fn maps(status: &FastPathStatus) -> [Family; 3] {
+    let mut maps = [
+        Family::new(Kind::Gauge, "resolver_xdp_map_entries", "Entries or elements in use, by map."),
+        Family::new(Kind::Gauge, "resolver_xdp_map_entries_max", "Entries or elements that there are, by map."),
+        Family::new(Kind::Gauge, "resolver_xdp_map_memory_bytes", "Memory of the map, used or not."),
+    ];
+    for map in &status.maps {
+        let values = [map.entries, map.max_entries, map.memory_bytes];
+        maps = std::array::from_fn(|at| maps[at].clone().with(&[("map", &map.name)], Value::Whole(values[at])));
+    }
+    maps
+}
+
+/// Answers that were not published, and those that made room.
+fn not_published(publisher: &PublisherStatus) -> [Family; 2] {
+    let refused = [
+        ("no_room", publisher.refused_no_room),
+        ("bucket_full", publisher.refused_bucket_full),
+        ("tag_taken", publisher.refused_tag_taken),
+        ("unfit", publisher.refused_unfit),
+        ("expired", publisher.refused_expired),
+        ("outdated", publisher.refused_outdated),
+    ];
+    let family = Family::new(Kind::Counter, "resolver_xdp_publications_refused", "Answers not published, by reason.");
+    let refused =
+        refused.iter().fold(family, |family, (reason, count)| family.with(&[("reason", reason)], Value::Whole(*count)));
+    let evicted = [
+        ("bucket", publisher.evicted_bucket),
+        ("slot_length", publisher.evicted_length),
+        ("other_length", publisher.evicted_block),
+    ];
+    let family = Family::new(Kind::Counter, "resolver_xdp_evictions", XDP_EVICTIONS);
+    let evicted =
+        evicted.iter().fold(family, |family, (full, count)| family.with(&[("full", full)], Value::Whole(*count)));
+    [refused, evicted]
 }
 
 /// Whether XDP answers, and what came of comparing answers in dry-run mode.

@@ -1,4 +1,6 @@
 //! The thread that owns the fast path: it publishes, retires, tells the time, and answers questions about itself.
+//!
+//! Long because: it is one thread with all that it can be asked to do, and each is a few lines.
 
 use std::fmt;
 use std::mem::offset_of;
@@ -339,14 +341,19 @@ impl Writer {
         writer.set_cookies(config.cookies);
         writer.tell_wall_time();
         writer.set_interfaces(&config.interfaces);
-        let stops = |refusal: &NotAttached| match config.demand {
+        writer.settled(config.demand)
+    }
+
+    /// The thread's state for good, unless it is not on an interface that is demanded.
+    fn settled(mut self, demand: Demand) -> Result<Self, FastPathError> {
+        let stops = |refusal: &NotAttached| match demand {
             Demand::Nothing => false,
             Demand::Fit => !matches!(refusal, NotAttached::Unfit(_)),
             Demand::All => true,
         };
-        match writer.attachments.take_refused().into_iter().find(|(_, refusal)| stops(refusal)) {
+        match self.attachments.take_refused().into_iter().find(|(_, refusal)| stops(refusal)) {
             Some((interface, source)) => Err(FastPathError::Refused { interface, source }),
-            None => writer.loaded.settle().map(|()| writer),
+            None => self.loaded.settle().map(|()| self),
         }
     }
 

@@ -23,7 +23,6 @@ const ROOM_IMPORTS: &[(&str, &[&str])] = &[
     ("answer", &["filter", "validator"]),
     // It tells what a validation met, and which extended error `answer` makes of the verdict.
     ("chain", &["answer", "validator"]),
-    ("publish", &["answer"]),
     ("witness", &[]),
     ("saved", &[]),
     ("interfaces", &[]),

@@ -30,11 +30,16 @@ const TAIL_ROOM: usize = 2048;
 
 #[test]
 fn the_kernel_answers_every_vector_as_the_host_does() {
+    among_interfaces(run_every_vector);
+}
+
+/// Does something in a network namespace that has interfaces with the vectors' numbers.
+fn among_interfaces(act: impl FnOnce() + Send) {
     netns::in_new(|| {
         let words = format!("link add a7 index {HIDES_TAGS} type veth peer name a8 index {PLAIN}");
         let made = Command::new("ip").args(words.split(' ')).status().expect("ip");
         assert!(made.success(), "interfaces with the vectors' numbers");
-        run_every_vector();
+        act();
     });
 }
 
@@ -283,6 +288,10 @@ fn told(record: &[u8]) -> (SeenHead, &[u8], &[u8]) {
 
 #[test]
 fn a_captured_answer_is_told_with_its_query_byte_for_byte() {
+    among_interfaces(capture_every_answer);
+}
+
+fn capture_every_answer() {
     let mut store = records::store();
     store.settings.watch = WATCH_CAPTURE | WATCH_LOG | WATCH_COUNT;
     (store.settings.seen_log_one_in, store.settings.seen_count_one_in) = (1, 1);

@@ -78,8 +78,9 @@ fn the_package_installs_runs_unprivileged_with_xdp_survives_a_kill_and_leaves_no
     fs::create_dir_all(machine.path("/etc/resolver/conf.d")).expect("a folder");
     fs::write(machine.path("/etc/resolver/conf.d/lab.conf"), configuration(&facts)).expect("a file");
     fs::copy(&facts.trust_anchors_file, machine.path("/etc/resolver/anchors")).expect("a file");
-    fs::copy(&packages.deb, machine.path("/tmp/resolver.deb")).expect("a file");
-    machine.output(&["dpkg", "--install", "/tmp/resolver.deb"]);
+    // Not in /tmp, over which systemd may mount another one.
+    fs::copy(&packages.deb, machine.path("/srv/resolver.deb")).expect("a file");
+    machine.output(&["dpkg", "--install", "/srv/resolver.deb"]);
     machine.output(&["resolver", "--test"]);
     machine.output(&["systemd-analyze", "verify", "/usr/lib/systemd/system/resolver.service"]);
     assert_eq!(machine.property("resolver", "UnitFileState"), "enabled");
@@ -106,7 +107,7 @@ fn the_package_installs_runs_unprivileged_with_xdp_survives_a_kill_and_leaves_no
         let status = machine.output(&["resolver", "status"]);
         status.lines().any(|line| line.trim_start().starts_with("adopted "))
     };
-    for upgrade in [&["systemctl", "restart", "resolver"][..], &["dpkg", "--install", "/tmp/resolver.deb"]] {
+    for upgrade in [&["systemctl", "restart", "resolver"][..], &["dpkg", "--install", "/srv/resolver.deb"]] {
         let before = machine.property("resolver", "MainPID");
         machine.output(upgrade);
         machine.wait_until("the service's start", |machine| {

@@ -79,8 +79,7 @@ impl LabDaemon {
     /// # Panics
     /// If it does not come up.
     pub fn listening(facts: &Facts, lines: &str) -> Self {
-        let servers = facts.upstreams.iter().map(|upstream| format!("server={}#{}\n", upstream.ipv4, upstream.port));
-        Self::run(facts, &format!("{}{lines}", servers.collect::<String>()))
+        Self::run(facts, &format!("{}{lines}", servers(facts)))
     }
 
     /// Starts a daemon that resolves from the lab's root, with these lines added.
@@ -128,7 +127,7 @@ impl LabDaemon {
     /// If it does not come up.
     pub fn start_with(&mut self, facts: &Facts, lines: &str) {
         let at = &facts.resolver.interfaces[0];
-        let lines = format!("listen-address={},{}\n{lines}", at.ipv4, at.ipv6);
+        let lines = format!("{}listen-address={},{}\n{lines}", servers(facts), at.ipv4, at.ipv6);
         std::fs::write(&self.config, config_text(facts, &self.socket, &lines)).expect("a config file");
         self.start_again();
         self.wait_until_ready();
@@ -437,6 +436,11 @@ impl Asker {
             }
         }
     }
+}
+
+/// The lab's upstreams, as lines of a configuration.
+fn servers(facts: &Facts) -> String {
+    facts.upstreams.iter().map(|upstream| format!("server={}#{}\n", upstream.ipv4, upstream.port)).collect()
 }
 
 fn config_text(facts: &Facts, socket: &Path, lines: &str) -> String {

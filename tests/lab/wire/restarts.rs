@@ -53,7 +53,8 @@ fn xdp_answers_on_after_a_kill_and_its_ttls_end_in_time_though_nobody_tells_it_t
     while let Some(reply) = client.ask(&query, PATIENCE) {
         let passed = published_at.elapsed();
         let ttl_s = ttl_s(&reply);
-        assert!(ttl_s <= last.0, "TTLs only fall: {ttl_s} after {last:?}");
+        // Time by jiffies may be ahead of the clock by some milliseconds, so one second may come twice when the clock takes over.
+        assert!(ttl_s <= last.0.saturating_add(1), "TTLs fall: {ttl_s} after {last:?}");
         assert!(u64::from(ttl_s) + passed.as_secs() <= TTL_S, "{ttl_s} s after {passed:?}");
         last = (ttl_s, passed);
     }

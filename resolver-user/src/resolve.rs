@@ -473,15 +473,14 @@ impl Resolver {
         sent
     }
 
-    /// Whether a secure answer must be withheld because its name claims about our anchors what is not so (RFC 8509 §3).
-    /// With CD=1 the client judges for itself.
+    /// Whether a secure answer must be withheld because its name claims about our anchors what is not so (RFC 8509 §3), also one that
+    /// says that the name does not exist. With CD=1 the client judges for itself.
     fn is_false_sentinel(&self, query: &ClientQuery<'_>, validated: &Validated) -> bool {
         let Some(sentinel) = KeySentinel::read(query.qname_wire, query.qtype) else { return false };
         let Some(trust) = &self.trust else { return false };
         let concerned = self.rules().key_sentinel
             && !query.asked.checking_disabled
-            && validated.status() == crate::validator::ProvenStatus::Secure
-            && validated.response().rcode == RCode::NOERROR;
+            && validated.status() == crate::validator::ProvenStatus::Secure;
         let refused = concerned && !sentinel.holds(&trust.basis().anchors);
         if refused {
             self.metrics.sentinel_refusals.add_one();

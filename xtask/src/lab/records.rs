@@ -208,8 +208,8 @@ const LONG_NAME_LEN: usize = 250;
 /// How many record sets of one zone are asked for.
 const RECORD_SETS_ASKED_MAX: usize = 40;
 
-/// TTL of almost everything, and of negative answers, in seconds.
-const TTL_S: u32 = 300;
+/// TTL of almost everything, and of negative answers, in seconds. Longer than a run of the tests, as the upstreams are shared.
+const TTL_S: u32 = 3600;
 
 /// TTL of `short`, in seconds.
 const SHORT_TTL_S: u32 = 5;

@@ -1,5 +1,6 @@
 //! Whole validations in a world, with the caches that they share, held against what is true there.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use resolver_user::clock::{NS_PER_S, Now};
@@ -8,7 +9,7 @@ use resolver_user::validator::{
     BudgetItem, DenialCache, FetchFailure, IndeterminateReason, Pace, Policy, ProvenStatus, Step, TrustAnchors,
     Validated, Validation, Verdict, WorkBudget, ZoneCache,
 };
-use resolver_user::wire::{Question, RCode, RecordType, Response, RrSet};
+use resolver_user::wire::{Question, RCode, RecordType, RrSet};
 
 use super::server::Reply;
 use super::truth::{PlainSet, Provable, folded};
@@ -117,21 +118,26 @@ impl<'w> Trial<'w> {
     fn check(&self, question: &Question, proven: &Validated) {
         let is_secure = proven.status() == ProvenStatus::Secure;
         let (truth, response) = (self.world.truth(question), proven.response());
-        if is_secure && self.is_parents_nsec(question, response) {
-            return;
-        }
+        let last = truth.steps.last().expect("a question has a name");
+        let parents_nsec =
+            response.answer.last().filter(|set| is_secure && self.is_parents_nsec(question, set, &last.name));
         let mut given = response.answer.iter().map(plain).peekable();
         for step in &truth.steps {
             if !is_secure && self.world.may_be_insecure(&step.name, question.qtype) {
                 return;
             }
-            let sets = step.sets(question.qtype);
+            let sets = match parents_nsec {
+                Some(nsec) if std::ptr::eq(step, last) => vec![plain(nsec)],
+                _ => step.sets(question.qtype),
+            };
             if question.qtype == RecordType::ANY && step.kind == super::truth::Kind::Data {
                 // Any of them will do (RFC 8482). A DS among them is the parent's, which may be less secure.
                 let may_be_insecure = |set: &PlainSet| !is_secure && self.world.may_be_insecure(&set.0, set.1);
                 let some: Vec<PlainSet> = given.by_ref().collect();
                 // An NSEC at a cut may be the parent's, too.
-                let is_of_cut = |set: &PlainSet| set.1 == RecordType::NSEC && self.is_cut(&set.0);
+                let is_of_cut = |set: &PlainSet| {
+                    set.1 == RecordType::NSEC && self.is_cut(&set.0) && self.is_in_a_chain(&set.0, &set.2)
+                };
                 let is_right = |set: &PlainSet| sets.contains(set) || may_be_insecure(set) || is_of_cut(set);
                 assert!(!some.is_empty() && some.iter().all(is_right), "{question}: {proven:?}\n{}", self.world);
                 if some.iter().any(may_be_insecure) {
@@ -146,41 +152,37 @@ impl<'w> Trial<'w> {
         assert_eq!(given.next(), None, "{question}: {proven:?}\n{}", self.world);
         assert!(is_secure, "nothing makes {question} insecure: {proven:?}\n{}", self.world);
         assert_eq!(Some(response.rcode), truth.rcode, "{question}: {proven:?}\n{}", self.world);
-        let last = truth.steps.last().expect("a question has a name");
-        assert!(last.kind != super::truth::Kind::Unknown, "nobody can know {question}: {proven:?}\n{}", self.world);
+        let is_known = last.kind != super::truth::Kind::Unknown || parents_nsec.is_some();
+        assert!(is_known, "nobody can know {question}: {proven:?}\n{}", self.world);
         response.authority.iter().for_each(|set| self.check_proof(set));
         check_ttl(proven);
     }
 
-    /// Whether the answer ends at the parent's NSEC of a cut. At a cut both zones have one (RFC 4035 §2.3), and who asks for
-    /// the type is told the truth by either.
-    fn is_parents_nsec(&self, question: &Question, response: &Response) -> bool {
-        let last = response.answer.last().filter(|set| set.rtype == RecordType::NSEC);
-        let Some(set) = last.filter(|_| question.qtype == RecordType::NSEC) else { return false };
-        let at_cut = self.is_cut(&Path::of(&set.owner));
-        if at_cut {
-            self.check_proof(set);
-        }
-        at_cut
+    /// Whether `set`, the last of an answer, is the parent's NSEC of the cut `name`, at which the question ends. At a cut both
+    /// zones have one (RFC 4035 §2.3), and who asks for the type is told the truth by either.
+    fn is_parents_nsec(&self, question: &Question, set: &RrSet, name: &Path) -> bool {
+        let (owner, rtype, rdatas) = plain(set);
+        let is_asked = question.qtype == RecordType::NSEC && rtype == RecordType::NSEC && owner == *name;
+        is_asked && self.is_cut(name) && self.is_in_a_chain(name, &rdatas)
     }
 
     fn is_cut(&self, path: &Path) -> bool {
         self.world.zones().iter().any(|zone| zone.is_cut(path))
     }
 
+    /// Whether a zone's chain of denials has this record at this name.
+    fn is_in_a_chain(&self, owner: &Path, rdatas: &BTreeSet<Vec<u8>>) -> bool {
+        let chains = self.world.zones().iter().filter_map(|zone| zone.chain.as_ref());
+        chains
+            .flat_map(|chain| (0..chain.len()).map(|number| chain.record(number)))
+            .any(|(at, rdata)| at == owner && rdatas.len() == 1 && rdatas.contains(&folded(RecordType::NSEC, rdata)))
+    }
+
     /// A set of the authority section is one that some zone really has.
     fn check_proof(&self, set: &RrSet) {
-        let owner = Path::of(&set.owner);
-        let is_it = |zone: &super::Zone| {
-            let chain = zone.chain.as_ref();
-            let in_chain = chain.is_some_and(|chain| {
-                (0..chain.len())
-                    .map(|number| chain.record(number))
-                    .any(|(at, rdata)| *at == owner && set.rdatas == [rdata.clone().into_boxed_slice()])
-            });
-            in_chain || set.rtype == RecordType::SOA && zone.apex == owner
-        };
-        assert!(self.world.zones().iter().any(is_it), "{} {} is no proof of any zone", set.owner, set.rtype);
+        let (owner, rtype, rdatas) = plain(set);
+        let is_soa = rtype == RecordType::SOA && self.world.zones().iter().any(|zone| zone.apex == owner);
+        assert!(is_soa || self.is_in_a_chain(&owner, &rdatas), "{} {} is no proof of any zone", set.owner, set.rtype);
     }
 
     /// What the cache says of a question is true.

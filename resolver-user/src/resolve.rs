@@ -296,10 +296,12 @@ impl Resolver {
         allowance: &Arc<Allowance>,
     ) -> (Outcome, Lifetime) {
         let rules = self.rules.load_full();
-        let basis_of_denials = basis.filter(|_| rules.keeping.keeps_negative);
-        if let Some(known) = basis_of_denials.and_then(|basis| self.known_denial(basis, question)) {
-            let ttl_s = known.ttl_s();
-            return (Outcome::Proven(known), Lifetime::Own(ttl_s));
+        // Whoever looks for an answer ahead of its end wants news.
+        let is_ahead = self.cached(QuestionRef::from(question)).is_some();
+        if let Some(basis) = basis.filter(|_| rules.keeping.keeps_negative && !is_ahead)
+            && let Some((known, ttl_s)) = self.known(basis, question, allowance).await
+        {
+            return (known, Lifetime::Own(ttl_s));
         }
         if let Some((restored, left_s)) = self.restored(question, basis, allowance).await {
             return (restored, Lifetime::Rest(left_s));
@@ -337,10 +339,8 @@ impl Resolver {
             let ttl_s = unchecked_ttl_s(&response);
             return (Outcome::Unchecked(response), ttl_s);
         };
-        let received = self.clock.now();
         match self.validate(basis, question, &response, allowance).await {
             Verdict::Proven(validated) => {
-                basis.denials.learn(&validated, received);
                 let ttl_s = validated.ttl_s().min(ANSWER_TTL_S_MAX);
                 (Outcome::Proven(validated), ttl_s)
             }

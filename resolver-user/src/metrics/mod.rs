@@ -262,6 +262,8 @@ metrics! {
     costly_refused,
     /// Searches that earlier denials answered (RFC 8198).
     denials_from_cache,
+    /// Searches that earlier answers from wildcards, and proofs that came with them, answered (RFC 8198 §5.3).
+    wildcards_from_cache,
     /// Outcomes found secure.
     outcomes_secure,
     /// Outcomes proven insecure.

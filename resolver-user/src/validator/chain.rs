@@ -11,8 +11,8 @@
 use std::sync::Arc;
 
 use super::anchor::AnchoredAt;
-use super::denial::Delegation;
-use super::judge::{Judged, Section, SetId};
+use super::denial::{Delegation, is_wildcard_data};
+use super::judge::{Judged, Section, SetId, is_denial_type, secure_set};
 use super::key::{DigestType, Ds, ZoneKey};
 use super::locally_served::is_locally_served;
 use super::signature::{Attempt, SignatureFailure, Signed, verify_set};
@@ -178,7 +178,10 @@ impl Chain {
             if matches!(zone.what, ZoneFact::Insecure(_)) {
                 break;
             }
-            let fact = self.fact_at(&child, work)?;
+            let fact = match self.known_unsigned(&child, work) {
+                Some(known) => known,
+                None => self.fact_at(&child, work)?,
+            };
             match fact.what {
                 ZoneFact::Secure(_) | ZoneFact::Insecure(_) => zone = fact,
                 ZoneFact::NoCut { nothing_below: true } => break,
@@ -235,6 +238,9 @@ impl Chain {
         match verify_set(set, zone, keys, &mut attempt, work) {
             Ok(outcome) => {
                 self.found.push(Found::Set { id, signer: zone.clone(), outcome });
+                if let Ok(signed) = outcome {
+                    self.pass_on(set, zone, signed, work);
+                }
                 Ok(outcome)
             }
             Err(Halt::Budget(item)) => Err(item.into()),
@@ -243,6 +249,36 @@ impl Chain {
                 Err(Pause::Costly(zone.clone()))
             }
         }
+    }
+
+    /// Has the cache of denials learn what a verified set of a secure zone says of names that nobody has asked for.
+    fn pass_on(&mut self, set: &RrSet, zone: &Name, signed: Signed, work: &Work<'_>) {
+        let is_denial = is_denial_type(set.rtype) && signed.expanded_from.is_none();
+        let wildcard = match signed.expanded_from {
+            Some(labels) => set.owner.ancestor(labels).and_then(|encloser| encloser.wildcard()),
+            None => Some(set.owner.clone()).filter(Name::is_wildcard),
+        };
+        let owner = if is_denial { Some(set.owner.clone()) } else { wildcard.filter(|_| is_wildcard_data(set.rtype)) };
+        let Some(owner) = owner else { return };
+        let Some(fact) = self.fact_of(zone, work.now) else { return };
+        let learned = RrSet { owner, ..secure_set(set, zone, signed.ttl_s, work) };
+        let ttl_s = learned.ttl_s.min(fact.ttl_s(work.now));
+        self.zones.denials.learn(zone, learned, ttl_s, work.now);
+    }
+
+    /// That `child` is insecure, if that follows from what its zone has said before, perhaps of other names.
+    ///
+    /// Choice: asked only about data without signatures. A zone that has just become a signed one is noticed by its signatures.
+    fn known_unsigned(&mut self, child: &Name, work: &Work<'_>) -> Option<Arc<Fact>> {
+        let is_special = self.anchors.of_zone(child).next().is_some() || self.anchors.is_excepted(child);
+        if is_special || self.fact_of(child, work.now).is_some() {
+            return None;
+        }
+        let (reason, ttl_s) = self.zones.denials.unsigned(child, &self.anchors, work.now)?;
+        let fact = Fact::new(child, ZoneFact::Insecure(reason), ttl_s, work.now);
+        self.found.push(Found::Fact(fact.clone()));
+        self.zones.remember(fact.clone(), work.now);
+        Some(fact)
     }
 
     /// What is to be said of a name for which no chain starts anywhere.

@@ -272,6 +272,7 @@ pub(super) fn zone_side(owner: &Name, rtype: RecordType) -> Name {
     if rtype == RecordType::DS { owner.parent().unwrap_or_else(Name::root) } else { owner.clone() }
 }
 
-fn is_denial_type(rtype: RecordType) -> bool {
+/// Whether sets of this type say what does not exist, or how long that holds.
+pub(super) fn is_denial_type(rtype: RecordType) -> bool {
     matches!(rtype, RecordType::SOA | RecordType::NSEC | RecordType::NSEC3)
 }

@@ -23,8 +23,8 @@ pub fn nsec3(bytes: &[u8]) {
         } else {
             trial.ask(&question, |asked| Some(attacker.reply(asked, &mut source)));
         }
-        for _ in 0..DENIALS {
-            trial.check_denial(&attacker.question(&mut source));
+        for _ in 0..KNOWN {
+            trial.check_known(&attacker.question(&mut source));
         }
         if source.is_empty() {
             return;
@@ -34,8 +34,8 @@ pub fn nsec3(bytes: &[u8]) {
 
 /// Questions that are asked about one world.
 const ROUNDS_MAX: usize = 5;
-/// Questions that the cache of denials is asked after each.
-const DENIALS: usize = 3;
+/// Questions after each that are answered from what is known by then.
+const KNOWN: usize = 3;
 const APEX: &str = "e.";
 
 /// The zones, and names at, above and between theirs.

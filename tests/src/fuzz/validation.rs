@@ -37,8 +37,8 @@ pub fn validation(bytes: &[u8]) {
             let is_proven = matches!(verdict, Verdict::Proven(_));
             assert!(is_anchored || !is_proven, "{question} was proven without a chain: {verdict:?}");
         }
-        for _ in 0..DENIALS {
-            trial.check_denial(&attacker.question(&mut source));
+        for _ in 0..KNOWN {
+            trial.check_known(&attacker.question(&mut source));
         }
         if source.is_empty() {
             return;
@@ -48,8 +48,8 @@ pub fn validation(bytes: &[u8]) {
 
 /// Questions that are asked one after another.
 const ROUNDS_MAX: usize = 5;
-/// Questions that the cache of denials is asked after each.
-const DENIALS: usize = 3;
+/// Questions after each that are answered from what is known by then.
+const KNOWN: usize = 3;
 
 /// Names of the world, and some that are not there.
 fn names(world: &World) -> Vec<Name> {

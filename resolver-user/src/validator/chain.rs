@@ -141,6 +141,11 @@ impl Chain {
         }
     }
 
+    /// The highest zone that may have a say in `name`.
+    pub(super) fn outermost_zone(&self, name: &Name) -> Option<Name> {
+        self.anchors.outermost(name).cloned()
+    }
+
     /// That a name is of a private domain and so insecure, if it is: the operator has given the domain servers of its own,
     /// and the public tree proves that no zone starts there, or standards say that no signed one does. A public zone, signed or not, leaves nothing special; a
     /// parent that proves neither makes the name bogus as any other.

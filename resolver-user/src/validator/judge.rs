@@ -162,10 +162,7 @@ impl Chain {
 
     /// The zone that signed a set, going by its first signature that could be from a zone between `side` and the anchor.
     fn signer(&self, set: &RrSet, side: &Name) -> Option<Name> {
-        let anchor = self.anchor_zone(side)?;
-        let plausible = set.signatures.iter().filter(|signature| is_plausible(signature, &set.owner));
-        let mut signers = plausible.map(|signature| &signature.signer);
-        signers.find(|signer| side.is_at_or_below(signer) && signer.is_at_or_below(&anchor)).cloned()
+        signer_within(set, side, &self.anchor_zone(side)?)
     }
 
     /// The zone whose denial an authority section holds: the deepest signer of a SOA, NSEC or NSEC3 at or above `side`.
@@ -173,6 +170,16 @@ impl Chain {
         let response = self.response(reply)?;
         let sets = response.authority.iter().filter(|set| is_denial_type(set.rtype));
         sets.filter_map(|set| self.signer(set, side)).max_by_key(Name::label_count)
+    }
+
+    /// The same among the zones above the anchor that decides about `side`, which have a chain of their own.
+    ///
+    /// Choice: they may prove that there is nothing (RFC 6840 §5.10, "accept any success"), but nothing else: whoever pins the
+    /// keys of a zone wants its data from nobody else.
+    pub(super) fn denial_signer_above(&self, reply: usize, side: &Name) -> Option<Name> {
+        let (response, outermost) = (self.response(reply)?, self.outermost_zone(side)?);
+        let sets = response.authority.iter().filter(|set| is_denial_type(set.rtype));
+        sets.filter_map(|set| signer_within(set, side, &outermost)).max_by_key(Name::label_count)
     }
 
     /// Verifies the SOA and the denial records of `zone` in the authority section of a reply.
@@ -251,6 +258,13 @@ impl Gathered {
             self.proof.push(set);
         }
     }
+}
+
+/// The zone that signed a set, going by its first signature that could be from a zone between `side` and `above`.
+fn signer_within(set: &RrSet, side: &Name, above: &Name) -> Option<Name> {
+    let plausible = set.signatures.iter().filter(|signature| is_plausible(signature, &set.owner));
+    let mut signers = plausible.map(|signature| &signature.signer);
+    signers.find(|signer| side.is_at_or_below(signer) && signer.is_at_or_below(above)).cloned()
 }
 
 /// A verified set with its TTL capped, and only with signatures that were looked at and can be its zone's: one that

@@ -1,5 +1,6 @@
 //! Whole validations in a world, with the caches that they share, held against what is true there.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ pub(crate) struct Trial<'w> {
     world: &'w World,
     anchors: Arc<TrustAnchors>,
     zones: Arc<ZoneCache>,
+    /// Denials and answers from wildcards that were known without asking.
+    known: Cell<(u32, u32)>,
 }
 
 impl<'w> Trial<'w> {
@@ -33,7 +36,7 @@ impl<'w> Trial<'w> {
 
     /// With other anchors than the world's own, from which nothing follows.
     pub(crate) fn with_anchors(world: &'w World, anchors: Arc<TrustAnchors>) -> Self {
-        Self { world, anchors, zones: Arc::new(ZoneCache::new(100, 100)) }
+        Self { world, anchors, zones: Arc::new(ZoneCache::new(100, 300)), known: Cell::default() }
     }
 
     /// Validates with whatever `serve` says, and holds the verdict against the truth.
@@ -193,14 +196,22 @@ impl<'w> Trial<'w> {
         assert!(is_soa || self.is_in_a_chain(&owner, &rdatas), "{} {} is no proof of any zone", set.owner, set.rtype);
     }
 
+    /// How many denials, and answers from wildcards, were known without asking.
+    pub(crate) fn known(&self) -> (u32, u32) {
+        self.known.get()
+    }
+
     /// What is known of a question without asking anybody is true.
     pub(crate) fn check_known(&self, question: &Question) {
+        let (denials, expansions) = self.known.get();
         if let Some(denied) = self.zones.denials.deny(question, &self.anchors, NOW) {
             assert!(denied.status() == ProvenStatus::Secure && denied.response().answer.is_empty());
             self.check(question, &denied);
+            self.known.set((denials + 1, expansions));
         }
         if let Some(made) = self.zones.denials.expand(question, &self.anchors, NOW) {
             self.check_expanded(question, made);
+            self.known.set((denials, expansions + 1));
         }
     }
 

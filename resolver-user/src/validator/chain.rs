@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::anchor::AnchoredAt;
 use super::denial::{Delegation, is_wildcard_data};
-use super::judge::{Judged, Section, SetId, is_denial_type, secure_set};
+use super::judge::{Gathered, Judged, Section, SetId};
 use super::key::{DigestType, Ds, ZoneKey};
 use super::locally_served::is_locally_served;
 use super::signature::{Attempt, SignatureFailure, Signed, verify_set};
@@ -243,9 +243,6 @@ impl Chain {
         match verify_set(set, zone, keys, &mut attempt, work) {
             Ok(outcome) => {
                 self.found.push(Found::Set { id, signer: zone.clone(), outcome });
-                if let Ok(signed) = outcome {
-                    self.pass_on(set, zone, signed, work);
-                }
                 Ok(outcome)
             }
             Err(Halt::Budget(item)) => Err(item.into()),
@@ -256,19 +253,23 @@ impl Chain {
         }
     }
 
-    /// Has the cache of denials learn what a verified set of a secure zone says of names that nobody has asked for.
-    fn pass_on(&mut self, set: &RrSet, zone: &Name, signed: Signed, work: &Work<'_>) {
-        let is_denial = is_denial_type(set.rtype) && signed.expanded_from.is_none();
-        let wildcard = match signed.expanded_from {
-            Some(labels) => set.owner.ancestor(labels).and_then(|encloser| encloser.wildcard()),
-            None => Some(set.owner.clone()).filter(Name::is_wildcard),
-        };
-        let owner = if is_denial { Some(set.owner.clone()) } else { wildcard.filter(|_| is_wildcard_data(set.rtype)) };
-        let Some(owner) = owner else { return };
-        let Some(fact) = self.fact_of(zone, work.now) else { return };
-        let learned = RrSet { owner, ..secure_set(set, zone, signed.ttl_s, work) };
-        let ttl_s = learned.ttl_s.min(fact.ttl_s(work.now));
-        self.zones.denials.learn(zone, learned, ttl_s, work.now);
+    /// Has the cache of denials learn the sets that have proven something, which say something of other names as well.
+    ///
+    /// Not sets that merely came along, nor what an opt-out span leaves open: servers of a child could have a say in what is
+    /// believed of its delegation, by proofs of the parent's that are older than the zone's DS and still in time.
+    pub(super) fn learn_denial(&self, gathered: &Gathered, zone: &Name, fact: &Fact, now: Now) {
+        for set in gathered.proof.iter().chain(&gathered.soa) {
+            self.zones.denials.learn(zone, set.clone(), set.ttl_s.min(fact.ttl_s(now)), now);
+        }
+    }
+
+    /// The same of what stands at the wildcard with so many labels above it.
+    pub(super) fn learn_wildcard(&self, set: RrSet, encloser_labels: usize, zone: &Name, fact: &Fact, now: Now) {
+        let wildcard = set.owner.ancestor(encloser_labels).and_then(|encloser| encloser.wildcard());
+        if let Some(owner) = wildcard.filter(|_| is_wildcard_data(set.rtype)) {
+            let ttl_s = set.ttl_s.min(fact.ttl_s(now));
+            self.zones.denials.learn(zone, RrSet { owner, ..set }, ttl_s, now);
+        }
     }
 
     /// That `child` is insecure, if that follows from what its zone has said before, perhaps of other names.
@@ -279,8 +280,9 @@ impl Chain {
         if is_special || self.fact_of(child, work.now).is_some() {
             return None;
         }
-        let (reason, ttl_s) = self.zones.denials.unsigned(child, &self.anchors, work.now)?;
-        let fact = Fact::new(child, ZoneFact::Insecure(reason), ttl_s, work.now);
+        let ttl_s = self.zones.denials.unsigned_s(child, &self.anchors, work.now)?;
+        let what = ZoneFact::Insecure(InsecureReason::NoDs { zone: child.clone() });
+        let fact = Fact::new(child, what, ttl_s, work.now);
         self.found.push(Found::Fact(fact.clone()));
         self.zones.remember(fact.clone(), work.now);
         Some(fact)
@@ -330,7 +332,7 @@ impl Chain {
             parent = private.name.parent().unwrap_or_else(Name::root);
         }
         let asked = self.reply(&Question::new(name.clone(), RecordType::DS));
-        if asked.is_err()
+        if matches!(asked, Err(Pause::Indeterminate(_)))
             && let Some(fact) = self.delegation_told(name, &parent, work)?
         {
             return Ok(fact);
@@ -378,6 +380,9 @@ impl Chain {
 
     /// What replies to other questions prove of the delegation at `name` in passing: that it is there and unsigned. Whoever
     /// serves both sides of a cut says so, and may have no answer to a question for the DS. Nothing is fetched for it.
+    ///
+    /// Only once the DS cannot be had: these replies may come from the child's servers, and a proof of the parent's that is
+    /// still in time may be older than the zone's DS.
     fn delegation_told(&mut self, name: &Name, parent: &Name, work: &mut Work<'_>) -> Result<Option<Arc<Fact>>, Pause> {
         for reply in 0..self.replies.len() {
             let Some(signer) = self.denial_signer(reply, parent) else { continue };
@@ -426,6 +431,9 @@ impl Chain {
                         Delegation::Unproven => None,
                     };
                     if let Some(what) = what {
+                        if delegation != Delegation::OptOut {
+                            self.learn_denial(&gathered, &signer, &fact, work.now);
+                        }
                         return Ok(Fact::new(name, what, gathered.ttl_s, work.now));
                     }
                     failure = gathered.failure.unwrap_or(failure);

@@ -133,6 +133,10 @@ impl Chain {
             Err(failure) => return Ok(Err(failure.reason(set))),
         };
         let Some(encloser_labels) = signed.expanded_from else {
+            if set.owner.is_wildcard() {
+                let labels = set.owner.label_count().saturating_sub(1);
+                self.learn_wildcard(secure_set(set, signer, signed.ttl_s, work), labels, signer, &fact, work.now);
+            }
             let (ttl_s, proof_ttl_s) = (signed.ttl_s, signed.valid_s);
             return Ok(Ok(Judged::Secure { fact, ttl_s, proof_ttl_s, expanded: false, proof: Vec::new() }));
         };
@@ -141,10 +145,15 @@ impl Chain {
         let Some(next_closer) = set.owner.ancestor(encloser_labels.saturating_add(1)) else { return Ok(Err(denied)) };
         let gathered = self.gather(id.reply, signer, keys, work)?;
         let (ttl_s, proof_ttl_s) = (signed.ttl_s.min(gathered.ttl_s), signed.valid_s.min(gathered.ttl_s));
+        let denial = gathered.evidence.no_closer_match(&next_closer, work.budget)?;
+        if denial == Denial::Proven {
+            self.learn_denial(&gathered, signer, &fact, work.now);
+            self.learn_wildcard(secure_set(set, signer, signed.ttl_s, work), encloser_labels, signer, &fact, work.now);
+        }
         let proof = gathered.proof;
         // A fact about the next closer name, which is what the span covers, and not about the zone: the chain remembers it.
         let insecure = |reason| Fact::new(&next_closer, ZoneFact::Insecure(reason), ttl_s, work.now);
-        Ok(match gathered.evidence.no_closer_match(&next_closer, work.budget)? {
+        Ok(match denial {
             Denial::Proven => Ok(Judged::Secure { fact, ttl_s, proof_ttl_s, expanded: true, proof }),
             Denial::OptOut => {
                 Ok(Judged::Insecure { fact: insecure(InsecureReason::OptOut { zone: signer.clone() }), proof })
@@ -286,7 +295,6 @@ pub(super) fn zone_side(owner: &Name, rtype: RecordType) -> Name {
     if rtype == RecordType::DS { owner.parent().unwrap_or_else(Name::root) } else { owner.clone() }
 }
 
-/// Whether sets of this type say what does not exist, or how long that holds.
-pub(super) fn is_denial_type(rtype: RecordType) -> bool {
+fn is_denial_type(rtype: RecordType) -> bool {
     matches!(rtype, RecordType::SOA | RecordType::NSEC | RecordType::NSEC3)
 }

@@ -250,7 +250,12 @@ fn judge_denial(chain: &mut Chain, reply: usize, question: &Question, work: &mut
                         return Err(BogusReason::Iterations { zone: signer, iterations }.into());
                     }
                     (Denial::Unproven, _) => {}
-                    (denial, rcode) => return Ok(secure_denial(gathered, denial, rcode, &signer, &fact, work)),
+                    (denial, rcode) => {
+                        if denial == Denial::Proven {
+                            chain.learn_denial(&gathered, &signer, &fact, work.now);
+                        }
+                        return Ok(secure_denial(gathered, denial, rcode, &signer, &fact, work));
+                    }
                 }
                 failure = gathered.failure.unwrap_or(failure);
             }
@@ -286,6 +291,7 @@ fn denied_from_above(
     let gathered = chain.gather(reply, &signer, keys, work)?;
     Ok(match prove(&gathered, question, response.rcode, work)? {
         (Denial::Proven, rcode) if !gathered.soa_failed => {
+            chain.learn_denial(&gathered, &signer, &fact, work.now);
             Some(secure_denial(gathered, Denial::Proven, rcode, &signer, &fact, work))
         }
         _ => None,

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::zone::{Kept, ZoneDenials};
 use crate::clock::{NS_PER_S, Now};
 use crate::validator::anchor::AnchoredAt;
-use crate::validator::{InsecureReason, TrustAnchors, Validated};
+use crate::validator::{TrustAnchors, Validated};
 use crate::wire::{Name, Question, RecordType, Response, RrSet};
 
 /// The part of all records that the largest zone must have to make room alone; else all do. Choice: so that looking for it is rare.
@@ -91,16 +91,11 @@ impl DenialCache {
         self.state().find(&question.qname, anchors, |zone, denials| denials.expand(zone, question, now))
     }
 
-    /// Why `child` is insecure and for how many seconds that holds, if a zone above has shown that nothing secure is delegated there:
-    /// a delegation without DS, or an opt-out span.
-    pub(in crate::validator) fn unsigned(
-        &self,
-        child: &Name,
-        anchors: &TrustAnchors,
-        now: Now,
-    ) -> Option<(InsecureReason, u32)> {
+    /// For how many seconds it is known that `child` is a delegation without DS, if it is. That there is none is no news to
+    /// whoever has data of it, and that it may lie in an opt-out span is better asked anew.
+    pub(in crate::validator) fn unsigned_s(&self, child: &Name, anchors: &TrustAnchors, now: Now) -> Option<u32> {
         let side = child.parent()?;
-        self.state().find(&side, anchors, |zone, denials| denials.unsigned(zone, child, now))
+        self.state().find(&side, anchors, |zone, denials| denials.unsigned_s(zone, child, now))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

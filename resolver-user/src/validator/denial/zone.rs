@@ -1,6 +1,6 @@
 //! What one zone has said of names that nobody has asked for: its records, and the proofs that can be made of them.
 //!
-//! In: verified sets of the zone, then questions. Out: denials, answers from wildcards, and what is no secure delegation. Each proof
+//! In: verified sets of the zone, then questions. Out: denials, answers from wildcards, and what is an unsigned delegation. Each proof
 //! is put together here and held against the same rules as one that a server gives ([`Evidence`]).
 //! Ruled by RFC 8198 §5, RFC 9077 (no denial outlives the SOA's negative TTL), RFC 5155 §8.
 
@@ -11,7 +11,7 @@ use super::nsec3::{Hash, Nsec3, hash_name};
 use super::{Delegation, Denial, Evidence};
 use crate::clock::{NS_PER_S, Now};
 use crate::validator::judge::negative_ttl_s;
-use crate::validator::{InsecureReason, ProvenStatus, Validated, WorkBudget, WorkLimits};
+use crate::validator::{ProvenStatus, Validated, WorkBudget, WorkLimits};
 use crate::wire::{Name, Question, RCode, RecordType, Response, RrSet};
 
 /// Names between a question and its zone that are hashed for NSEC3.
@@ -123,22 +123,16 @@ impl ZoneDenials {
         Some(Response { question: question.clone(), rcode: RCode::NOERROR, answer, authority })
     }
 
-    /// Why nothing secure is delegated at `child`, and for how many seconds that holds.
-    pub(super) fn unsigned(&self, zone: &Name, child: &Name, now: Now) -> Option<(InsecureReason, u32)> {
-        let mut proof: Vec<&Kept> = self.nsec_at_or_before(child, now).into_iter().collect();
-        // Choice: others cost more to hash than a question costs, and ought to be gone (RFC 9276 §3.1).
-        if self.chain.as_ref().is_some_and(|(iterations, _)| *iterations == 0) {
-            proof.extend(self.nsec3_proof(zone, child, now));
-        }
-        let ttl_s = proof.iter().map(|kept| self.ttl_s(kept, now)).min()?;
-        let mut budget = WorkBudget::new(WorkLimits::DEFAULT);
-        let reason = match evidence(zone, &proof).delegation(child, &mut budget).ok()? {
-            Delegation::Unsigned => InsecureReason::NoDs { zone: child.clone() },
-            Delegation::OptOut => InsecureReason::OptOut { zone: zone.clone() },
-            // That there is no zone is no news to whoever has data of it.
-            _ => return None,
+    /// For how many seconds it is known that `child` is a delegation without DS, if it is.
+    pub(super) fn unsigned_s(&self, zone: &Name, child: &Name, now: Now) -> Option<u32> {
+        let nsec3 = || {
+            let (iterations, salt) = self.hashing()?;
+            self.nsec3s.get(&hash_name(child, iterations, salt))
         };
-        Some((reason, ttl_s))
+        let kept = self.nsecs.get(child).or_else(nsec3)?;
+        let mut budget = WorkBudget::new(WorkLimits::DEFAULT);
+        let delegation = evidence(zone, &[kept]).delegation(child, &mut budget);
+        (delegation == Ok(Delegation::Unsigned)).then(|| self.ttl_s(kept, now)).filter(|ttl_s| *ttl_s > 0)
     }
 
     /// The record that shows that `name` does not exist, nor anything below it.

@@ -197,6 +197,7 @@ impl<'w> Trial<'w> {
     }
 
     /// How many denials, and answers from wildcards, were known without asking.
+    #[cfg(test)]
     pub(crate) fn known(&self) -> (u32, u32) {
         self.known.get()
     }

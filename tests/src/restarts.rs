@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use xtask::lab::facts::{Facts, Question};
 
 use crate::compare::Normal;
-use crate::lab::{self, Asker, LabDaemon};
+use crate::lab::{self, LabDaemon};
 use crate::message::TestQuery;
 
 /// Names that the first client asks for.
@@ -192,7 +192,7 @@ fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
 
 /// Has answers published, and notes what they are.
 fn publish(facts: &Facts, daemon: &LabDaemon) -> Vec<Known> {
-    let client = asker(facts);
+    let client = lab::asker(facts);
     // Of several records in one set, the order may change whenever the answer is found anew.
     let told = |question: &&Question| {
         ["secure", "insecure"].contains(&question.status.as_str()) && question.qtype != "ANY" && question.answers <= 1
@@ -218,7 +218,7 @@ fn publish(facts: &Facts, daemon: &LabDaemon) -> Vec<Known> {
 
 /// Asks for published answers, all in turn, without a pause.
 fn ask_known(facts: &Facts, known: &[Known], stop: &AtomicBool, seen: &Mutex<Seen>) {
-    let client = asker(facts);
+    let client = lab::asker(facts);
     for known in known.iter().cycle() {
         if stop.load(Ordering::Relaxed) {
             return;
@@ -246,7 +246,7 @@ fn ask_known(facts: &Facts, known: &[Known], stop: &AtomicBool, seen: &Mutex<See
 
 /// Asks for known names whose time is over: they are found anew when there is a daemon.
 fn revive(facts: &Facts, known: &[Known], stop: &AtomicBool) {
-    let client = asker(facts);
+    let client = lab::asker(facts);
     while !stop.load(Ordering::Relaxed) {
         for known in known.iter().filter(|known| known.is_over()) {
             let asked_at = Instant::now();
@@ -260,7 +260,7 @@ fn revive(facts: &Facts, known: &[Known], stop: &AtomicBool) {
 
 /// Asks for names that nobody has asked for, each until it is answered.
 fn ask_new(facts: &Facts, stop: &AtomicBool, seen: &Mutex<Seen>) {
-    let client = asker(facts);
+    let client = lab::asker(facts);
     let zone = facts.zones.iter().find(|zone| zone.generated_hosts > 0).expect("a zone of many hosts");
     for number in (0..zone.generated_hosts).cycle() {
         let query =
@@ -286,10 +286,6 @@ fn ask_new(facts: &Facts, stop: &AtomicBool, seen: &Mutex<Seen>) {
         drop(seen);
         thread::sleep(RETRY);
     }
-}
-
-fn asker(facts: &Facts) -> Asker {
-    Asker::new(&facts.client.path, facts.client.interfaces[0].ipv4, facts.resolver.interfaces[0].ipv4)
 }
 
 /// xorshift64, so that every run is the same.

@@ -178,6 +178,21 @@ fn tighter_rules_hold_at_once_and_budgets_of_older_rules_do_not_shut_a_client_ou
 }
 
 #[test]
+fn budgets_outlive_new_rates_and_begin_anew_with_prefixes_of_other_lengths() {
+    let mut world = World::new(10, 1000);
+    assert_eq!(world.within(CLIENT, 100), 10);
+    world.limits().set_rules(&rules(LIMIT_ENFORCE, 0, 10, 500));
+    assert_eq!((world.within(CLIENT, 100), world.limits().offenders(0).count()), (0, 1));
+    let mut other = rules(LIMIT_ENFORCE, 0, 10, 500);
+    other.levels[0] = LimitLevel::new(10, 1, 31, 64);
+    world.limits().set_rules(&other);
+    assert_eq!(world.limits().offenders(0).count(), 0, "it was a network that does not count any more");
+    assert_eq!(world.within(CLIENT, 100), 10);
+    world.limits().set_rules(&other);
+    assert_eq!(world.within(CLIENT, 100), 0);
+}
+
+#[test]
 fn clocks_that_differ_by_two_jiffies_give_nothing_away() {
     let mut world = World::new(100, 100_000);
     let skew_ns = 20_000_000;

@@ -15,6 +15,11 @@ use xtask::lab::facts::Facts;
 
 use super::life::is_attached;
 
+/// Number of the COOKIE option.
+const COOKIE: u16 = 10;
+/// How long nothing has to come where nothing may.
+const SILENCE: Duration = Duration::from_millis(20);
+
 /// A daemon that has published a Secure address, and the query for it.
 fn started(facts: &Facts, lines: &str) -> (LabDaemon, TestQuery) {
     let daemon = LabDaemon::start(facts, lines);
@@ -88,6 +93,49 @@ fn adopted_answers_are_listed_flushed_and_replaced_like_others() {
     daemon.command(&["fastpath", "flush"]);
     assert!(daemon.published().is_empty());
     daemon.ask_until_xdp_answers(&LabClient::remote(&facts), &query, false);
+}
+
+/// No counter of these is lower after a restart.
+fn only_rise(before: &[(String, u64)], after: &[(String, u64)]) {
+    assert!(before.iter().any(|(_, count)| *count > 0), "{before:?}");
+    for ((name, before), (_, after)) in before.iter().zip(after) {
+        assert!(before <= after, "{name} fell from {before} to {after}");
+    }
+}
+
+#[test]
+fn a_restart_gives_no_client_another_budget_and_lowers_no_counter() {
+    let facts = lab::facts();
+    // Fifty answers at once, and then one a second.
+    let lines = "rate-limit=1\nrate-limit-wide=1000\nrate-limit-burst=50\nrate-limit-slip=0";
+    let mut daemon = LabDaemon::start(&facts, lines);
+    let (query, local) = (lab::query(lab::address(&facts), true), LabClient::local(&facts));
+    // From the daemon's own machine, whose budget nobody needs.
+    daemon.wait_until("publication", |daemon| {
+        local.ask(&query, false);
+        !daemon.published().is_empty()
+    });
+    let (client, began_at, mut answered) = (lab::asker(&facts), Instant::now(), 0);
+    assert!(client.ask(&query.clone().option(COOKIE, &[7; 8]), PATIENCE).is_some());
+    let mut ask = || answered += u64::from(client.ask(&query, SILENCE).is_some());
+    (0..60).for_each(|_| ask());
+    // The second time answers rest on something else.
+    for lines in [lines, &format!("{lines}\ntrust-anchor=test")] {
+        let before = daemon.fast_path();
+        daemon.kill();
+        (0..20).for_each(|_| ask());
+        daemon.start_with(&facts, lines);
+        (0..60).for_each(|_| ask());
+        let after = daemon.fast_path();
+        only_rise(&before.counters, &after.counters);
+        only_rise(&before.cookies, &after.cookies);
+    }
+    let earned = began_at.elapsed().as_secs() + 1;
+    assert!((30..50 + earned).contains(&answered), "{answered} answers in {earned} s");
+    // Networks of another length are other clients.
+    daemon.kill();
+    daemon.start_with(&facts, &format!("{lines}\nrate-limit-prefix=30"));
+    assert!((0..40).all(|_| client.ask(&query, PATIENCE).is_some()), "{}", daemon.log());
 }
 
 #[test]

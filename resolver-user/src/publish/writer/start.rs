@@ -6,7 +6,11 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 
 use bytemuck::Zeroable as _;
-use resolver_ebpf::abi::{self, ABI_VERSION, LINE_LEN, Legacy, Place, SLOT_START_MAX, Settings, map_name};
+use resolver_ebpf::abi::{
+    self, ABI_VERSION, LIMIT_OFF, LINE_LEN, Legacy, LimitRules, Place, SLOT_START_MAX, Settings, map_name,
+};
+use resolver_ebpf::limit::Limits;
+use resolver_ebpf::serve::SharedWord;
 
 use super::super::attach::{Attachments, NotAttached};
 use super::super::clients::Clients;
@@ -103,6 +107,7 @@ impl Writer {
         writer.set_endpoints(&config.listen);
         writer.set_access(&config.access);
         writer.set_cookies(config.cookies);
+        put_limits(&writer.loaded.map_limits()?, &config.limits);
         writer.tell_wall_time();
         writer.set_interfaces(&config.interfaces);
         writer.settled(config.demand)
@@ -163,7 +168,7 @@ fn initial_settings(
         bucket_shift: table.bucket_shift(),
         ttl_shown_s_max: config.ttl_shown_s_max.clamp(1, abi::FAST_TTL_S_MAX),
         log_one_in: if config.log { LOG_ONE_IN } else { 0 },
-        limits: config.is_limited.into(),
+        limits: (config.limits.mode != LIMIT_OFF).into(),
         jiffy_ns: kernel_clock.jiffy_ns,
         boot_offset_ns: time.boot_offset_ns,
         offset_until_jiffies: time.until_jiffies,
@@ -174,6 +179,14 @@ fn initial_settings(
     // They come in one by one, before the program is attached.
     endpoints::clear(&mut settings);
     settings
+}
+
+/// Puts rate limits in force, before anybody asks for them.
+fn put_limits(table: &MappedArray, rules: &LimitRules) {
+    if let Some(words) = <_ as AsRef<[SharedWord]>>::as_ref(table).first_chunk() {
+        Limits(words).set_hash_key(rand::random());
+        Limits(words).set_rules(rules);
+    }
 }
 
 /// Writes all settings, the word that lets XDP answer last.

@@ -124,15 +124,22 @@ fn verify_finds_every_published_answer_equal_and_names_each_that_was_changed() {
     let published = pinned.find(&first.qname, 1, true).expect("it is published");
     let other = pinned.find(&second.qname, 1, true).expect("it is published");
     let flags_at = std::mem::offset_of!(resolver_ebpf::abi::AnswerHead, flags);
+    let name_at = std::mem::offset_of!(resolver_ebpf::abi::AnswerHead, name_at);
+    let name_word = (pinned.word(published, name_at / 8).load() >> (8 * (name_at % 8))) as u16 / 8;
     // A record, the status of validation, the time, the name: each alone, by one bit.
-    for (at, bit) in [(BODY_AT / 8 + 1, 60), (flags_at / 8, 8 * (flags_at % 8)), (0, 33), (BODY_AT / 8 + 20, 3)] {
+    for (at, bit, name) in [
+        (BODY_AT / 8 + 1, 60, first.qname.clone()),
+        (flags_at / 8, 8 * (flags_at % 8), first.qname.clone()),
+        (0, 33, first.qname.clone()),
+        (usize::from(name_word), 8, first.qname.replacen('w', "v", 1)),
+    ] {
         let word = pinned.word(published, at);
         let before = word.load();
         word.store(before ^ 1 << bit);
         let (report, is_content) = verify(&daemon);
         word.store(before);
         assert!(!is_content && report.wrong == 1, "word {at}, bit {bit}: {report:?}");
-        assert_eq!(report.faults[0].name, first.qname.to_ascii_lowercase(), "word {at}, bit {bit}: {report:?}");
+        assert_eq!(report.faults[0].name, name, "word {at}, bit {bit}: {report:?}");
     }
     assert_eq!(FLAG_SECURE, 1, "the bit above is that of the status");
     // An entry that leads to another answer; the answer that it led to can then not be found.
@@ -167,4 +174,18 @@ fn verify_tells_what_the_daemon_has_no_more_from_what_is_wrong() {
     let (report, is_content) = verify(&daemon);
     word.store(before);
     assert!(!is_content && report.wrong == 1, "{report:?}");
+}
+
+#[test]
+fn verify_is_content_with_what_the_next_daemon_has_taken_over() {
+    let facts = lab::facts();
+    let mut daemon = LabDaemon::start(&facts, "");
+    let (client, query) = (LabClient::remote(&facts), lab::query(lab::address(&facts), true));
+    daemon.ask_until_xdp_answers(&client, &query, false);
+    daemon.kill();
+    daemon.start_again();
+    daemon.wait_until_ready();
+    assert_eq!(daemon.fast_path().publisher.adopted, 1);
+    let (report, is_content) = verify(&daemon);
+    assert!(is_content && (report.wrong, report.not_cached) == (0, 1), "{report:?}");
 }

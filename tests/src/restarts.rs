@@ -12,7 +12,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use xtask::lab::facts::{Facts, Question};
+use xtask::lab::{
+    TTL_S,
+    facts::{Facts, Question},
+};
 
 use crate::compare::Normal;
 use crate::lab::{self, LabDaemon};
@@ -22,8 +25,6 @@ use crate::message::TestQuery;
 const KNOWN: usize = 40;
 /// Longest wait for an answer of XDP. Choice: far longer than it takes, since the machine has other things to do.
 const KNOWN_PATIENCE: Duration = Duration::from_secs(2);
-/// TTL of every record in the lab, in seconds.
-const TTL_S_MAX: u32 = 300;
 /// Most wrong answers after a kill that are told.
 const WRONG_TOLD: usize = 10;
 /// In its last second an answer is not given any more, and on a busy machine another one may pass.
@@ -232,7 +233,7 @@ fn ask_known(facts: &Facts, known: &[Known], stop: &AtomicBool, seen: &Mutex<See
         let wrong = match &reply {
             None => Some("no answer"),
             Some(reply) if reply.message != known.answer.message => Some("another answer"),
-            Some(reply) if reply.ttls_s.iter().any(|ttl_s| *ttl_s > TTL_S_MAX) => Some("too long a TTL"),
+            Some(reply) if reply.ttls_s.iter().any(|ttl_s| *ttl_s > TTL_S) => Some("too long a TTL"),
             Some(_) => None,
         };
         let mut seen = lock(seen);

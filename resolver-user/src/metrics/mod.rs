@@ -264,6 +264,10 @@ metrics! {
     denials_from_cache,
     /// Searches that earlier answers from wildcards, and proofs that came with them, answered (RFC 8198 §5.3).
     wildcards_from_cache,
+    /// Replies that searches had at hand instead of asking a server: answers to other questions, or single sets of them.
+    at_hand,
+    /// Searches that asked servers after all, because what began with such a reply was bogus.
+    at_hand_refused,
     /// Outcomes found secure.
     outcomes_secure,
     /// Outcomes proven insecure.

@@ -6,14 +6,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::at_hand::Use;
 use super::{Resolver, Source, search};
 use crate::answer::{Failure, write_failure, write_local, write_stale};
 use crate::cache::{CachedAnswer, Joined, Outcome, QuestionKey, QuestionRef};
 use crate::filter::FilterReason;
 use crate::listener::{ClientQuery, count_sent};
 use crate::trust::Basis;
-use crate::upstream::Allowance;
-use crate::validator::{FetchFailure, IndeterminateReason};
+use crate::validator::{FetchFailure, IndeterminateReason, Validated};
 use crate::wire::{Name, Question, RCode, RecordType, Response};
 
 /// TTL that clients see of data whose time is over, in seconds (RFC 8767 §4).
@@ -31,39 +31,34 @@ impl Resolver {
         true
     }
 
-    /// What earlier answers have proven about a question that nobody has asked (RFC 8198), and for how many seconds that may be
-    /// kept: its denial, or what a wildcard has for it, which is judged as if a server had said it.
-    pub(super) async fn known(
-        self: &Arc<Self>,
-        basis: &Basis,
-        question: &Question,
-        allowance: &Arc<Allowance>,
-    ) -> Option<(Outcome, u32)> {
-        // What the public tree says, a domain with servers of its own may have otherwise: there, only its own zones count.
-        let own = self.rules().upstream.own_line(question.qname.wire(), question.qtype);
-        let speaks = |zone: &Name| own.is_none_or(|labels| zone.label_count() >= labels);
-        let (denials, now) = (&basis.zones.denials, self.clock.now());
-        if let Some(denial) = denials.deny(question, &basis.anchors, now) {
-            let mut soas = denial.response().authority.iter().filter(|set| set.rtype == RecordType::SOA);
-            if !soas.any(|soa| speaks(&soa.owner)) {
-                return None;
-            }
-            self.metrics.denials_from_cache.add_one();
-            let ttl_s = denial.ttl_s();
-            return Some((Outcome::Proven(denial), ttl_s));
-        }
-        let expanded = denials.expand(question, &basis.anchors, now)?;
-        let mut signatures = expanded.answer.iter().flat_map(|set| &set.signatures);
-        if !signatures.all(|signature| speaks(&signature.signer)) {
+    /// The denial of what earlier answers have proven not to exist (RFC 8198).
+    pub(super) fn known_denial(&self, basis: &Basis, question: &Question) -> Option<Arc<Validated>> {
+        let known = basis.zones.denials.deny(question, &basis.anchors, self.clock.now())?;
+        let mut soas = known.response().authority.iter().filter(|set| set.rtype == RecordType::SOA);
+        if !soas.any(|soa| self.may_speak(&soa.owner, question)) {
             return None;
         }
-        let (outcome, ttl_s) = Box::pin(self.judge(question, Some(basis), Arc::new(expanded), allowance)).await;
-        // What cannot be judged now, because its alias leads nowhere or a clock was set, is asked for.
-        let holds = matches!(outcome, Outcome::Proven(_));
-        if holds {
-            self.metrics.wildcards_from_cache.add_one();
+        self.metrics.denials_from_cache.add_one();
+        Some(known)
+    }
+
+    /// What a wildcard has for a question, as the zone's server would say it, if earlier answers have proven that it is the
+    /// wildcard's to answer (RFC 8198 §5.3).
+    pub(super) fn known_expansion(&self, basis: &Basis, question: &Question) -> Option<Response> {
+        let known = basis.zones.denials.expand(question, &basis.anchors, self.clock.now())?;
+        let mut signatures = known.answer.iter().flat_map(|set| &set.signatures);
+        if !signatures.all(|signature| self.may_speak(&signature.signer, question)) {
+            return None;
         }
-        holds.then_some((outcome, ttl_s))
+        self.metrics.wildcards_from_cache.add_one();
+        Some(known)
+    }
+
+    /// Whether what a zone has proven counts for a question: what the public tree lacks, a domain with servers of its own may
+    /// have. There, only its own zones count.
+    fn may_speak(&self, zone: &Name, question: &Question) -> bool {
+        let own = self.rules().upstream.own_line(question.qname.wire(), question.qtype);
+        own.is_none_or(|labels| zone.label_count() >= labels)
     }
 
     /// Refuses a query of our own that a server sent back to us; false if it is none.
@@ -112,7 +107,7 @@ impl Resolver {
             return;
         }
         if let Joined::Leader(leader) = self.searches.join(QuestionKey::new(&question)) {
-            self.tracker.spawn(search(Arc::clone(self), question, leader));
+            self.tracker.spawn(search(Arc::clone(self), question, leader, Use::AtHand));
         }
     }
 

@@ -4,6 +4,7 @@
 //! is put together here and held against the same rules as one that a server gives ([`Evidence`]).
 //! Ruled by RFC 8198 §5, RFC 9077 (no denial outlives the SOA's negative TTL), RFC 5155 §8.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -49,16 +50,16 @@ impl ZoneDenials {
         [self.nsecs.len(), self.nsec3s.len(), self.wildcards.len()].into_iter().fold(soas, usize::saturating_add)
     }
 
-    /// Keeps a set of this zone.
+    /// Keeps a set of this zone, unless the same is known for longer already: it may have come from here.
     pub(super) fn keep(&mut self, zone: &Name, kept: Kept) {
         match kept.set.rtype {
             RecordType::SOA => {
-                self.negative_ttl_s = Some(negative_ttl_s(&kept.set));
-                self.soa = Some(kept);
+                if !self.soa.as_ref().is_some_and(|known| known.outlives(&kept)) {
+                    self.negative_ttl_s = negative_ttl_s_of_zone(&kept.set);
+                    self.soa = Some(kept);
+                }
             }
-            RecordType::NSEC => {
-                self.nsecs.insert(kept.set.owner.clone(), kept);
-            }
+            RecordType::NSEC => replace(self.nsecs.entry(kept.set.owner.clone()), kept),
             RecordType::NSEC3 => {
                 let Some(record) = Nsec3::read(&kept.set, zone) else { return };
                 let chain = (record.iterations, record.salt.clone());
@@ -66,10 +67,13 @@ impl ZoneDenials {
                     self.nsec3s.clear();
                     self.chain = Some(chain);
                 }
-                self.nsec3s.insert(record.owner, kept);
+                replace(self.nsec3s.entry(record.owner), kept);
             }
             rtype => {
-                self.wildcards.insert((kept.set.owner.clone(), rtype), kept);
+                let known = self.wildcards.entry((kept.set.owner.clone(), rtype)).or_insert_with(|| kept.clone());
+                if !known.outlives(&kept) {
+                    *known = kept;
+                }
             }
         }
     }
@@ -218,6 +222,28 @@ impl ZoneDenials {
     fn aged(&self, kept: &Kept, now: Now) -> RrSet {
         RrSet { ttl_s: self.ttl_s(kept, now), ..(*kept.set).clone() }
     }
+}
+
+impl Kept {
+    /// Whether this is the same set with no shorter life.
+    fn outlives(&self, other: &Self) -> bool {
+        self.set.rdatas == other.set.rdatas && self.expires_at_boot_ns >= other.expires_at_boot_ns
+    }
+}
+
+/// Puts a set in its place, unless the same is there for longer.
+fn replace<K: Ord>(place: Entry<'_, K, Kept>, kept: Kept) {
+    match place {
+        Entry::Occupied(known) if known.get().outlives(&kept) => {}
+        Entry::Occupied(mut known) => drop(known.insert(kept)),
+        Entry::Vacant(place) => drop(place.insert(kept)),
+    }
+}
+
+/// How long negative answers of a zone with this SOA may be kept, in seconds (RFC 2308 §5), whatever is left of its own TTL.
+fn negative_ttl_s_of_zone(soa: &RrSet) -> Option<u32> {
+    let ttl_s = soa.signatures.iter().map(|signature| signature.original_ttl_s).min()?;
+    Some(negative_ttl_s(&RrSet { ttl_s, ..soa.clone() }))
 }
 
 /// Whether a wildcard answers with this type. Choice: what stands at the start of a zone, leads elsewhere, or speaks of the chain of

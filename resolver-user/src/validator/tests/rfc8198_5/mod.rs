@@ -205,6 +205,31 @@ fn what_was_learned_ends_with_the_proof_of_its_zone() {
     assert_eq!((left(0), left(49), left(50)), (Some(50), Some(1), None));
 }
 
+/// Its own words come back when a search takes them for a server's.
+#[test]
+fn what_is_learned_from_what_was_known_lives_neither_longer_nor_shorter() {
+    let mut world = world(Denies::Nsec);
+    let cache = learned(&mut world, &[("aaa.org", RecordType::A), ("b.wild.org", RecordType::A)]);
+    world.cache = cache;
+    let left = |world: &World| {
+        let known = question("aab.org", RecordType::A);
+        world.cache.denials.deny(&known, &world.trust_anchors(), world.now).map(|known| known.ttl_s())
+    };
+    world.now = at(&world, 100);
+    let before = left(&world);
+    assert_eq!(before, Some(MINIMUM_S - 100));
+    let denial = world.cache.denials.deny(&question("aab.org", RecordType::A), &world.trust_anchors(), world.now);
+    let made = world.cache.denials.expand(&question("c.wild.org", RecordType::A), &world.trust_anchors(), world.now);
+    let mut short = denial.unwrap().response().clone();
+    world.judge(short.clone()).is_secure();
+    short.authority.iter_mut().for_each(|set| set.ttl_s = 1);
+    world.judge(short).is_secure();
+    world.judge(made.unwrap()).is_secure();
+    assert_eq!(left(&world), before);
+    world.now = at(&world, u64::from(MINIMUM_S) - 100);
+    assert_eq!(left(&world), None);
+}
+
 /// RFC 9077: not even where records outlive the SOA, and another one has come meanwhile.
 #[test]
 fn no_denial_outlives_the_negative_ttl_of_its_zone() {

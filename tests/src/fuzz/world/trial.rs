@@ -1,15 +1,15 @@
 //! Whole validations in a world, with the caches that they share, held against what is true there.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use resolver_user::clock::{NS_PER_S, Now};
-use resolver_user::upstream::scrub;
 use resolver_user::validator::{
     BudgetItem, DenialCache, FetchFailure, IndeterminateReason, Pace, Policy, ProvenStatus, Step, TrustAnchors,
     Validated, Validation, Verdict, WorkBudget, ZoneCache,
 };
-use resolver_user::wire::{Question, RCode, RecordType, RrSet};
+use resolver_user::wire::{Question, RCode, RecordType, Response, RrSet};
 
 use super::server::Reply;
 use super::truth::{PlainSet, Provable, folded};
@@ -24,7 +24,9 @@ pub(crate) struct Trial<'w> {
     world: &'w World,
     anchors: Arc<TrustAnchors>,
     zones: Arc<ZoneCache>,
-    denials: DenialCache,
+    pub(crate) denials: DenialCache,
+    /// The time. The wall clock stands still, so that signatures go on to be what they are.
+    pub(crate) now: Cell<Now>,
 }
 
 impl<'w> Trial<'w> {
@@ -34,18 +36,25 @@ impl<'w> Trial<'w> {
 
     /// With other anchors than the world's own, from which nothing follows.
     pub(crate) fn with_anchors(world: &'w World, anchors: Arc<TrustAnchors>) -> Self {
-        Self { world, anchors, zones: Arc::new(ZoneCache::new(100)), denials: DenialCache::new(100) }
+        let (zones, denials) = (Arc::new(ZoneCache::new(100)), DenialCache::new(100));
+        Self { world, anchors, zones, denials, now: Cell::new(NOW) }
     }
 
     /// Validates with whatever `serve` says, and holds the verdict against the truth.
-    pub(crate) fn ask(&self, question: &Question, serve: impl FnMut(&Question) -> Option<Reply>) -> Verdict {
+    pub(crate) fn ask(&self, question: &Question, mut serve: impl FnMut(&Question) -> Option<Reply>) -> Verdict {
+        let verdict = self.judge(question, |asked| serve(asked).map(|reply| reply.received(asked)));
+        if let Verdict::Proven(proven) = &verdict {
+            self.denials.learn(proven, self.now.get());
+            self.check_denial(question);
+        }
+        verdict
+    }
+
+    /// The same with replies as validation has them. Learns nothing.
+    pub(crate) fn judge(&self, question: &Question, serve: impl FnMut(&Question) -> Option<Arc<Response>>) -> Verdict {
         let verdict = self.validate(question, serve);
         match &verdict {
-            Verdict::Proven(proven) => {
-                self.check(question, proven);
-                self.denials.learn(proven, NOW);
-                self.check_denial(question);
-            }
+            Verdict::Proven(proven) => self.check(question, proven),
             // Nothing signs signatures.
             Verdict::Unchecked { .. } => assert_eq!(question.qtype, RecordType::RRSIG, "policy asks for proofs"),
             Verdict::Bogus(_) | Verdict::Indeterminate(_) => {}
@@ -56,8 +65,13 @@ impl<'w> Trial<'w> {
     /// Validates with honest servers, which must be believed.
     pub(crate) fn ask_honest(&self, question: &Question, follows: bool) {
         let verdict = self.ask(question, |asked| Some(self.world.honest(asked, follows)));
-        let Verdict::Proven(proven) = &verdict else {
-            let is_spent = matches!(&verdict, Verdict::Indeterminate(IndeterminateReason::Budget { .. }));
+        self.check_honest(question, &verdict);
+    }
+
+    /// What came of a question where everybody was honest.
+    pub(crate) fn check_honest(&self, question: &Question, verdict: &Verdict) {
+        let Verdict::Proven(proven) = verdict else {
+            let is_spent = matches!(verdict, Verdict::Indeterminate(IndeterminateReason::Budget { .. }));
             let may_fail = self.world.provable(question) == Provable::Unsaid || is_spent && self.is_costly();
             assert!(may_fail, "{question} is refused: {verdict:?}\n{}", self.world);
             return;
@@ -77,11 +91,9 @@ impl<'w> Trial<'w> {
         self.world.zones().iter().any(|zone| zone.nsec3.as_ref().is_some_and(|nsec3| nsec3.iterations > 8))
     }
 
-    fn validate(&self, question: &Question, mut serve: impl FnMut(&Question) -> Option<Reply>) -> Verdict {
+    fn validate(&self, question: &Question, mut serve: impl FnMut(&Question) -> Option<Arc<Response>>) -> Verdict {
         let mut budget = WorkBudget::new(Policy::DEFAULT.limits);
-        let mut received = |asked: &Question| {
-            serve(asked).map(|reply| Arc::new(scrub(reply.message(), asked, |_| true))).ok_or(FetchFailure::NoAnswer)
-        };
+        let mut received = |asked: &Question| serve(asked).ok_or(FetchFailure::NoAnswer);
         let Ok(first) = received(question) else {
             return Verdict::Indeterminate(IndeterminateReason::Fetch {
                 question: question.clone(),
@@ -93,7 +105,7 @@ impl<'w> Trial<'w> {
         let mut asked: Vec<Question> = Vec::new();
         // Bound: each turn but the last pays for a sub-query or a signature check.
         loop {
-            match validation.advance(NOW, &mut budget, Pace::Slice) {
+            match validation.advance(self.now.get(), &mut budget, Pace::Slice) {
                 Step::Done(verdict) => {
                     let _shown = validation.steps().len();
                     check_spent(&verdict, &mut budget);
@@ -117,7 +129,8 @@ impl<'w> Trial<'w> {
     /// What is proven is true, as far as it is not proven to be anybody's guess.
     fn check(&self, question: &Question, proven: &Validated) {
         let is_secure = proven.status() == ProvenStatus::Secure;
-        let (truth, response) = (self.world.truth(question), proven.response());
+        let response = proven.response();
+        let truth = self.world.truth_after(question, followed(question, proven));
         let last = truth.steps.last().expect("a question has a name");
         let parents_nsec =
             response.answer.last().filter(|set| is_secure && self.is_parents_nsec(question, set, &last.name));
@@ -138,7 +151,9 @@ impl<'w> Trial<'w> {
                 let is_of_cut = |set: &PlainSet| {
                     set.1 == RecordType::NSEC && self.is_cut(&set.0) && self.is_in_a_chain(&set.0, &set.2)
                 };
-                let is_right = |set: &PlainSet| sets.contains(set) || may_be_insecure(set) || is_of_cut(set);
+                let is_right = |set: &PlainSet| {
+                    sets.contains(set) || may_be_insecure(set) || is_of_cut(set) || self.is_parents_ds(set)
+                };
                 assert!(!some.is_empty() && some.iter().all(is_right), "{question}: {proven:?}\n{}", self.world);
                 if some.iter().any(may_be_insecure) {
                     return;
@@ -166,6 +181,12 @@ impl<'w> Trial<'w> {
         is_asked && self.is_cut(name) && self.is_in_a_chain(name, &rdatas)
     }
 
+    /// Whether a set is the DS that the parent has of a zone.
+    fn is_parents_ds(&self, set: &PlainSet) -> bool {
+        let truth = self.world.truth(&Question::new(set.0.name(), RecordType::DS));
+        set.1 == RecordType::DS && truth.steps.iter().any(|step| step.sets(RecordType::DS).contains(set))
+    }
+
     fn is_cut(&self, path: &Path) -> bool {
         self.world.zones().iter().any(|zone| zone.is_cut(path))
     }
@@ -187,9 +208,29 @@ impl<'w> Trial<'w> {
 
     /// What the cache says of a question is true.
     pub(crate) fn check_denial(&self, question: &Question) {
-        let Some(denied) = self.denials.deny(question, &self.anchors, NOW) else { return };
+        _ = self.denied(question);
+    }
+
+    /// What the cache says of a question, which is true.
+    pub(crate) fn denied(&self, question: &Question) -> Option<Arc<Validated>> {
+        let denied = self.denials.deny(question, &self.anchors, self.now.get())?;
         assert!(denied.status() == ProvenStatus::Secure && denied.response().answer.is_empty());
         self.check(question, &denied);
+        Some(denied)
+    }
+}
+
+/// Aliases that were followed although the alias was asked for: a server that denies it speaks of where it leads.
+fn followed(question: &Question, proven: &Validated) -> usize {
+    let response = proven.response();
+    let aliases = response.answer.iter().filter(|set| set.rtype == RecordType::CNAME).count();
+    let is_denied = response.rcode != RCode::NOERROR
+        || proven.status() != ProvenStatus::Secure
+        || response.authority.iter().any(|set| set.rtype == RecordType::SOA);
+    match question.qtype {
+        RecordType::CNAME if is_denied => aliases,
+        RecordType::CNAME => aliases.saturating_sub(1),
+        _ => 0,
     }
 }
 

@@ -52,7 +52,7 @@ const ROUNDS_MAX: usize = 5;
 const KNOWN: usize = 3;
 
 /// Names of the world, and some that are not there.
-fn names(world: &World) -> Vec<Name> {
+pub(super) fn names(world: &World) -> Vec<Name> {
     let more =
         ["a.b.example.", "x.wild.example.", "x.y.dn.example.", "x.unsigned.example.", "x.lost.", "nx.", "ent.optout."];
     world.names().into_iter().chain(more.map(crate::message::name)).collect()
@@ -66,7 +66,7 @@ fn alien_anchors() -> Arc<TrustAnchors> {
 }
 
 /// All zones.
-fn world() -> World {
+pub(super) fn world() -> World {
     let plans = vec![root(), example(), sub(), hashed(), opting_out(), plain(), island()];
     let (root, island) = (Path::new("."), Path::new("island.plain."));
     World::new(plans.into_iter().chain(odd()).collect(), &[root, island])

@@ -35,7 +35,7 @@ pub use shared::SharedWord;
 pub use store::{Bucket, Slot, Store};
 
 use crate::abi::{ABI_VERSION, CookieVerdict, MODE_DRY_RUN, MODE_OFF, MODE_SERVE, Outcome, Settings};
-use crate::limit::Verdict;
+use crate::limit::{Use, Verdict};
 use crate::wire::bytes::Be16;
 use crate::wire::link::{ETHER_IPV4, ETHER_IPV6, ETHER_VLAN, Ethernet};
 use admit::Query;
@@ -104,16 +104,24 @@ fn serve_family<I: Family, F: Frame, S: Store>(
         return Err(Outcome::PassVlan);
     }
     let is_limited = query.limits != 0 && settings.mode == MODE_SERVE;
-    // What a cookie is worth is found out below, or by the daemon.
-    if is_limited && query.cookie.forgotten(frame, query.key_hash).is_none() {
-        limit::<I, F, S>(frame, store, settings, &query)?;
+    let has_cookie = !query.cookie.forgotten(frame, query.key_hash).is_none();
+    // VERIFIER: a `Result` of these would have parts without a value, which the compiler saves all the same.
+    let (mut ready, mut plan, mut passed) = (None, Plan::default(), Outcome::PassMiss);
+    match self::ready::<I, F, S>(frame, store, settings, &query) {
+        Ok((found, planned)) => (ready, plan) = (Some(found), planned),
+        Err(outcome) => passed = outcome,
     }
-    let (found, plan) = ready::<I, F, S>(frame, store, settings, &query)?;
+    // What a cookie is worth is found out below, or by the daemon.
+    if is_limited && !has_cookie {
+        let purpose = if ready.is_some() { Use::Answer } else { Use::Pass };
+        limit::<I, F, S>(frame, store, settings, &query, purpose)?;
+    }
+    let Some(found) = ready else { return Err(passed) };
     if settings.mode == MODE_DRY_RUN {
         return Err(Outcome::PassDryRun);
     }
     let cookies = cookies::judge::<I, F, S>(frame, store, settings, &query)?;
-    if is_limited {
+    if is_limited && has_cookie {
         charge::<I, F, S>(frame, store, settings, cookies.verdict(frame, &query))?;
     }
     let outcome = reply::reply::<I, F>(frame, &query, &found, &plan, &cookies, tags)?;
@@ -143,8 +151,8 @@ fn ready<'s, I: Family, F: Frame, S: Store>(
     Ok((found, plan))
 }
 
-/// Holds a query to its rate limits, whatever it asks for: what nobody here can answer is over them, too, and the daemon is
-/// spared it. Nothing is charged yet. What is passed is asked for again there, and charged.
+/// Holds a query without cookies to its rate limits, whatever it asks for: what nobody here can answer is over them, too, and
+/// the daemon is spared it. What is answered is charged; what is passed is asked for again there, and charged.
 ///
 /// # Errors
 /// It is over a limit: it was dropped, or its empty answer is written.
@@ -154,10 +162,11 @@ fn limit<I: Family, F: Frame, S: Store>(
     store: &S,
     settings: &Settings,
     query: &Query,
+    purpose: Use,
 ) -> Result<(), Outcome> {
     let client = I::client(frame).ok_or(Outcome::PassTruncated)?;
     let now_boot_ns = clock::boot_ns(store, settings);
-    let over = match store.ask_limits(client, I::IS_V4, now_boot_ns) {
+    let over = match store.ask_limits(client, I::IS_V4, purpose, now_boot_ns) {
         Verdict::Within | Verdict::LoggedNarrow | Verdict::LoggedWide => return Ok(()),
         Verdict::SlippedNarrow => Outcome::SlippedRate,
         Verdict::SlippedWide => Outcome::SlippedRateWide,
@@ -170,7 +179,7 @@ fn limit<I: Family, F: Frame, S: Store>(
     Err(over)
 }
 
-/// Charges a client for the answer that it is about to get. One that has proven by a cookie that it receives what is sent to
+/// Charges a client with cookies for the answer that it is about to get. One that has proven by a cookie that it receives what is sent to
 /// its address is not limited.
 ///
 /// # Errors
@@ -187,7 +196,7 @@ fn charge<I: Family, F: Frame, S: Store>(
     }
     let client = I::client(frame).ok_or(Outcome::PassTruncated)?;
     let now_boot_ns = clock::boot_ns(store, settings);
-    match store.charge_limits(client, I::IS_V4, now_boot_ns) {
+    match store.ask_limits(client, I::IS_V4, Use::Answer, now_boot_ns) {
         Verdict::Within | Verdict::LoggedNarrow | Verdict::LoggedWide => Ok(()),
         Verdict::SlippedNarrow | Verdict::SlippedWide => Err(Outcome::PassRate),
         Verdict::DroppedNarrow => Err(Outcome::DroppedRate),

@@ -24,6 +24,7 @@ use crate::wire::link::{STATIONS_WORDS, turn_stations};
 use crate::wire::udp::{UDP_LEN, Udp};
 
 /// An answer that can be given.
+#[derive(Default)]
 pub(super) struct Plan {
     /// Length of the message, in bytes.
     dns_len: usize,

@@ -95,7 +95,7 @@ pub fn count(outcome: Outcome) {
 /// This CPU's durations.
 #[inline(always)]
 pub fn latency<'a>() -> Option<&'a mut Latency> {
-    // SAFETY: as in `count`; nobody else borrows the element, since each caller lets go of it before the next one asks.
+    // SAFETY: as in `count`; the entry point alone asks for it, once.
     LATENCY.get_ptr_mut(0).map(|latency| unsafe { &mut *latency })
 }
 
@@ -185,13 +185,9 @@ impl Store for Maps<'_> {
     }
 
     #[inline(always)]
-    fn ask_limits(&self, client: u64, is_v4: bool, now_boot_ns: u64) -> Verdict {
-        Verdict::of_number(ask_limits(client, is_v4.into(), 0, now_boot_ns))
-    }
-
-    #[inline(always)]
-    fn charge_limits(&self, client: u64, is_v4: bool, now_boot_ns: u64) -> Verdict {
-        Verdict::of_number(ask_limits(client, is_v4.into(), 1, now_boot_ns))
+    fn ask_limits(&self, client: u64, is_v4: bool, purpose: Use, now_boot_ns: u64) -> Verdict {
+        let is_answer = u64::from(purpose == Use::Answer);
+        Verdict::of_number(ask_limits(client, is_v4.into(), is_answer, now_boot_ns))
     }
 
     #[inline(always)]

@@ -4,11 +4,14 @@
 //! every state of the fast path, one timed and one not.
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
-use resolver_ebpf::abi::{LATENCY_ONE_IN, Latency, latency_bucket};
+use resolver_ebpf::abi::{LATENCY_ONE_IN, latency_bucket};
+
+use crate::maps;
 
 /// Counts a frame, and notes when it came if it is to be timed.
 #[inline(always)]
-pub fn start(latency: &mut Latency) {
+pub fn start() {
+    let Some(latency) = maps::latency() else { return };
     latency.frames = latency.frames.wrapping_add(1);
     if latency.frames % LATENCY_ONE_IN == 0 {
         latency.started_mono_ns = now_ns();
@@ -17,7 +20,8 @@ pub fn start(latency: &mut Latency) {
 
 /// Counts how long the frame that came last took, if it is timed.
 #[inline(always)]
-pub fn end(latency: &mut Latency) {
+pub fn end() {
+    let Some(latency) = maps::latency() else { return };
     if latency.frames % LATENCY_ONE_IN != 0 {
         return;
     }

@@ -33,16 +33,16 @@ use packet::Packet;
 #[xdp]
 #[inline(always)]
 pub fn resolver(ctx: XdpContext) -> u32 {
-    // Both are there: an array has all its elements.
-    let (Some(latency), Some(settings)) = (maps::latency(), maps::settings()) else { return XDP_PASS };
-    latency::start(latency);
+    latency::start();
+    // The settings are there: an array has all its elements.
+    let Some(settings) = maps::settings() else { return XDP_PASS };
     if settings.watch & WATCH_CAPTURE != 0 {
         watch::keep_query(&ctx);
     }
     let outcome = serve(&mut Packet::new(&ctx), &Maps { settings });
     maps::count(outcome);
     if outcome.is_answer() {
-        latency::end(latency);
+        latency::end();
         if settings.watch != 0 {
             watch::tell(&ctx, settings, outcome);
         }

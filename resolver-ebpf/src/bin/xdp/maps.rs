@@ -95,7 +95,7 @@ pub fn count(outcome: Outcome) {
 /// This CPU's durations.
 #[inline(always)]
 pub fn latency<'a>() -> Option<&'a mut Latency> {
-    // SAFETY: as in `count`; the entry point alone asks for it, once.
+    // SAFETY: as in `count`; nobody else borrows the element, since each caller lets go of it before the next one asks.
     LATENCY.get_ptr_mut(0).map(|latency| unsafe { &mut *latency })
 }
 

@@ -6,7 +6,7 @@
 
 use super::Frame;
 use crate::abi::{Link, Outcome, TAGS_MAX};
-use crate::wire::bytes::{Be16, low_u32};
+use crate::wire::bytes::{Be16, low_len, low_u32};
 use crate::wire::link::{
     ETHER_IPV4, ETHER_IPV6, ETHER_VLAN, STATIONS_WORDS, VLAN_TAG_LEN, VLAN_TAG_MASK, VLAN_TAGS_AT,
 };
@@ -17,7 +17,7 @@ use crate::wire::link::{
 #[derive(Clone, Copy)]
 pub(super) struct Tags {
     /// Their length, in bytes: 0, 4 or 8.
-    len: u64,
+    len: usize,
     /// As they lie, the outer one in the lower half; zero where there is none.
     bits: u64,
 }
@@ -35,21 +35,21 @@ impl Tags {
     /// Room before the frame that they need, in bytes.
     #[inline(always)]
     pub fn room(self) -> i32 {
-        low_u32(self.len).cast_signed()
+        low_len(self.len).into()
     }
 
     /// The same, see [`Frame::forget`].
     #[inline(always)]
     pub fn forgotten<F: Frame>(self, frame: &F, noise: u64) -> Self {
-        Self { len: frame.forget(self.len, noise), bits: frame.forget(self.bits, noise) }
+        Self { len: frame.forget_len(self.len, noise), bits: frame.forget(self.bits, noise) }
     }
 
     /// The link that the frame came by: its interface and its tags, without their priorities.
     #[inline(always)]
     pub fn link<F: Frame>(self, frame: &F) -> Link {
         const MASK: u64 = {
-            let mask = u32::from_le_bytes(VLAN_TAG_MASK) as u64;
-            mask | mask << 32
+            let [a, b, c, d] = VLAN_TAG_MASK;
+            u64::from_le_bytes([a, b, c, d, a, b, c, d])
         };
         Link::new(frame.ingress(), bytemuck::must_cast(self.bits & MASK))
     }
@@ -62,7 +62,7 @@ impl Tags {
 #[inline(always)]
 pub(super) fn take_off<F: Frame>(frame: &mut F) -> Result<Tags, Outcome> {
     let (outer, behind) = tag::<0, F>(frame)?;
-    let mut tags = Tags { len: LEN, bits: outer };
+    let mut tags = Tags { len: VLAN_TAG_LEN, bits: outer };
     if !is_ip(behind) {
         if !ETHER_VLAN.contains(&behind) {
             return Err(Outcome::PassNotIp);
@@ -71,7 +71,7 @@ pub(super) fn take_off<F: Frame>(frame: &mut F) -> Result<Tags, Outcome> {
         if !is_ip(behind) {
             return Err(if ETHER_VLAN.contains(&behind) { Outcome::PassVlan } else { Outcome::PassNotIp });
         }
-        tags = Tags { len: 2 * LEN, bits: outer | inner << 32 };
+        tags = Tags { len: 2 * VLAN_TAG_LEN, bits: outer | inner << 32 };
     }
     // VERIFIER: from here on, one way for any number of tags.
     tags = tags.forgotten(frame, u64::from(frame.ingress()));
@@ -94,7 +94,7 @@ pub(super) fn put_back<F: Frame>(frame: &mut F, tags: Tags) -> Option<()> {
     }
     *frame.view_mut::<Stations>(0)? = stations;
     *frame.view_mut::<[u8; 4]>(VLAN_TAGS_AT)? = low_u32(tags.bits).to_le_bytes();
-    if tags.len > LEN {
+    if tags.len > VLAN_TAG_LEN {
         *frame.view_mut::<[u8; 4]>(VLAN_TAGS_AT + VLAN_TAG_LEN)? = low_u32(tags.bits >> 32).to_le_bytes();
     }
     Some(())
@@ -117,7 +117,4 @@ fn is_ip(ether_type: Be16) -> bool {
 /// Destination and source.
 type Stations = [[u8; 4]; STATIONS_WORDS];
 
-/// Length of a tag, as [`Tags`] has it.
-const LEN: u64 = 4;
-
-const _: () = assert!(LEN == VLAN_TAG_LEN as u64 && TAGS_MAX == 2 && STATIONS_WORDS * 4 == VLAN_TAGS_AT);
+const _: () = assert!(TAGS_MAX == 2 && STATIONS_WORDS * 4 == VLAN_TAGS_AT);

@@ -1,30 +1,33 @@
 //! `rig flood RUNS`: what hits of XDP, and the daemon's memory, become beside floods of others.
 //!
 //! Hits and flood come over one link, so on one CPU: one frame in [`ONE_IN`] is the flood's, and goes up the stack to the daemon,
-//! which has the other CPU together with the server that it asks. Each run floods with names that nobody has asked for.
-//! Refuses to count a run in which a hit was not answered.
+//! which has the other CPU together with the server that it asks. What it answers to the flood leaves by another link, so that no
+//! CPU but theirs has to do with hits. Each run floods with names that nobody has asked for.
+//! Refuses to count a run in which XDP did not answer a hit.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use resolver_ebpf::host::message::{ClientOpt, ClientQuery};
 use resolver_ebpf::host::records::wire_name;
 use resolver_tests::netns::enter_new;
-use resolver_tests::rig::generator::{Frames, Generator, Replies, counted_since};
+use resolver_tests::pinned::answered;
+use resolver_tests::rig::generator::{Frames, Generator, Replies};
 use resolver_tests::rig::peers::{OURS_XDP, PEERS, Peer, Running};
 use resolver_tests::rig::place::{ip, move_to_cpu};
 use resolver_tests::rig::upstream::host;
 use resolver_user::wire::RecordType;
 use xtask::bench::report::{Line, Measured};
 
-use super::peers::{LOAD_CPU, Stage, TESTED_CPU, XDP_CLIENT, XDP_PAIR, retry};
-use super::publish::sent_to;
+use super::peers::{CLIENT, LOAD_CPU, PAIR, Stage, TESTED_CPU, XDP_CLIENT, XDP_PAIR, retry};
+use super::publish::{PINS, sent_to};
 use super::say;
 
 /// A kind of flood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flood {
-    /// Names that do not exist, from one client.
+    /// Names that have no address, from one client.
     RandomNames,
     /// The same, each from another client.
     MadeUpSources,
@@ -40,8 +43,8 @@ pub fn run(runs: usize) -> ExitCode {
     move_to_cpu(LOAD_CPU);
     enter_new();
     let stage = Stage::new(TESTED_CPU);
-    let [a, b, c, d] = XDP_CLIENT;
-    let way = format!("route add {SOURCES} via {a}.{b}.{c}.{d} dev {} onlink", XDP_PAIR[1]);
+    let [a, b, c, d] = CLIENT;
+    let way = format!("route add {SOURCES} via {a}.{b}.{c}.{d} dev {} onlink", PAIR[1]);
     stage.elsewhere.inside(|| ip(&way));
     let peer = PEERS.into_iter().find(|peer| peer.name == OURS_XDP).expect("one of them");
     let started = stage.start(&peer, MADE_FOR).and_then(|running| {
@@ -55,7 +58,7 @@ pub fn run(runs: usize) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let mut scene = Scene { peer, running, next: 0 };
+    let mut scene = Scene { stage, peer, running, next: 0 };
     let full = scene.fill();
     for (name, flood) in FLOODS {
         for measured in scene.measure(name, flood, full, runs) {
@@ -67,6 +70,7 @@ pub fn run(runs: usize) -> ExitCode {
 
 /// The daemon, and how many packets of floods there were.
 struct Scene {
+    stage: Stage,
     peer: Peer,
     running: Running,
     next: u32,
@@ -78,8 +82,8 @@ struct Run {
     hits_per_s: f64,
     /// Packets of the flood per second.
     flood_per_s: f64,
-    /// Answers to the flood meanwhile: NXDOMAIN, and other codes.
-    to_flood: [u64; 2],
+    /// Questions of the daemon to its server meanwhile.
+    asked: u64,
 }
 
 impl Scene {
@@ -90,13 +94,12 @@ impl Scene {
         let sequence = (0..FILL).collect();
         let frames = Frames { frames, sequence, replies: Replies::OfXdp, is_timed: false };
         let mut generator = Generator::new(&frames, XDP_PAIR[0]);
+        let before = self.stage.upstream.asked();
         generator.send_for(FILL_PER_S, Duration::from_secs_f64(f64::from(FILL) / FILL_PER_S));
-        let counted = generator.counted();
+        let (sent, asked) = (generator.counted().sent, self.stage.upstream.asked() - before);
         let memory = self.running.memory();
         say(&Line::Note(format!(
-            "before: {} names that do not exist, {} denied; {} kB resident",
-            counted.sent,
-            counted.nxdomain,
+            "before: {sent} names without addresses, {asked} asked for; {} kB resident",
             memory >> 10
         )));
         memory
@@ -118,13 +121,12 @@ impl Scene {
                 }
             };
             let resident = self.running.memory();
-            let [denied, other] = beside.to_flood;
             say(&Line::Note(format!(
-                "{name:<16} {:>9.0} hits/s, alone {:>9.0}; {:>6.0} packets/s of the flood, {denied} denied, {other} other answers; \
-                 {} kB resident",
+                "{name:<16} {:>9.0} hits/s, alone {:>9.0}; {:>6.0} packets/s of the flood, {} asked for; {} kB resident",
                 beside.hits_per_s,
                 before.hits_per_s,
                 beside.flood_per_s,
+                beside.asked,
                 resident >> 10
             )));
             alone.push(before.hits_per_s);
@@ -163,19 +165,29 @@ impl Scene {
         }
         let frames = Frames { frames, sequence, replies: Replies::OfXdp, is_timed: false };
         let mut generator = Generator::new(&frames, XDP_PAIR[0]);
-        generator.send(WARM_UP_TURNS);
-        let (before, start) = (generator.counted(), Instant::now());
-        generator.send(TURNS - WARM_UP_TURNS);
-        let elapsed_s = start.elapsed().as_secs_f64();
-        let counted = counted_since(before, generator.counted());
-        let of_flood = if beside.is_some() { u64::from((TURNS - WARM_UP_TURNS) / ONE_IN) } else { 0 };
-        if counted.sent != u64::from(TURNS - WARM_UP_TURNS) || counted.noerror != counted.sent - of_flood {
-            return Err(format!("sent {}, of a flood {of_flood}, NOERROR {}", counted.sent, counted.noerror));
+        let (by_xdp_first, asked_first) = (answered(Path::new(PINS)), self.stage.upstream.asked());
+        let mut send = |turns| {
+            let (by_xdp_before, start) = (answered(Path::new(PINS)), Instant::now());
+            generator.send(turns);
+            let elapsed_s = start.elapsed().as_secs_f64();
+            // What is still on its way.
+            std::thread::sleep(DRAIN_TIME);
+            (elapsed_s, answered(Path::new(PINS)) - by_xdp_before)
+        };
+        send(WARM_UP_TURNS);
+        let (elapsed_s, hits) = send(TURNS - WARM_UP_TURNS);
+        let (counted, by_xdp) = (generator.counted(), answered(Path::new(PINS)) - by_xdp_first);
+        let of_flood = if beside.is_some() { u64::from(TURNS / ONE_IN) } else { 0 };
+        let all_hits = u64::from(TURNS) - of_flood;
+        if counted.sent != u64::from(TURNS) || by_xdp != all_hits || counted.noerror != all_hits {
+            let (sent, noerror) = (counted.sent, counted.noerror);
+            return Err(format!("sent {sent}, of a flood {of_flood}; of XDP {by_xdp}, NOERROR {noerror}"));
         }
+        let flood = u64::from(TURNS - WARM_UP_TURNS) - hits;
         Ok(Run {
-            hits_per_s: counted.noerror as f64 / elapsed_s,
-            flood_per_s: of_flood as f64 / elapsed_s,
-            to_flood: [counted.nxdomain, counted.other_rcode],
+            hits_per_s: hits as f64 / elapsed_s,
+            flood_per_s: flood as f64 / elapsed_s,
+            asked: self.stage.upstream.asked() - asked_first,
         })
     }
 
@@ -213,14 +225,16 @@ impl Scene {
 const NAMES: usize = 1000;
 /// So many names the daemon's cache is made for: 9/4 as many answers fit.
 const MADE_FOR: usize = 2000;
-/// More than the cache holds; a power of two.
-const FILL: u32 = 8192;
+/// More than whatever is bounded by a number holds: answers, proofs, what is known of zones. A power of two.
+const FILL: u32 = 1 << 16;
 /// Names per second with which it is filled.
-const FILL_PER_S: f64 = 2000.0;
+const FILL_PER_S: f64 = 4000.0;
 /// Turns of a run, a power of two: each packet of a flood comes once.
 const TURNS: u32 = 1 << 21;
 /// Turns that do not count.
-const WARM_UP_TURNS: u32 = 80 * ONE_IN;
+const WARM_UP_TURNS: u32 = 20_480;
+/// Time for what is still on its way.
+const DRAIN_TIME: Duration = Duration::from_millis(30);
 /// Beside a flood, one frame in so many is the flood's.
 const ONE_IN: u32 = 256;
 /// Where floods come from (RFC 2544), and their one client where they have one.

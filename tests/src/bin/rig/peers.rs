@@ -46,7 +46,8 @@ pub fn run(runs: usize, names: &[usize], wanted: &[&str]) -> ExitCode {
 pub struct Stage {
     /// The namespace of the peers.
     pub elsewhere: Elsewhere,
-    upstream: RigUpstream,
+    /// Whom they ask.
+    pub upstream: RigUpstream,
     folder: PathBuf,
     _pass: Ebpf,
 }
@@ -340,11 +341,12 @@ fn mac(bytes: [u8; 6]) -> String {
     bytes.map(|byte| format!("{byte:02x}")).join(":")
 }
 
-const PAIR: [&str; 2] = ["kdev-gen", "kdev-sut"];
+/// The pair of all others, and where nothing of ours looks at packets.
+pub const PAIR: [&str; 2] = ["kdev-gen", "kdev-sut"];
 /// The pair of our kernel half.
 pub const XDP_PAIR: [&str; 2] = ["kdev-xgen", "kdev-xsut"];
 /// Whom the answers go to, by either pair.
-const CLIENT: [u8; 4] = [198, 51, 100, 7];
+pub const CLIENT: [u8; 4] = [198, 51, 100, 7];
 /// The client on [`XDP_PAIR`].
 pub const XDP_CLIENT: [u8; 4] = [198, 51, 100, 8];
 /// CPU of the load, and of what its frames set off.

@@ -213,7 +213,7 @@ fn kill_and_start(
 
 /// Has answers published, and notes what they are.
 fn publish(facts: &Facts, daemon: &LabDaemon) -> Vec<Known> {
-    let client = asker(facts);
+    let client = lab::asker(facts);
     // Of several records in one set, the order may change whenever the answer is found anew.
     let told = |question: &&Question| {
         ["secure", "insecure"].contains(&question.status.as_str()) && question.qtype != "ANY" && question.answers <= 1
@@ -239,7 +239,7 @@ fn publish(facts: &Facts, daemon: &LabDaemon) -> Vec<Known> {
 
 /// Asks for published answers, all in turn, without a pause while there are such.
 fn ask_known(facts: &Facts, known: &[Known], meeting: &Meeting) {
-    let client = asker(facts);
+    let client = lab::asker(facts);
     let mut pause = Duration::ZERO;
     while !meeting.is_over_after(pause) {
         // A round in which nobody was asked is no reason to spin.
@@ -276,7 +276,7 @@ fn ask_one(client: &Asker, known: &Known, meeting: &Meeting) -> bool {
 
 /// Asks for known names whose time is over: they are found anew when there is a daemon.
 fn revive(facts: &Facts, known: &[Known], meeting: &Meeting) {
-    let client = asker(facts);
+    let client = lab::asker(facts);
     while !meeting.is_over_after(RETRY / 10) {
         for known in known.iter().filter(|known| known.is_over()) {
             let asked_at = Instant::now();
@@ -289,7 +289,7 @@ fn revive(facts: &Facts, known: &[Known], meeting: &Meeting) {
 
 /// Asks for names that nobody has asked for, each until it is answered.
 fn ask_new(facts: &Facts, meeting: &Meeting) {
-    let client = asker(facts);
+    let client = lab::asker(facts);
     let zone = facts.zones.iter().find(|zone| zone.generated_hosts > 0).expect("a zone of many hosts");
     for number in (0..zone.generated_hosts).cycle() {
         let query =
@@ -317,10 +317,6 @@ fn ask_new(facts: &Facts, meeting: &Meeting) {
             return;
         }
     }
-}
-
-fn asker(facts: &Facts) -> Asker {
-    Asker::new(&facts.client.path, facts.client.interfaces[0].ipv4, facts.resolver.interfaces[0].ipv4)
 }
 
 /// xorshift64, so that every run is the same.

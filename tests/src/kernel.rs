@@ -45,9 +45,11 @@ impl MappedMap {
     /// Maps `bytes` bytes of an array map.
     ///
     /// # Panics
-    /// When the kernel refuses.
+    /// When the kernel refuses, or lays elements further apart than they are long.
     #[expect(unsafe_code, reason = "bridge between aya and mapped memory")]
     pub fn new(map: &MapData, bytes: usize) -> Self {
+        let element_len = map.info().expect("map info").value_size();
+        assert!(element_len.is_multiple_of(8), "elements of {element_len} bytes lie eight bytes apart, with gaps");
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice; nothing else refers to it.
         let start =

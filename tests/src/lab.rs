@@ -8,16 +8,14 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use aya::maps::{Map, MapData, PerCpuArray};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use resolver_ebpf::abi::{OUTCOMES, Outcome, map_name};
 use resolver_user::control::report::{FastPathEntry, FastPathStatus, StatusReport};
 use resolver_user::control::{Request, ask};
 use xtask::lab::facts::{Facts, Question};
 
 use crate::message::TestQuery;
-use crate::netns;
+use crate::{netns, pinned};
 
 /// Longest wait for the daemon to start, stop or publish.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -325,19 +323,7 @@ fn spawn(namespace: &str, config: &Path, log: &Path) -> Child {
 /// # Panics
 /// If they are not pinned.
 pub fn answered_by_xdp(facts: &Facts) -> u64 {
-    let pin = pin_dir(facts).join("maps").join(map_name::COUNTERS);
-    let map = MapData::from_pin(&pin).unwrap_or_else(|error| panic!("{}: {error}", pin.display()));
-    let map: PerCpuArray<_, [u64; OUTCOMES]> = Map::PerCpuArray(map).try_into().expect("a per-CPU array");
-    let per_cpu = map.get(&0, 0).expect("read COUNTERS");
-    let outcomes = |cpu: &[u64; OUTCOMES]| {
-        Outcome::ALL
-            .iter()
-            .zip(*cpu)
-            .filter(|((outcome, _), _)| outcome.is_answer())
-            .map(|(_, count)| count)
-            .sum::<u64>()
-    };
-    per_cpu.iter().map(outcomes).sum()
+    pinned::answered(&pin_dir(facts))
 }
 
 /// A client's UDP sockets, one for each IP version.

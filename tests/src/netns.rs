@@ -30,13 +30,21 @@ pub fn inside<T: Send>(path: &str, work: impl FnOnce() -> T + Send) -> T {
 /// If there is no new namespace (that needs root), or `work` panics.
 pub fn in_new<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     let visit = || {
-        unshare(CloneFlags::CLONE_NEWNET).expect("a new network namespace");
+        enter_new();
         work()
     };
     std::thread::scope(|scope| match scope.spawn(visit).join() {
         Ok(result) => result,
         Err(panic) => std::panic::resume_unwind(panic),
     })
+}
+
+/// Moves this thread into a new network namespace. Only loopback is there.
+///
+/// # Panics
+/// If there is no new namespace: that needs root.
+pub fn enter_new() {
+    unshare(CloneFlags::CLONE_NEWNET).expect("a new network namespace");
 }
 
 /// A program that will run in the namespace at `path`, where it also sees the BPF file system of ours.

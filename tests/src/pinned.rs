@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use aya::maps::MapData;
-use resolver_ebpf::abi::{AnswerBlock, Bucket, BucketEntry, LINE_LEN, SLOT_WORDS_MAX, map_name};
+use aya::maps::{Map, MapData, PerCpuArray};
+use resolver_ebpf::abi::{AnswerBlock, Bucket, BucketEntry, LINE_LEN, OUTCOMES, Outcome, SLOT_WORDS_MAX, map_name};
 use resolver_ebpf::serve::SharedWord;
 use resolver_ebpf::slot;
 use resolver_user::wire::Name;
@@ -72,6 +72,26 @@ impl PinnedAnswers {
     fn slot(&self, published: Published) -> [u64; SLOT_WORDS_MAX] {
         std::array::from_fn(|at| self.answers.words().get(published.slot_at + at).map_or(0, SharedWord::load))
     }
+}
+
+/// Queries that XDP has answered so far: with or without a daemon.
+///
+/// # Panics
+/// If its counters are not pinned.
+pub fn answered(pins: &Path) -> u64 {
+    let pin = pins.join("maps").join(map_name::COUNTERS);
+    let map = MapData::from_pin(&pin).unwrap_or_else(|error| panic!("{}: {error}", pin.display()));
+    let map: PerCpuArray<_, [u64; OUTCOMES]> = Map::PerCpuArray(map).try_into().expect("a per-CPU array");
+    let per_cpu = map.get(&0, 0).expect("read COUNTERS");
+    let outcomes = |cpu: &[u64; OUTCOMES]| {
+        Outcome::ALL
+            .iter()
+            .zip(*cpu)
+            .filter(|((outcome, _), _)| outcome.is_answer())
+            .map(|(_, count)| count)
+            .sum::<u64>()
+    };
+    per_cpu.iter().map(outcomes).sum()
 }
 
 fn mapped(pins: &Path, name: &str, element_len: usize) -> MappedMap {

@@ -6,33 +6,34 @@
 //! again until it is answered. One kill in four hits a daemon that is just starting:
 //! while it takes over maps, exchanges programs, replaces pins.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
-use xtask::lab::{
-    TTL_S,
-    facts::{Facts, Question},
-};
+use xtask::lab::facts::{Facts, Question};
 
 use crate::compare::Normal;
-use crate::lab::{self, LabDaemon};
+use crate::lab::{self, Asker, LabDaemon};
 use crate::message::TestQuery;
 
 /// Names that the first client asks for.
 const KNOWN: usize = 40;
 /// Longest wait for an answer of XDP. Choice: far longer than it takes, since the machine has other things to do.
 const KNOWN_PATIENCE: Duration = Duration::from_secs(2);
+/// Longest TTL that the daemon gives, in seconds. Choice: shorter than a run of a hundred kills, so that answers end meanwhile.
+const TTL_S_MAX: u32 = 200;
 /// Most wrong answers after a kill that are told.
 const WRONG_TOLD: usize = 10;
+/// One answer in so many may be over when the next daemon comes: some of the known ones live for seconds only.
+const DROPPED_ONE_IN: u64 = 5;
 /// In its last second an answer is not given any more, and on a busy machine another one may pass.
 const LAST_SECONDS: Duration = Duration::from_secs(3);
 /// The second client asks again after so long.
 const RETRY: Duration = Duration::from_millis(100);
 /// Longest time from a daemon's being ready to the answer of a question that is open then.
 const MISS_PATIENCE: Duration = Duration::from_secs(10);
+/// Longest time that a question may be open once a daemon is ready, in milliseconds (issue 5).
+pub const OPEN_MS_MAX: u128 = 1000;
 /// Longest life of a daemon that is ready, and of one that is starting.
 const LIVES: [Duration; 2] = [Duration::from_millis(800), Duration::from_millis(1500)];
 
@@ -45,8 +46,10 @@ pub struct Window {
     pub down_ms: u128,
     /// Answers that XDP gave meanwhile, by its own counter.
     pub answered: u64,
-    /// Answers that the new daemon took over, and entries that it did not: those whose time is over.
-    pub adopted: [u64; 2],
+    /// Answers that the new daemon took over.
+    pub adopted: u64,
+    /// Entries that it did not take over: those whose time was over.
+    pub dropped: u64,
     /// Known answers that came, while somebody counted.
     pub known: u64,
     /// Known names whose answer did not come, or was another.
@@ -58,19 +61,21 @@ pub struct Window {
 }
 
 impl Window {
-    /// As a line of a report.
-    pub fn json(&self) -> Value {
-        json!({
-            "starting": self.starting,
-            "down_ms": self.down_ms as u64,
-            "answered_by_xdp": self.answered,
-            "adopted": self.adopted[0],
-            "dropped": self.adopted[1],
-            "known": self.known,
-            "wrong": self.wrong,
-            "misses": self.misses,
-            "slowest_miss_ms": self.slowest_miss_ms as u64,
-        })
+    /// What a client did not get that it must get, if anything.
+    pub fn complaint(&self) -> Option<String> {
+        if let Some(wrong) = self.wrong.first() {
+            Some(wrong.clone())
+        } else if self.known == 0 {
+            Some("no known answer came".to_owned())
+        } else if self.answered == 0 {
+            Some("XDP answered nothing while there was no daemon".to_owned())
+        } else if self.adopted <= self.dropped * DROPPED_ONE_IN {
+            Some(format!("{} answers were taken over, {} were not", self.adopted, self.dropped))
+        } else if self.misses == 0 || self.slowest_miss_ms > OPEN_MS_MAX {
+            Some(format!("a question was open for {} ms", self.slowest_miss_ms))
+        } else {
+            None
+        }
     }
 }
 
@@ -109,30 +114,55 @@ struct Seen {
     answered: Vec<(Instant, Instant)>,
 }
 
+/// What the clients share with who kills.
+#[derive(Default)]
+struct Meeting {
+    seen: Mutex<Seen>,
+    /// A new name was answered.
+    is_answered: Condvar,
+    is_over: Mutex<bool>,
+    /// Nobody is to ask any more.
+    ends: Condvar,
+}
+
+impl Meeting {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets time pass, but for the end. Returns whether that has come.
+    fn is_over_after(&self, pause: Duration) -> bool {
+        let is_over = self.is_over.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.ends.wait_timeout_while(is_over, pause, |is_over| !*is_over);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
 /// Kills a daemon so many times, and tells of each.
 ///
 /// # Panics
 /// If the lab does not do what a lab does.
 pub fn run(facts: &Facts, lines: &str, kills: usize, mut tell: impl FnMut(&Window)) -> Vec<Window> {
-    let mut daemon = LabDaemon::start(facts, lines);
+    let mut daemon = LabDaemon::start(facts, &format!("max-cache-ttl={TTL_S_MAX}\n{lines}"));
     let known = publish(facts, &daemon);
-    let (stop, seen) = (AtomicBool::new(false), Mutex::new(Seen::default()));
+    let meeting = Meeting::default();
     // Wherever this ends, the clients do, too.
-    struct Stopping<'a>(&'a AtomicBool);
-    impl Drop for Stopping<'_> {
+    struct Ending<'a>(&'a Meeting);
+    impl Drop for Ending<'_> {
         fn drop(&mut self) {
-            self.0.store(true, Ordering::Relaxed);
+            *self.0.is_over.lock().unwrap_or_else(PoisonError::into_inner) = true;
+            self.0.ends.notify_all();
         }
     }
     thread::scope(|scope| {
-        let _stopping = Stopping(&stop);
-        scope.spawn(|| ask_known(facts, &known, &stop, &seen));
-        scope.spawn(|| revive(facts, &known, &stop));
-        scope.spawn(|| ask_new(facts, &stop, &seen));
+        let _ending = Ending(&meeting);
+        scope.spawn(|| ask_known(facts, &known, &meeting));
+        scope.spawn(|| revive(facts, &known, &meeting));
+        scope.spawn(|| ask_new(facts, &meeting));
         let mut random = Random(0x0123_4567_89ab_cdef);
         (0..kills)
             .map(|number| {
-                let window = kill_and_start(facts, &mut daemon, number % 4 == 3, &mut random, &seen);
+                let window = kill_and_start(facts, &mut daemon, number % 4 == 3, &mut random, &meeting);
                 tell(&window);
                 window
             })
@@ -146,14 +176,14 @@ fn kill_and_start(
     daemon: &mut LabDaemon,
     starting: bool,
     random: &mut Random,
-    seen: &Mutex<Seen>,
+    meeting: &Meeting,
 ) -> Window {
-    thread::sleep(random.below(LIVES[0]));
+    meeting.is_over_after(random.below(LIVES[0]));
     daemon.kill();
     let (killed_at, before) = (Instant::now(), lab::answered_by_xdp(facts));
     if starting {
         daemon.start_again();
-        thread::sleep(random.below(LIVES[1]));
+        meeting.is_over_after(random.below(LIVES[1]));
         daemon.kill();
     }
     daemon.start_again();
@@ -162,33 +192,23 @@ fn kill_and_start(
     let answered = lab::answered_by_xdp(facts) - before;
     let publisher = daemon.fast_path().publisher;
     // Whatever was open when the daemon was ready is answered before the next kill.
-    let open = seen_since(seen).misses;
-    let deadline = ready_at + MISS_PATIENCE;
-    while lock(seen).misses <= open && Instant::now() < deadline {
-        thread::sleep(Duration::from_millis(1));
-    }
-    let Seen { known, wrong, misses, answered: times } = std::mem::take(&mut *lock(seen));
+    let seen = meeting.seen();
+    let open = seen.misses;
+    let waited = meeting.is_answered.wait_timeout_while(seen, MISS_PATIENCE, |seen| seen.misses <= open);
+    let mut seen = waited.unwrap_or_else(PoisonError::into_inner).0;
+    let Seen { known, wrong, misses, answered: times } = std::mem::take(&mut *seen);
     let waited = times.iter().map(|(asked, told)| told.saturating_duration_since(ready_at.max(*asked)));
     Window {
         starting,
         down_ms: (ready_at - killed_at).as_millis(),
         answered,
-        adopted: [publisher.adopted, publisher.adopted_dropped],
+        adopted: publisher.adopted,
+        dropped: publisher.adopted_dropped,
         known,
         wrong,
         misses,
         slowest_miss_ms: waited.max().unwrap_or(MISS_PATIENCE).as_millis(),
     }
-}
-
-/// A look at the counts, which go on.
-fn seen_since(seen: &Mutex<Seen>) -> Seen {
-    let seen = lock(seen);
-    Seen { misses: seen.misses, ..Seen::default() }
-}
-
-fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
-    seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Has answers published, and notes what they are.
@@ -217,50 +237,58 @@ fn publish(facts: &Facts, daemon: &LabDaemon) -> Vec<Known> {
     known
 }
 
-/// Asks for published answers, all in turn, without a pause.
-fn ask_known(facts: &Facts, known: &[Known], stop: &AtomicBool, seen: &Mutex<Seen>) {
+/// Asks for published answers, all in turn, without a pause while there are such.
+fn ask_known(facts: &Facts, known: &[Known], meeting: &Meeting) {
     let client = lab::asker(facts);
-    for known in known.iter().cycle() {
-        if stop.load(Ordering::Relaxed) {
-            return;
-        }
-        if known.is_over() {
-            continue;
-        }
-        let asked_at = Instant::now();
-        let reply = client.ask(&known.query, KNOWN_PATIENCE).map(|reply| Normal::of(&reply));
-        reply.iter().for_each(|reply| known.note(reply, asked_at));
-        let wrong = match &reply {
-            None => Some("no answer"),
-            Some(reply) if reply.message != known.answer.message => Some("another answer"),
-            Some(reply) if reply.ttls_s.iter().any(|ttl_s| *ttl_s > TTL_S) => Some("too long a TTL"),
-            Some(_) => None,
-        };
-        let mut seen = lock(seen);
-        match wrong {
-            None => seen.known += 1,
-            Some(_) if seen.wrong.len() >= WRONG_TOLD => {}
-            Some(wrong) => seen.wrong.push(format!("{} {}: {wrong}", known.query.qname, known.query.qtype)),
+    let mut pause = Duration::ZERO;
+    while !meeting.is_over_after(pause) {
+        // A round in which nobody was asked is no reason to spin.
+        pause = RETRY / 10;
+        for known in known.iter().filter(|known| !known.is_over()) {
+            pause = Duration::ZERO;
+            if !ask_one(&client, known, meeting) {
+                return;
+            }
         }
     }
 }
 
+/// Asks for a published answer, and notes what came. False: it is over.
+fn ask_one(client: &Asker, known: &Known, meeting: &Meeting) -> bool {
+    let asked_at = Instant::now();
+    let reply = client.ask(&known.query, KNOWN_PATIENCE).map(|reply| Normal::of(&reply));
+    reply.iter().for_each(|reply| known.note(reply, asked_at));
+    let wrong = match &reply {
+        None => Some("no answer"),
+        Some(reply) if reply.message != known.answer.message => Some("another answer"),
+        Some(reply) if reply.ttls_s.iter().any(|ttl_s| *ttl_s > TTL_S_MAX) => Some("too long a TTL"),
+        Some(_) => None,
+    };
+    let mut seen = meeting.seen();
+    match wrong {
+        None => seen.known += 1,
+        Some(_) if seen.wrong.len() >= WRONG_TOLD => {}
+        Some(wrong) => seen.wrong.push(format!("{} {}: {wrong}", known.query.qname, known.query.qtype)),
+    }
+    drop(seen);
+    !meeting.is_over_after(Duration::ZERO)
+}
+
 /// Asks for known names whose time is over: they are found anew when there is a daemon.
-fn revive(facts: &Facts, known: &[Known], stop: &AtomicBool) {
+fn revive(facts: &Facts, known: &[Known], meeting: &Meeting) {
     let client = lab::asker(facts);
-    while !stop.load(Ordering::Relaxed) {
+    while !meeting.is_over_after(RETRY / 10) {
         for known in known.iter().filter(|known| known.is_over()) {
             let asked_at = Instant::now();
             if let Some(reply) = client.ask(&known.query, RETRY) {
                 known.note(&Normal::of(&reply), asked_at);
             }
         }
-        thread::sleep(RETRY / 10);
     }
 }
 
 /// Asks for names that nobody has asked for, each until it is answered.
-fn ask_new(facts: &Facts, stop: &AtomicBool, seen: &Mutex<Seen>) {
+fn ask_new(facts: &Facts, meeting: &Meeting) {
     let client = lab::asker(facts);
     let zone = facts.zones.iter().find(|zone| zone.generated_hosts > 0).expect("a zone of many hosts");
     for number in (0..zone.generated_hosts).cycle() {
@@ -268,16 +296,15 @@ fn ask_new(facts: &Facts, stop: &AtomicBool, seen: &Mutex<Seen>) {
             TestQuery::new(&format!("h{number:04}.{}", zone.name), "A".parse().expect("a type")).edns(1232, true);
         let asked_at = Instant::now();
         let reply = loop {
-            if stop.load(Ordering::Relaxed) {
-                return;
-            }
             if let Some(reply) = client.ask(&query, RETRY) {
                 break reply;
             }
-            thread::sleep(RETRY / 10);
+            if meeting.is_over_after(RETRY / 10) {
+                return;
+            }
         };
         let address = [198, 18, (number / 250) as u8, (number % 250 + 1) as u8];
-        let mut seen = lock(seen);
+        let mut seen = meeting.seen();
         // NOERROR, AD, and the one address that the host has.
         if reply[3] & 0x2f != 0x20 || !reply.windows(4).any(|bytes| bytes == address) {
             seen.wrong.push(format!("{}: {reply:02x?}", query.qname));
@@ -285,7 +312,10 @@ fn ask_new(facts: &Facts, stop: &AtomicBool, seen: &Mutex<Seen>) {
         seen.misses += 1;
         seen.answered.push((asked_at, Instant::now()));
         drop(seen);
-        thread::sleep(RETRY);
+        meeting.is_answered.notify_all();
+        if meeting.is_over_after(RETRY) {
+            return;
+        }
     }
 }
 
@@ -298,5 +328,35 @@ impl Random {
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         limit.mul_f64((self.0 >> 11) as f64 / (1u64 << 53) as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_thing_that_a_client_misses_is_a_complaint() {
+        let good = || Window {
+            answered: 5,
+            adopted: 16,
+            dropped: 3,
+            known: 4,
+            misses: 1,
+            slowest_miss_ms: 900,
+            ..Window::default()
+        };
+        assert_eq!(good().complaint(), None);
+        for bad in [
+            Window { answered: 0, ..good() },
+            Window { adopted: 15, ..good() },
+            Window { adopted: 0, dropped: 0, ..good() },
+            Window { known: 0, ..good() },
+            Window { misses: 0, ..good() },
+            Window { slowest_miss_ms: 1001, ..good() },
+            Window { wrong: vec!["www.test. A: no answer".to_owned()], ..good() },
+        ] {
+            assert!(bad.complaint().is_some(), "{bad:?}");
+        }
     }
 }

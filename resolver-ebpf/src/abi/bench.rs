@@ -15,7 +15,7 @@ pub const FRAME_START_MAX: usize = FRAME_BLOCK_LINES - FRAME_LEN_MAX / LINE_LEN;
 pub mod bench_map_name {
     /// ARRAY of [`super::FrameBlock`]: ready-made frames; mmapable.
     pub const QUERIES: &str = "QUERIES";
-    /// ARRAY of `u32`: for each turn the frame to send, as a [`crate::abi::Place`]; mmapable. Its length is a power of two.
+    /// ARRAY of pairs of [`crate::abi::Place`]: for each two turns the frames to send; mmapable. A power of two of turns.
     pub const SEQUENCE: &str = "SEQUENCE";
     /// ARRAY of one [`super::BenchSettings`]; mmapable.
     pub const BENCH_SETTINGS: &str = "BENCH_SETTINGS";

@@ -50,12 +50,13 @@ fn xdp_answers_on_after_a_kill_and_its_ttls_end_in_time_though_nobody_tells_it_t
     let published_at = Instant::now();
     daemon.kill();
     // Longer than the last word of the daemon about the time holds.
-    let mut last = (u32::MAX, Duration::ZERO);
+    let (mut last, mut rises) = ((u32::MAX, Duration::ZERO), 0);
     while let Some(reply) = client.ask(&query, PATIENCE) {
         let passed = published_at.elapsed();
         let ttl_s = ttl_s(&reply);
         // Time by jiffies may be ahead of the clock by some milliseconds, so one second may come twice when the clock takes over.
-        assert!(ttl_s <= last.0.saturating_add(1), "TTLs fall: {ttl_s} after {last:?}");
+        rises += u32::from(ttl_s > last.0);
+        assert!(rises <= 1 && ttl_s <= last.0.saturating_add(1), "TTLs fall: {ttl_s} after {last:?}");
         assert!(u64::from(ttl_s) + passed.as_secs() <= TTL_S, "{ttl_s} s after {passed:?}");
         last = (ttl_s, passed);
     }
@@ -71,10 +72,9 @@ fn xdp_answers_on_after_a_kill_and_its_ttls_end_in_time_though_nobody_tells_it_t
 #[test]
 fn kills_under_load_change_no_answer_and_lose_none() {
     let facts = lab::facts();
-    for window in restarts::run(&facts, "", 5, |window| println!("{}", window.json())) {
-        assert!(window.wrong.is_empty(), "{window:?}");
-        assert!(window.answered > 0 && window.known > 0 && window.misses > 0, "{window:?}");
-        assert!(window.adopted[0] > window.adopted[1], "{window:?}");
+    for window in restarts::run(&facts, "", 5, |window| println!("{window:?}")) {
+        // How long a question is open depends on what else the machine does, and is measured by the rig.
+        assert_eq!(restarts::Window { slowest_miss_ms: 0, ..window.clone() }.complaint(), None, "{window:?}");
     }
 }
 

@@ -14,6 +14,7 @@ use resolver_ebpf::host::OwnedStore;
 use super::generator::{Frames, Generator, counted_since};
 use super::place;
 use crate::kernel::{Kernel, program};
+use crate::netns;
 
 /// What is published and what is asked.
 #[derive(Debug)]
@@ -60,7 +61,7 @@ impl fmt::Display for VoidRun {
 /// When it may not.
 pub fn enter(cpu: usize) {
     place::move_to_cpu(cpu);
-    place::enter_new();
+    netns::enter_new();
     place::add_pair(INTERFACES);
 }
 

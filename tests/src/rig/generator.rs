@@ -63,7 +63,8 @@ impl Generator {
         let blocks = frames.len().div_ceil(per_block);
         let mut loader = EbpfLoader::new();
         loader.map_max_entries(bench_map_name::QUERIES, blocks as u32);
-        loader.map_max_entries(bench_map_name::SEQUENCE, sequence.len() as u32);
+        // Two turns an element.
+        loader.map_max_entries(bench_map_name::SEQUENCE, sequence.len().div_ceil(2) as u32);
         let mut bench = loader.load_file(object_path("bench")).expect("load the bench object");
         for name in ["generate", "reflect", "sink", "pass"] {
             program(&mut bench, name).load().unwrap_or_else(|error| panic!("load {name}: {error}"));

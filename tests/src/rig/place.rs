@@ -1,12 +1,13 @@
 //! Where rigs run: network namespaces without a name, which go with the process, and veth pairs between them.
 
-use std::fs::File;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
-use nix::sched::{CloneFlags, CpuSet, sched_setaffinity, setns, unshare};
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::{Pid, gettid};
+
+use crate::netns;
 
 /// Moves this thread, and so those that it starts, to one CPU.
 ///
@@ -30,14 +31,6 @@ pub fn raise_priority() {
     // Where the kernel shares CPUs among sessions first, a niceness counts for nothing outside of its own. Where it does
     // not, there is no such file.
     let _not_there = std::fs::write("/proc/self/autogroup", NICENESS);
-}
-
-/// Moves this thread into a network namespace of its own.
-///
-/// # Panics
-/// When it may not.
-pub fn enter_new() {
-    unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace");
 }
 
 /// Runs iproute2 in the namespace of this thread.
@@ -74,7 +67,7 @@ impl Elsewhere {
         let (told, heard) = channel();
         let (end, ended) = channel::<()>();
         thread::spawn(move || {
-            enter_new();
+            netns::enter_new();
             told.send(gettid()).expect("somebody listens");
             // Fails when the other end is dropped, which is what we wait for.
             let _end = ended.recv();
@@ -93,15 +86,7 @@ impl Elsewhere {
     /// # Panics
     /// If `work` does.
     pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        let visit = || {
-            let file = File::open(&self.path).expect("the namespace");
-            setns(file, CloneFlags::CLONE_NEWNET).expect("enter the namespace");
-            work()
-        };
-        thread::scope(|scope| match scope.spawn(visit).join() {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
-        })
+        netns::inside(&self.path, work)
     }
 }
 

@@ -1,30 +1,23 @@
 //! What others wait for an answer while zones are asked that are made to cost a validator much.
 //!
-//! In: nothing but a machine with two CPUs. Out: a table, line by line as runs end. Each run is a fresh daemon on the second CPU;
-//! it is asked for names that it does not know yet at a bounded rate, without and with an attacker beside it, in turns.
-//! Refuses to count a run in which anything but NOERROR came for the others, the attack was not answered, or one query of it cost
-//! more than its limits.
+//! In: nothing but a machine with two CPUs. Out: a table, line by line as runs end; see [`super::beside`].
 
-use std::{
-    fmt::Write as _,
-    process::{Child, Stdio},
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::fmt::Write as _;
 
 use clap::Args;
-use serde_json::Value;
 
 use super::{
     Common,
-    cold::PEERS,
-    misses::{Rig, Running, tools},
-    report::{Figure, Machine, Measured, Report},
+    beside::{self, Case, Rates},
+    cold::Mode,
+    misses::{Rig, tools},
+    report::{Figure, Machine, Report},
 };
 use crate::{
     build,
-    command::{Failure, Tool, write},
+    command::Failure,
     lab::{self, facts::Facts},
-    paths, setup,
+    setup,
 };
 
 /// Words of the verb.
@@ -34,29 +27,16 @@ pub struct Options {
     common: Common,
 }
 
-/// An attack.
-struct Case {
-    /// Its stable name.
-    name: &'static str,
-    /// Group of the zones that take part.
-    group: &'static str,
-    /// Whether a zone of the group takes part.
-    takes: fn(&str) -> bool,
-}
-
 /// The keys and signatures of KeyTrap (CVE-2023-50387), the hashes of NSEC3 (CVE-2023-50868), and for comparison as many
 /// names that cost no more than others: what the load alone does, to us and to the servers that share a CPU with it.
 const CASES: [Case; 3] = [
-    Case { name: "keys", group: lab::ATTACKS, takes: |zone| !zone.starts_with("nsec3-") },
-    Case { name: "nsec3", group: lab::ATTACKS, takes: |zone| zone.starts_with("nsec3-") },
-    Case { name: "harmless", group: lab::ZOO, takes: |zone| zone == "wildcard.zoo.test." },
+    case("keys", |facts, count| names(facts, count, lab::ATTACKS, |zone| !zone.starts_with("nsec3-"))),
+    case("nsec3", |facts, count| names(facts, count, lab::ATTACKS, |zone| zone.starts_with("nsec3-"))),
+    case("harmless", |facts, count| names(facts, count, lab::ZOO, |zone| zone == "wildcard.zoo.test.")),
 ];
 
-/// Latencies of one run, in seconds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Latency {
-    median: f64,
-    p99: f64,
+const fn case(name: &'static str, names: fn(&Facts, u32) -> String) -> Case {
+    Case { name, mode: Mode::Forward, names }
 }
 
 /// Runs the verb.
@@ -65,174 +45,40 @@ struct Latency {
 /// Something could not be built, raised or written, or nothing but void runs came.
 pub fn run(options: &Options) -> Result<(), Failure> {
     setup::require_root("cargo xtask bench attack")?;
-    let then = options.common.earlier()?;
+    let then = options.common.output.earlier()?;
     build::run()?;
     let lab = lab::Guard::up(lab::Switch::On)?;
     let rig = Rig::new(&lab.facts)?;
     let machine = Machine { xdp_mode: "off".to_owned(), ..Machine::of_veth(&tools())? };
-    println!("\n{HEAD}");
+    println!("\n{}", beside::HEAD);
     let mut measured = Vec::new();
     for case in &CASES {
-        measured.extend(measure(&rig, case, options.common.runs.into())?);
+        let rates = Rates { attack_per_s: ATTACK_PER_S, source: None };
+        measured.extend(beside::measure(&rig, case, rates, options.common.runs)?);
     }
     lab.down()?;
     let results: Vec<Figure> = measured.iter().filter_map(|case| case.figure(RIG)).collect();
-    println!("\nlatency with the attack over that without: median of {} pairs, least, greatest", options.common.runs);
-    for figure in &results {
-        let Figure { case, metric, ratio, ratio_min, ratio_max, void_runs, .. } = figure;
-        let [middle, least, most] = [ratio, ratio_max, ratio_min].map(|ratio| 1.0 / ratio);
-        println!("{case:<8} {metric:<16} {middle:.2} ({least:.2} to {most:.2}), {void_runs} void runs");
-    }
+    beside::tell(&results);
     let report = Report { machine, results, curves: Vec::new() };
-    println!("\n{}; {OTHERS_PER_S}/s of others, {ATTACK_PER_S}/s of the attack", report.machine.cpu);
-    options.common.finish(&report, then.as_ref())?;
+    println!("\n{} pairs of runs; {}; {ATTACK_PER_S}/s of the attack", options.common.runs, report.machine.cpu);
+    options.common.output.finish(&report, then.as_ref())?;
     super::given_up(&measured)
 }
 
-/// Pairs of runs of one case: its figures for the median and the tail.
-fn measure(rig: &Rig, case: &Case, runs: usize) -> Result<[Measured; 2], Failure> {
-    let (mut without, mut with, mut void_runs, mut given_up) = (Vec::new(), Vec::new(), 0, None);
-    'runs: for turn in 0..runs {
-        for (attack, latencies) in [(None, &mut without), (Some(case), &mut with)] {
-            let mut last = String::new();
-            let counted = (0..VOID_IN_A_ROW).find_map(|_| match once(rig, attack) {
-                Ok(Ok(counted)) => Some(Ok(counted)),
-                Ok(Err(why)) => {
-                    println!("{:<8} void {why}", case.name);
-                    void_runs += 1;
-                    last = why;
-                    None
-                }
-                Err(failure) => Some(Err(failure)),
-            });
-            let Some(counted) = counted else {
-                given_up = Some(last);
-                break 'runs;
-            };
-            let (latency, told) = counted?;
-            let beside = if attack.is_some() { "attack" } else { "none" };
-            let Latency { median, p99 } = latency;
-            println!("{:<8} {:>4} {beside:<7} {:>9.2} {:>9.2}  {told}", case.name, turn + 1, median * 1e3, p99 * 1e3);
-            latencies.push(latency);
-        }
-    }
-    // Choice: not the times, so that more is better in every figure.
-    let figure = |metric: &str, of: fn(&Latency) -> f64| Measured {
-        ours: with.iter().map(|latency| 1.0 / of(latency)).collect(),
-        baseline_name: "no attack".to_owned(),
-        baseline: without.iter().map(|latency| 1.0 / of(latency)).collect(),
-        void_runs,
-        given_up: given_up.clone(),
-        ..Measured::new(case.name, metric)
-    };
-    Ok([figure("1/median_latency", |latency| latency.median), figure("1/p99_latency", |latency| latency.p99)])
-}
-
-/// One run of a fresh daemon: the latencies of others, and what is to be told of the attack. In the inner error, why it is void.
-fn once(rig: &Rig, attack: Option<&Case>) -> Result<Result<(Latency, String), String>, Failure> {
-    rig.warm_upstream()?;
-    let (at, peer) = (rig.address(), &PEERS[0]);
-    let running = Running::start(rig, peer)?;
-    running.wait_until_it_answers(&rig.facts.client, &at, peer.port)?;
-    let attacker = attack.map(|case| Attacker::start(rig, case)).transpose()?;
-    let said = rig.dnsperf(&rig.facts.client, &at, peer.port).args(["-v", "-q", "1000", "-n", "1"]);
-    let (rate, seconds) = (OTHERS_PER_S.to_string(), SECONDS.to_string());
-    let said = said.args(["-Q", &rate, "-l", &seconds, "-d"]).arg(&rig.questions).quiet_output()?;
-    let told = attacker.map(|attacker| attacker.end(rig)).transpose()?;
-    let Some(latency) = latency(&said, usize::from(OTHERS_PER_S) * SECONDS * 9 / 10) else {
-        let summary = said.lines().map(str::trim).filter(|line| line.starts_with("Queries") || line.contains("codes"));
-        return Ok(Err(summary.collect::<Vec<_>>().join(", ")));
-    };
-    Ok(told.unwrap_or_else(|| Ok(String::new())).map(|told| (latency, told)))
-}
-
-/// What dnsperf tells of each answer. `None` if one was no NOERROR, or there are too few.
-fn latency(said: &str, answers_min: usize) -> Option<Latency> {
-    let answers = said.lines().filter_map(|line| line.strip_prefix("> "));
-    let seconds = |answer: &str| answer.strip_prefix("NOERROR ")?.split_whitespace().last()?.parse().ok();
-    let mut latencies: Vec<f64> = answers.map(seconds).collect::<Option<_>>()?;
-    latencies.sort_by(f64::total_cmp);
-    let at = |share: usize| latencies.get(latencies.len() * share / 100).copied();
-    let enough = latencies.len() >= answers_min;
-    enough.then_some(Latency { median: at(50)?, p99: at(99)? })
-}
-
-/// A client that asks for always-new names of attack zones.
-struct Attacker {
-    child: Child,
-    line: String,
-}
-
-impl Attacker {
-    fn start(rig: &Rig, case: &Case) -> Result<Self, Failure> {
-        let names = rig.folder.join("attack");
-        write(&names, attack_names(rig.facts, case))?;
-        let tool = rig.dnsperf(&rig.facts.client, &rig.address(), PEERS[0].port);
-        // Longer than the others, who are never without it.
-        let (rate, seconds) = (ATTACK_PER_S.to_string(), (SECONDS + 1).to_string());
-        let tool = tool.args(["-q", "5000", "-t", "13", "-Q", &rate, "-l", &seconds, "-d"]).arg(names);
-        let (line, mut command) = tool.announced();
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        let child = child.map_err(|source| Failure::Start { command: line.clone(), source })?;
-        Ok(Self { child, line })
-    }
-
-    /// Waits for its end. In the inner error, why the run is void.
-    fn end(self, rig: &Rig) -> Result<Result<String, String>, Failure> {
-        let output = self.child.wait_with_output().map_err(|source| Failure::Start { command: self.line, source })?;
-        let said = String::from_utf8_lossy(&output.stdout);
-        let codes = said.lines().find_map(|line| line.trim().strip_prefix("Response codes:"));
-        let Some(codes) = codes.map(str::trim) else { return Ok(Err("nobody answered the attack".to_owned())) };
-        let status = Tool::new(&*paths::resolver().to_string_lossy()).args(["status", "--json", "--control-socket"]);
-        let status = status.arg(rig.control_socket()).quiet_output()?;
-        let status: Value = serde_json::from_str(&status).unwrap_or_default();
-        let work = |name: &str, of: &str| {
-            let kinds = status["work"].as_array().into_iter().flatten();
-            kinds.filter(|kind| kind["name"] == name).find_map(|kind| kind[of].as_u64()).unwrap_or(u64::MAX)
-        };
-        let most = |name| work(name, "most");
-        let (weight, rounds) = (most("signature_weight"), most("nsec3_rounds"));
-        let told = format!("{codes}; most of a query: {} checks, {rounds} rounds", most("signature_checks"));
-        let within = weight <= work("signature_weight", "limit") && rounds <= work("nsec3_rounds", "limit");
-        Ok(if within { Ok(told) } else { Err(told) })
-    }
-}
-
-/// Names that nobody has asked for, in turn from each zone of an attack: more than one run needs.
-fn attack_names(facts: &Facts, case: &Case) -> String {
-    let zones = facts.zones.iter().filter(|zone| zone.group == case.group && (case.takes)(&zone.name));
+/// Names that nobody has asked for, in turn from each zone of a group that takes part.
+fn names(facts: &Facts, count: u32, group: &str, takes: fn(&str) -> bool) -> String {
+    let zones = facts.zones.iter().filter(|zone| zone.group == group && takes(&zone.name));
     // Each question of its own of such a zone lies below a wildcard, or below nothing.
     let below: Vec<&str> = zones.filter_map(|zone| Some(zone.questions.last()?.qname.as_str())).collect();
-    let run = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    let run = beside::run_number();
     let mut text = String::new();
-    for (number, qname) in below.iter().cycle().take(usize::from(ATTACK_PER_S) * (SECONDS + 2)).enumerate() {
+    for (number, qname) in (0..count).zip(below.iter().cycle()) {
         // A `String` takes everything.
         let _ = writeln!(text, "r{run}x{number}.{qname} A");
     }
     text
 }
 
-/// Over the lines of the runs.
-const HEAD: &str = "case      run beside  median ms    p99 ms";
 const RIG: &str = "attack";
-/// Questions of others, per second.
-const OTHERS_PER_S: u16 = 500;
 /// Questions of the attack, per second.
-const ATTACK_PER_S: u16 = 300;
-/// Length of a run.
-const SECONDS: usize = 5;
-/// After so many void runs in a row no more are taken.
-const VOID_IN_A_ROW: usize = 3;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn latencies_are_read_from_each_answer_and_a_failed_one_voids_the_run() {
-        let answers: String = (1..=200).map(|number| format!("> NOERROR h.test A 0.{number:06}\n")).collect();
-        assert_eq!(latency(&answers, 200), Some(Latency { median: 101e-6, p99: 199e-6 }));
-        assert_eq!(latency(&answers, 201), None);
-        assert_eq!(latency(&(answers + "> SERVFAIL h.test A 0.000001\n"), 1), None);
-    }
-}
+const ATTACK_PER_S: u32 = 300;

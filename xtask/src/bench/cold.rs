@@ -1,13 +1,23 @@
 //! The programs of rig 3: validating resolvers with a cold cache, as forwarders and from the root.
 //!
-//! In: the lab. Out: their command lines, with the configurations that these name written.
+//! In: the lab. Out: their command lines, with the configurations that these name written; and their processes, on a CPU of their own.
 
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
+    time::{Duration, Instant},
+};
 
-use super::misses::Rig;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::{Pid, SysconfVar, sysconf},
+};
+
+use super::misses::{NICENESS, Rig};
 use crate::{
     command::{Failure, read, write},
-    lab, paths,
+    lab::{self, facts::Namespace},
+    paths,
 };
 
 /// How a question is answered that the cache does not know.
@@ -112,4 +122,84 @@ fn knot(rig: &Rig, peer: &Peer) -> Result<Vec<String>, Failure> {
     lab::copy_unconfined("kresd")?;
     let program = lab::unconfined("kresd").display().to_string();
     Ok([program.as_str(), "-n", "-c", &config.display().to_string()].map(ToOwned::to_owned).to_vec())
+}
+
+/// A process under test. Dropping it stops it.
+pub(super) struct Running {
+    child: Child,
+    line: String,
+    log: PathBuf,
+}
+
+impl Running {
+    /// Starts a process on the CPU of its own.
+    pub(super) fn start(rig: &Rig, peer: &Peer) -> Result<Self, Failure> {
+        let tool =
+            lab::inside_namespace(&rig.facts.resolver).args(["nice", "-n", NICENESS, "taskset", "-c", TESTED_CPU]);
+        let (line, mut command) = tool.args((peer.command)(rig, peer)?).announced();
+        let log = rig.folder.join(format!("{}.log", peer.case));
+        let file = |source| Failure::File { path: log.clone(), source };
+        let output = std::fs::File::create(&log).map_err(file)?;
+        let errors = output.try_clone().map_err(file)?;
+        let child = command.stdin(Stdio::null()).stdout(output).stderr(errors).spawn();
+        let child = child.map_err(|source| Failure::Start { command: line.clone(), source })?;
+        Ok(Self { child, line, log })
+    }
+
+    /// Waits for a reply to a question that leaves nothing in a cache.
+    pub(super) fn wait_until_it_answers(&self, from: &Namespace, server: &str, port: u16) -> Result<(), Failure> {
+        let (deadline, port) = (Instant::now() + START_LIMIT, port.to_string());
+        let words = ["dig", "+tries=1", "+time=1", &format!("@{server}"), "-p", &port, "CH", "TXT", "version.bind."];
+        while lab::inside_namespace(from).args(words).quiet_output().is_err() {
+            if Instant::now() > deadline {
+                let (server, waited_s) = (self.line.clone(), START_LIMIT.as_secs());
+                return Err(Failure::ServerSilent { server, waited_s, log: lab::last_lines(&self.log) });
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// CPU time of all its threads so far, user and system.
+    pub(super) fn cpu_s(&self) -> Result<f64, Failure> {
+        let text = read(Path::new(&format!("/proc/{}/stat", self.child.id())))?;
+        let ticks_per_s = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100);
+        let ticks = ticks(&text).ok_or(Failure::Unreadable { tool: "/proc/PID/stat", said: text })?;
+        Ok(f64::from(ticks) / f64::from(u32::try_from(ticks_per_s).unwrap_or(100)))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It is our own child and not waited for yet, so the number is still its own.
+        let asked = i32::try_from(self.child.id()).map(|pid| kill(Pid::from_raw(pid), Signal::SIGTERM));
+        if !matches!(asked, Ok(Ok(()))) {
+            let _ = self.child.kill();
+        }
+        let _ = self.child.wait();
+    }
+}
+
+/// User and system time in a line of `/proc/PID/stat`. The name, in parentheses, may hold anything.
+fn ticks(stat: &str) -> Option<u32> {
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let mut fields = rest.split_whitespace().skip(11);
+    let (user, system): (u32, u32) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    user.checked_add(system)
+}
+
+/// CPU of the program under test.
+const TESTED_CPU: &str = "1";
+/// How long a program may take to answer its first question.
+const START_LIMIT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_time_is_found_behind_a_name_with_spaces() {
+        let stat = "42 (a) b (c) S 1 42 42 0 -1 4194560 100 0 0 0 170 30 0 0 20 0 1 0 100 0 0";
+        assert_eq!(ticks(stat), Some(200));
+    }
 }

@@ -25,7 +25,7 @@ pub struct Options {
 /// # Errors
 /// Something could not be built, run or written, or a case could not be measured.
 pub fn run(options: &Options) -> Result<(), Failure> {
-    let then = options.common.earlier()?;
+    let then = options.common.output.earlier()?;
     kernel_rig::build()?;
     let machine = Machine::of_veth(LOAD_TOOL)?;
     println!("\n{HEAD}");
@@ -36,7 +36,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         "\n{} runs each; {}; {}; veth, native XDP",
         options.common.runs, report.machine.cpu, report.machine.kernel
     );
-    options.common.finish(&report, then.as_ref())?;
+    options.common.output.finish(&report, then.as_ref())?;
     ended?;
     super::given_up(&told.measured)
 }

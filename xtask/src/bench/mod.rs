@@ -5,9 +5,11 @@
 //! Refuses to judge: a comparison flags what changed beyond the spread, and fails the run only if asked to.
 
 pub mod attack;
+mod beside;
 mod cold;
 mod compare;
 pub mod fastpath;
+pub mod flood;
 pub mod hammer;
 mod html;
 mod kernel_rig;
@@ -44,13 +46,15 @@ pub enum Rig {
     Hammer(hammer::Options),
     /// Makes one page of several files that --json wrote
     Page(page::Options),
+    /// What hits, memory and others' misses become beside floods: random names, made-up sources, malformed packets
+    Flood(flood::Options),
     /// What clients get while the daemon is killed and started again, over and over
     Restarts(restarts::Options),
 }
 
-/// Words that every rig has.
+/// What becomes of figures. Words that every rig has.
 #[derive(Args)]
-pub struct Common {
+pub struct Output {
     /// Write the figures, with the machine they were taken on
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -63,6 +67,13 @@ pub struct Common {
     /// Fail if a case is worse than then by more than so many percent, beyond the spread
     #[arg(long, value_name = "PERCENT", requires = "compare")]
     fail_over: Option<f64>,
+}
+
+/// Words of every rig that takes its cases and their baselines in turns.
+#[derive(Args)]
+pub struct Common {
+    #[command(flatten)]
+    output: Output,
     /// Counted runs of each case, and as many of its baseline
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     runs: u16,
@@ -81,11 +92,12 @@ pub fn run(rig: &Rig) -> Result<(), Failure> {
         Rig::Publish(options) => publish::run(options),
         Rig::Hammer(options) => hammer::run(options),
         Rig::Page(options) => page::run(options),
+        Rig::Flood(options) => flood::run(options),
         Rig::Restarts(options) => restarts::run(options),
     }
 }
 
-impl Common {
+impl Output {
     /// Reads the figures of the run to compare with, if there is one.
     fn earlier(&self) -> Result<Option<Report>, Failure> {
         self.compare.as_deref().map(report_of).transpose()

@@ -31,7 +31,7 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<(), Failure> {
     setup::require_root("cargo xtask bench peers")?;
     setup::peers_are_there()?;
-    let then = options.common.earlier()?;
+    let then = options.common.output.earlier()?;
     kernel_rig::build()?;
     let mut machine = Machine::of_veth(LOAD_TOOL)?;
     machine.tools.extend(versions());
@@ -42,7 +42,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     told.measured.iter().for_each(|case| println!("{}", kernel_rig::row(case, RIG)));
     let report = told.report(RIG, machine);
     println!("\n{} runs each; {}; {}", options.common.runs, report.machine.cpu, report.machine.tools.join(", "));
-    options.common.finish(&report, then.as_ref())?;
+    options.common.output.finish(&report, then.as_ref())?;
     ended?;
     super::given_up(&told.measured)
 }

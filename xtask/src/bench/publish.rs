@@ -20,7 +20,7 @@ pub struct Options {
 /// Something could not be built, run or written, or a case could not be measured.
 pub fn run(options: &Options) -> Result<(), Failure> {
     setup::require_root("cargo xtask bench publish")?;
-    let then = options.common.earlier()?;
+    let then = options.common.output.earlier()?;
     kernel_rig::build()?;
     let machine = Machine::of_veth(LOAD_TOOL)?;
     println!("\n{}", kernel_rig::HEAD);
@@ -28,7 +28,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let (told, ended) = kernel_rig::run(RIG, words, |case| println!("{}", kernel_rig::row(case, RIG)));
     let report = told.report(RIG, machine);
     println!("\n{} runs each; {}; {}", options.common.runs, report.machine.cpu, report.machine.kernel);
-    options.common.finish(&report, then.as_ref())?;
+    options.common.output.finish(&report, then.as_ref())?;
     ended?;
     super::given_up(&told.measured)
 }

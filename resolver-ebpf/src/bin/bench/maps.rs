@@ -17,9 +17,9 @@ const FRAME_WORDS_MAX: usize = FRAME_LEN_MAX / 8;
 #[btf_map]
 static QUERIES: Array<FrameBlock, 1, MMAPABLE> = Array::new();
 
-/// Which frame to send in which turn.
+/// Which frame to send in which turn, two turns an element: the kernel lays elements eight bytes apart, whatever their size.
 #[btf_map]
-static SEQUENCE: Array<u32, 1, MMAPABLE> = Array::new();
+static SEQUENCE: Array<[Place; 2], 1, MMAPABLE> = Array::new();
 
 /// One element.
 #[btf_map]
@@ -84,7 +84,8 @@ pub fn counters() -> Option<&'static mut BenchCounters> {
 /// The frame of a turn, and what lies behind it in its block.
 #[inline(always)]
 pub fn frame(turn: u32) -> Option<&'static [u64; FRAME_WORDS_MAX]> {
-    let place = Place { bits: *SEQUENCE.get(turn)? };
+    let [even, odd] = *SEQUENCE.get(turn >> 1)?;
+    let place = if turn & 1 == 0 { even } else { odd };
     let line = place.line() as usize;
     if line > FRAME_START_MAX {
         return None;

@@ -1,11 +1,14 @@
-//! The rigs that make their frames in the kernel, for `cargo xtask bench`; as root: `rig VERB WORD…`.
+//! The rigs that need what the tests have: frames made in the kernel, clients of the lab. For `cargo xtask bench`; as root: `rig
+//! VERB WORD…`.
 //!
 //! In: a verb and its words, see each file. Out: a [`Line`] of JSON on standard output for each thing that was measured.
 
 mod fastpath;
+mod flood;
 mod hammer;
 mod peers;
 mod publish;
+mod restarts;
 
 use std::process::ExitCode;
 
@@ -23,6 +26,8 @@ fn main() -> ExitCode {
             runs.parse().ok().zip(names.ok()).map(|(runs, names)| peers::run(runs, &names, peers))
         }
         ["publish", runs] => runs.parse().ok().map(publish::run),
+        ["flood", runs] => runs.parse().ok().map(flood::run),
+        ["restarts", kills] => kills.parse().ok().map(restarts::run),
         ["hammer", hits] => hits.parse().ok().map(hammer::run),
         _ => None,
     };
@@ -30,7 +35,8 @@ fn main() -> ExitCode {
         Some(code) => code,
         None => {
             eprintln!(
-                "usage: rig fastpath RUNS [CASE…] | peers RUNS NAMES[,NAMES…] [PEER…] | publish RUNS | hammer HITS"
+                "usage: rig fastpath RUNS [CASE…] | peers RUNS NAMES[,NAMES…] [PEER…] | publish RUNS | flood RUNS | hammer HITS | \
+                 restarts KILLS"
             );
             ExitCode::FAILURE
         }

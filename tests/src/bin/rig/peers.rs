@@ -15,10 +15,11 @@ use aya::{Ebpf, EbpfLoader};
 use resolver_ebpf::host::message::{CLIENT_MAC, ClientOpt, ClientQuery, SERVER_MAC};
 use resolver_ebpf::host::records::wire_name;
 use resolver_tests::kernel::{object_path, program};
+use resolver_tests::netns::enter_new;
 use resolver_tests::rig::client::ask_all;
 use resolver_tests::rig::generator::{Frames, Generator, Replies, counted_since};
 use resolver_tests::rig::peers::{OURS_XDP, PEERS, Peer, PeerFailure, Running, Scene};
-use resolver_tests::rig::place::{Elsewhere, add_pair, enter_new, ip, move_to_cpu};
+use resolver_tests::rig::place::{Elsewhere, add_pair, ip, move_to_cpu};
 use resolver_tests::rig::upstream::{RigUpstream, host};
 use resolver_user::wire::RecordType;
 use xtask::bench::report::{Curve, Line, Measured};
@@ -33,7 +34,7 @@ pub fn run(runs: usize, names: &[usize], wanted: &[&str]) -> ExitCode {
     let is_wanted = |peer: &Peer| wanted.is_empty() || wanted.iter().any(|name| peer.name.starts_with(name));
     let chosen: Vec<Peer> =
         PEERS.into_iter().enumerate().filter(|(i, peer)| *i == 0 || is_wanted(peer)).map(|(_, peer)| peer).collect();
-    let stage = Stage::new();
+    let stage = Stage::new(LOAD_CPU);
     // Without runs, only memory is wanted.
     if runs > 0 {
         measure_speed(&stage, &chosen, runs);
@@ -45,15 +46,18 @@ pub fn run(runs: usize, names: &[usize], wanted: &[&str]) -> ExitCode {
 }
 
 /// Two veth pairs to the namespace of the peers, and the server they ask.
-struct Stage {
-    elsewhere: Elsewhere,
-    upstream: RigUpstream,
+pub struct Stage {
+    /// The namespace of the peers.
+    pub elsewhere: Elsewhere,
+    /// Whom they ask.
+    pub upstream: RigUpstream,
     folder: PathBuf,
     _pass: Ebpf,
 }
 
 impl Stage {
-    fn new() -> Self {
+    /// Makes it, with the server on this CPU.
+    pub fn new(upstream_cpu: usize) -> Self {
         let elsewhere = Elsewhere::new();
         for pair in [PAIR, XDP_PAIR] {
             add_pair(pair);
@@ -75,12 +79,14 @@ impl Stage {
             let mut bench = EbpfLoader::new().load_file(object_path("bench")).expect("load the bench object");
             program(&mut bench, "pass").load().expect("load the bare pass");
             program(&mut bench, "pass").attach(PAIR[1], XdpMode::Driver).expect("attach the bare pass");
+            move_to_cpu(upstream_cpu);
             (bench, RigUpstream::start(UPSTREAM))
         });
         Self { elsewhere, upstream, folder: xtask::paths::target().join("rig"), _pass: pass }
     }
 
-    fn start(&self, peer: &Peer, names: usize) -> Result<Running, String> {
+    /// Starts a peer with a cache for so many names.
+    pub fn start(&self, peer: &Peer, names: usize) -> Result<Running, String> {
         let xdp = (XDP_PAIR[1], Path::new(PINS));
         let scene = Scene { folder: &self.folder, upstream: &self.upstream, cpu: TESTED_CPU, xdp };
         self.elsewhere.inside(|| peer.start(&scene, names)).map_err(|failure| match failure {
@@ -90,7 +96,7 @@ impl Stage {
     }
 
     /// Has a peer answer each question twice, so that all are in its cache and, by the second time, in the kernel half.
-    fn warm(&self, running: &Running, questions: &[(String, RecordType)]) -> Result<(), String> {
+    pub fn warm(&self, running: &Running, questions: &[(String, RecordType)]) -> Result<(), String> {
         let ask = || ask_all(running.address, questions).and_then(|()| ask_all(running.address, questions));
         self.elsewhere.inside(ask).map_err(|not| format!("{} came as {:?}", not.question, not.came))
     }
@@ -158,7 +164,7 @@ fn measure_speed(stage: &Stage, peers: &[Peer], runs: usize) {
 }
 
 /// A run again while it is void.
-fn retry<T>(void_runs: &mut usize, run: impl Fn() -> Result<T, String>) -> Result<T, String> {
+pub fn retry<T>(void_runs: &mut usize, mut run: impl FnMut() -> Result<T, String>) -> Result<T, String> {
     let mut last = String::new();
     for _ in 0..VOID_IN_A_ROW {
         match run() {
@@ -338,13 +344,18 @@ fn mac(bytes: [u8; 6]) -> String {
     bytes.map(|byte| format!("{byte:02x}")).join(":")
 }
 
-const PAIR: [&str; 2] = ["kdev-gen", "kdev-sut"];
-const XDP_PAIR: [&str; 2] = ["kdev-xgen", "kdev-xsut"];
+/// The pair of all others, and where nothing of ours looks at packets.
+pub const PAIR: [&str; 2] = ["kdev-gen", "kdev-sut"];
+/// The pair of our kernel half.
+pub const XDP_PAIR: [&str; 2] = ["kdev-xgen", "kdev-xsut"];
 /// Whom the answers go to, by either pair.
-const CLIENT: [u8; 4] = [198, 51, 100, 7];
-const XDP_CLIENT: [u8; 4] = [198, 51, 100, 8];
-const LOAD_CPU: usize = 0;
-const TESTED_CPU: usize = 1;
+pub const CLIENT: [u8; 4] = [198, 51, 100, 7];
+/// The client on [`XDP_PAIR`].
+pub const XDP_CLIENT: [u8; 4] = [198, 51, 100, 8];
+/// CPU of the load, and of what its frames set off.
+pub const LOAD_CPU: usize = 0;
+/// CPU of the peer.
+pub const TESTED_CPU: usize = 1;
 /// Names that are asked for, each with two types.
 const NAMES: usize = 10_000;
 /// The first load, in queries per second, and how it rises.

@@ -405,7 +405,7 @@ fn the_programs_fit_the_verifier_with_room_to_spare() {
             info.size_translated(),
             info.size_jitted()
         );
-        // Six families: two IP versions, each behind up to two tags.
+        // Six families: two IP versions, each behind up to two tags. 377 079 when this was written, on Linux 6.18.
         assert!(verified < 500_000, "{name}: {verified} of 1 000 000 instructions");
     }
     assert_eq!(Outcome::ALL.len(), resolver_ebpf::abi::OUTCOMES);

@@ -10,9 +10,10 @@ use resolver_ebpf::abi::{
     ABI_VERSION, AnswerBlock, ClientRule, LATENCY_FIRST_LOG2, LATENCY_ONE_IN, Outcome, SEEN_RING_LEN, SeenHead,
     WATCH_CAPTURE, WATCH_COUNT, WATCH_LOG, Watch,
 };
-use resolver_ebpf::host::PlainFrame;
 use resolver_ebpf::host::message::ClientQuery;
 use resolver_ebpf::host::tags::{HIDES_TAGS, PLAIN};
+use resolver_ebpf::host::vectors::Vector;
+use resolver_ebpf::host::{OwnedStore, PlainFrame};
 use resolver_ebpf::host::{records, vectors};
 use resolver_ebpf::serve::{SharedWord, serve};
 use resolver_tests::kernel::{Kernel, program};
@@ -41,17 +42,22 @@ fn among_interfaces(act: impl FnOnce() + Send) {
     });
 }
 
+/// Gives host and kernel the settings of a vector.
+fn put_in_force(vector: &Vector, store: &mut OwnedStore, kernel: &mut Kernel) {
+    vector.apply(&mut store.settings);
+    store.set_limits(vector.limits);
+    if vector.limits.is_some() {
+        kernel.set_limits(store);
+    }
+    kernel.set(&store.settings);
+}
+
 fn run_every_vector() {
     let mut store = records::store();
     let mut kernel = Kernel::with_store(&store);
     let mut expected = kernel.counters();
     for vector in vectors::vectors() {
-        vector.apply(&mut store.settings);
-        store.set_limits(vector.limits);
-        if vector.limits.is_some() {
-            kernel.set_limits(&store);
-        }
-        kernel.set(&store.settings);
+        put_in_force(&vector, &mut store, &mut kernel);
         let frame = PlainFrame::new(&vector.frame, HEAD_ROOM, TAIL_ROOM).expect("fits a page");
         let mut frame = frame.on(vector.ingress);
         let outcome = serve(&mut frame, &store.view());
@@ -297,12 +303,7 @@ fn capture_every_answer() {
     let mut ring: RingBuf<_> = kernel.ebpf.take_map("SEEN").expect("SEEN").try_into().expect("a ring");
     let (mut answered, mut outcomes) = (0u32, std::collections::HashSet::new());
     for vector in vectors::vectors() {
-        vector.apply(&mut store.settings);
-        store.set_limits(vector.limits);
-        if vector.limits.is_some() {
-            kernel.set_limits(&store);
-        }
-        kernel.set(&store.settings);
+        put_in_force(&vector, &mut store, &mut kernel);
         let (_, answer) = kernel.run_on("resolver", &vector.frame, vector.ingress);
         if !vector.outcome.is_answer() {
             assert!(ring.next().is_none(), "{}: only answers are told", vector.name);
@@ -404,7 +405,7 @@ fn the_programs_fit_the_verifier_with_room_to_spare() {
             info.size_translated(),
             info.size_jitted()
         );
-        // Six families: two IP versions, each behind up to two tags.
+        // Six families: two IP versions, each behind up to two tags. 377 079 when this was written, on Linux 6.18.
         assert!(verified < 500_000, "{name}: {verified} of 1 000 000 instructions");
     }
     assert_eq!(Outcome::ALL.len(), resolver_ebpf::abi::OUTCOMES);

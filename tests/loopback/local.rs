@@ -9,11 +9,10 @@ use resolver_tests::client::{ask, ask_tcp};
 use resolver_tests::compare::extended_error;
 use resolver_tests::daemon::Daemon;
 use resolver_tests::message::{TestQuery, a, cname, soa};
-use resolver_tests::signed::SignedTree;
 use resolver_tests::upstream::{Reply, Upstream};
 use resolver_user::wire::{Message, RCode, RecordType};
 
-use super::RESOLVER;
+use super::{RESOLVER, signed};
 
 /// Extended errors (RFC 8914 §4).
 const STALE: u16 = 3;
@@ -21,16 +20,6 @@ const FORGED: u16 = 4;
 const BLOCKED: u16 = 15;
 const FILTERED: u16 = 17;
 const STALE_NXDOMAIN: u16 = 19;
-
-/// A validating daemon before the signed tree.
-fn signed(options: &[&str]) -> (Upstream, Daemon) {
-    let tree = SignedTree::default();
-    let anchor = tree.anchor_option();
-    let upstream = Upstream::replying(move |asked| tree.reply(asked));
-    let server = upstream.option();
-    let daemon = RESOLVER.start(&[&["--dnssec", &anchor, &server], options].concat());
-    (upstream, daemon)
-}
 
 /// A daemon that does not validate, before a server that knows `www.`, `alias.` and says no to others, with a SOA or none.
 fn unsigned(options: &[&str]) -> (Upstream, Daemon) {

@@ -25,7 +25,19 @@ mod split;
 mod stubs;
 mod validation;
 
-use resolver_tests::daemon::Program;
+use resolver_tests::daemon::{Daemon, Program};
+use resolver_tests::signed::SignedTree;
+use resolver_tests::upstream::Upstream;
 
 /// The daemon under test.
 const RESOLVER: Program = Program(env!("CARGO_BIN_EXE_resolver-under-test"));
+
+/// A validating daemon with more options before the signed tree.
+fn signed(options: &[&str]) -> (Upstream, Daemon) {
+    let tree = SignedTree::default();
+    let anchor = tree.anchor_option();
+    let upstream = Upstream::replying(move |asked| tree.reply(asked));
+    let server = upstream.option();
+    let daemon = RESOLVER.start(&[&["--dnssec", &anchor, &server], options].concat());
+    (upstream, daemon)
+}

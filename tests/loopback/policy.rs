@@ -6,21 +6,10 @@ use std::time::{Duration, SystemTime};
 use resolver_tests::client::ask;
 use resolver_tests::daemon::{Daemon, TestDirectory};
 use resolver_tests::message::TestQuery;
-use resolver_tests::signed::SignedTree;
 use resolver_tests::upstream::{Reply, Upstream};
 use resolver_user::wire::{Message, RCode, RecordType};
 
-use super::RESOLVER;
-
-/// A validating daemon with more options before the signed tree.
-fn start(options: &[&str]) -> (Upstream, Daemon) {
-    let tree = SignedTree::default();
-    let anchor = tree.anchor_option();
-    let upstream = Upstream::replying(move |asked| tree.reply(asked));
-    let server = upstream.option();
-    let daemon = RESOLVER.start(&[&["--dnssec", &anchor, &server], options].concat());
-    (upstream, daemon)
-}
+use super::{RESOLVER, signed};
 
 fn ask_for(daemon: &Daemon, qname: &str) -> Message {
     ask(daemon.address, &TestQuery::new(qname, RecordType::A).edns(1232, true))
@@ -40,7 +29,7 @@ fn negative(daemon: &Daemon, words: &[&str]) -> (bool, String) {
 
 #[test]
 fn a_negative_anchor_added_at_run_time_changes_what_is_cached_below_it_and_ends() {
-    let (_upstream, daemon) = start(&["--trust-anchor=lan"]);
+    let (_upstream, daemon) = signed(&["--trust-anchor=lan"]);
     assert_eq!(seen(&daemon, "www.example."), (RCode::NOERROR, true));
     assert_eq!(seen(&daemon, "forged.example."), (RCode::SERVFAIL, false));
     let (done, list) = negative(&daemon, &["add", "Example", "--for", "1h"]);
@@ -62,7 +51,7 @@ fn a_negative_anchor_added_at_run_time_changes_what_is_cached_below_it_and_ends(
 
 #[test]
 fn negative_anchors_that_cannot_be_are_refused_with_the_reason() {
-    let (_upstream, daemon) = start(&["--trust-anchor=lan"]);
+    let (_upstream, daemon) = signed(&["--trust-anchor=lan"]);
     for (words, reason) in [
         (&["remove", "example"][..], "there is no negative anchor at example."),
         (&["remove", "lan"], "in the configuration"),
@@ -80,7 +69,7 @@ fn negative_anchors_that_cannot_be_are_refused_with_the_reason() {
 
 #[test]
 fn unsigned_answers_pass_unchecked_where_nobody_asks_for_proof() {
-    let (_upstream, daemon) = start(&["--dnssec-check-unsigned=no"]);
+    let (_upstream, daemon) = signed(&["--dnssec-check-unsigned=no"]);
     assert_eq!(seen(&daemon, "naked.example."), (RCode::NOERROR, false));
     assert_eq!(seen(&daemon, "forged.example."), (RCode::SERVFAIL, false));
     assert_eq!(seen(&daemon, "www.example."), (RCode::NOERROR, true));
@@ -89,7 +78,7 @@ fn unsigned_answers_pass_unchecked_where_nobody_asks_for_proof() {
 
 #[test]
 fn debugging_gives_bogus_data_and_never_with_ad() {
-    let (_upstream, daemon) = start(&["--dnssec-debug"]);
+    let (_upstream, daemon) = signed(&["--dnssec-debug"]);
     for qname in ["forged.example.", "expired.example.", "naked.example."] {
         for _ in 0..2 {
             let answer = ask_for(&daemon, qname);
@@ -103,7 +92,7 @@ fn debugging_gives_bogus_data_and_never_with_ad() {
 
 #[test]
 fn times_are_not_checked_if_so_told() {
-    let (_upstream, daemon) = start(&["--dnssec-no-timecheck"]);
+    let (_upstream, daemon) = signed(&["--dnssec-no-timecheck"]);
     assert_eq!(seen(&daemon, "expired.example."), (RCode::NOERROR, true));
     assert_eq!(seen(&daemon, "forged.example."), (RCode::SERVFAIL, false));
 }
@@ -116,7 +105,7 @@ fn times_are_checked_once_the_clock_has_passed_the_timestamp_file() {
     let modified = || fs::metadata(&path).unwrap().modified().unwrap();
     // Missing: made, of 2015, passed at once and brought up to date.
     let started = SystemTime::now() - Duration::from_secs(2);
-    let (upstream, daemon) = start(&[&option]);
+    let (upstream, daemon) = signed(&[&option]);
     assert_eq!(seen(&daemon, "expired.example."), (RCode::SERVFAIL, false));
     assert!(!daemon.status().awaits_clock);
     drop((upstream, daemon));
@@ -128,7 +117,7 @@ fn times_are_checked_once_the_clock_has_passed_the_timestamp_file() {
         .unwrap()
         .set_modified(SystemTime::now() + Duration::from_secs(3600))
         .unwrap();
-    let (_upstream, daemon) = start(&[&option]);
+    let (_upstream, daemon) = signed(&[&option]);
     assert_eq!(seen(&daemon, "expired.example."), (RCode::NOERROR, true));
     assert!(daemon.status().awaits_clock);
     let shown = RESOLVER.output(&["status", &format!("--control-socket={}", daemon.control.display())]);
@@ -150,7 +139,7 @@ fn times_are_checked_once_the_clock_has_passed_the_timestamp_file() {
 
 #[test]
 fn work_limits_are_options() {
-    let (_upstream, daemon) = start(&["--dnssec-limits=0,2"]);
+    let (_upstream, daemon) = signed(&["--dnssec-limits=0,2"]);
     let answer = ask_for(&daemon, "www.example.");
     assert_eq!(answer.rcode(), RCode::SERVFAIL);
     assert_eq!(daemon.counter("outcomes_failed"), 1);

@@ -123,12 +123,12 @@ impl Store for MapsView<'_> {
     }
 
     fn bucket(&self, number: u32) -> Option<&Bucket> {
-        let words: &[SharedWord] = bytemuck::TransparentWrapper::wrap_slice(self.buckets.words());
+        let words: &[SharedWord] = self.buckets.as_ref();
         words.as_chunks().0.get(usize::try_from(number).ok()?)
     }
 
     fn slot(&self, place: Place) -> Option<&Slot> {
-        let words: &[SharedWord] = bytemuck::TransparentWrapper::wrap_slice(self.answers.words());
+        let words: &[SharedWord] = self.answers.as_ref();
         words.get(super::table::first_word(place)..)?.first_chunk()
     }
 
@@ -140,7 +140,6 @@ impl Store for MapsView<'_> {
         self.clients.rule_v6(client)
     }
 
-    /// No client gets this answer, so it is not counted.
     /// Nothing is known of links: an untagged frame is compared.
     fn link(&self, _: Link) -> Option<LinkRule> {
         None
@@ -151,6 +150,7 @@ impl Store for MapsView<'_> {
         Verdict::Within
     }
 
+    /// No client gets this answer, so it is not counted.
     fn count_cookies(&self, _: CookieVerdict) {}
 
     fn jiffies(&self) -> u64 {

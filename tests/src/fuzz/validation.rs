@@ -265,6 +265,6 @@ mod tests {
             }
         }
         let (denials, expansions) = trial.known();
-        assert!(denials > 2000 && expansions > 100, "{denials} denials, {expansions} answers from wildcards");
+        assert!(denials > 2000 && expansions > 50, "{denials} denials, {expansions} answers from wildcards");
     }
 }

@@ -1,15 +1,16 @@
 //! Whole validations in a world, with the caches that they share, held against what is true there.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use resolver_user::clock::{NS_PER_S, Now};
 use resolver_user::upstream::scrub;
 use resolver_user::validator::{
-    BudgetItem, DenialCache, FetchFailure, IndeterminateReason, Pace, Policy, ProvenStatus, Step, TrustAnchors,
-    Validated, Validation, Verdict, WorkBudget, ZoneCache,
+    BudgetItem, FetchFailure, IndeterminateReason, Pace, Policy, ProvenStatus, Step, TrustAnchors, Validated,
+    Validation, Verdict, WorkBudget, ZoneCache,
 };
-use resolver_user::wire::{Question, RCode, RecordType, RrSet};
+use resolver_user::wire::{Question, RCode, RecordType, Response, RrSet};
 
 use super::server::Reply;
 use super::truth::{PlainSet, Provable, folded};
@@ -24,7 +25,8 @@ pub(crate) struct Trial<'w> {
     world: &'w World,
     anchors: Arc<TrustAnchors>,
     zones: Arc<ZoneCache>,
-    denials: DenialCache,
+    /// Denials and answers from wildcards that were known without asking.
+    known: Cell<(u32, u32)>,
 }
 
 impl<'w> Trial<'w> {
@@ -34,7 +36,7 @@ impl<'w> Trial<'w> {
 
     /// With other anchors than the world's own, from which nothing follows.
     pub(crate) fn with_anchors(world: &'w World, anchors: Arc<TrustAnchors>) -> Self {
-        Self { world, anchors, zones: Arc::new(ZoneCache::new(100)), denials: DenialCache::new(100) }
+        Self { world, anchors, zones: Arc::new(ZoneCache::new(100, 300)), known: Cell::default() }
     }
 
     /// Validates with whatever `serve` says, and holds the verdict against the truth.
@@ -43,8 +45,7 @@ impl<'w> Trial<'w> {
         match &verdict {
             Verdict::Proven(proven) => {
                 self.check(question, proven);
-                self.denials.learn(proven, NOW);
-                self.check_denial(question);
+                self.check_known(question);
             }
             // Nothing signs signatures.
             Verdict::Unchecked { .. } => assert_eq!(question.qtype, RecordType::RRSIG, "policy asks for proofs"),
@@ -78,18 +79,28 @@ impl<'w> Trial<'w> {
     }
 
     fn validate(&self, question: &Question, mut serve: impl FnMut(&Question) -> Option<Reply>) -> Verdict {
+        let first = serve(question).map(|reply| scrub(reply.message(), question, |_| true));
+        match first {
+            Some(first) => self.judge(question, first, serve),
+            None => Verdict::Indeterminate(IndeterminateReason::Fetch {
+                question: question.clone(),
+                failure: FetchFailure::NoAnswer,
+            }),
+        }
+    }
+
+    fn judge(
+        &self,
+        question: &Question,
+        first: Response,
+        mut serve: impl FnMut(&Question) -> Option<Reply>,
+    ) -> Verdict {
         let mut budget = WorkBudget::new(Policy::DEFAULT.limits);
         let mut received = |asked: &Question| {
             serve(asked).map(|reply| Arc::new(scrub(reply.message(), asked, |_| true))).ok_or(FetchFailure::NoAnswer)
         };
-        let Ok(first) = received(question) else {
-            return Verdict::Indeterminate(IndeterminateReason::Fetch {
-                question: question.clone(),
-                failure: FetchFailure::NoAnswer,
-            });
-        };
         let (anchors, zones) = (self.anchors.clone(), self.zones.clone());
-        let mut validation = Validation::new(question.clone(), first, anchors, zones, Policy::DEFAULT);
+        let mut validation = Validation::new(question.clone(), Arc::new(first), anchors, zones, Policy::DEFAULT);
         let mut asked: Vec<Question> = Vec::new();
         // Bound: each turn but the last pays for a sub-query or a signature check.
         loop {
@@ -185,11 +196,42 @@ impl<'w> Trial<'w> {
         assert!(is_soa || self.is_in_a_chain(&owner, &rdatas), "{} {} is no proof of any zone", set.owner, set.rtype);
     }
 
-    /// What the cache says of a question is true.
-    pub(crate) fn check_denial(&self, question: &Question) {
-        let Some(denied) = self.denials.deny(question, &self.anchors, NOW) else { return };
-        assert!(denied.status() == ProvenStatus::Secure && denied.response().answer.is_empty());
-        self.check(question, &denied);
+    /// How many denials, and answers from wildcards, were known without asking.
+    #[cfg(test)]
+    pub(crate) fn known(&self) -> (u32, u32) {
+        self.known.get()
+    }
+
+    /// What is known of a question without asking anybody is true.
+    pub(crate) fn check_known(&self, question: &Question) {
+        let (denials, expansions) = self.known.get();
+        if let Some(denied) = self.zones.denials.deny(question, &self.anchors, NOW) {
+            assert!(denied.status() == ProvenStatus::Secure && denied.response().answer.is_empty());
+            self.check(question, &denied);
+            self.known.set((denials + 1, expansions));
+        }
+        if let Some(made) = self.zones.denials.expand(question, &self.anchors, NOW) {
+            self.check_expanded(question, made);
+            self.known.set((denials, expansions + 1));
+        }
+    }
+
+    /// What was made from a wildcard is what the zone would say, and convinces a validation; that of the rest may fail.
+    fn check_expanded(&self, question: &Question, made: Response) {
+        let truth = self.world.truth(question);
+        let first = truth.steps.first().expect("a question has a name");
+        let given: Vec<PlainSet> = made.answer.iter().map(plain).collect();
+        assert_eq!(given, first.sets(question.qtype), "{question}: {made:?}\n{}", self.world);
+        assert!(first.source.is_wildcard() && first.source != first.name, "{question}: {made:?}\n{}", self.world);
+        made.authority.iter().for_each(|set| self.check_proof(set));
+        // The alias that was made ends the path if nobody says more.
+        match self.judge(question, made, |asked| Some(self.world.honest(asked, true))) {
+            Verdict::Proven(proven) => self.check(question, &proven),
+            verdict => {
+                let is_alias = first.kind != super::truth::Kind::Data;
+                assert!(is_alias || self.is_costly(), "{question} is refused: {verdict:?}\n{}", self.world);
+            }
+        }
     }
 }
 

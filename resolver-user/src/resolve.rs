@@ -475,9 +475,10 @@ impl Resolver {
         };
         let sent = match (failure, answer.rendered(asked.form())) {
             (None, Some(rendered)) => {
-                let ttl_s = self.rules().keeping.shown_s(answer.ttl_left_s(now_boot_ns));
+                let rules = self.rules();
+                let ttl_s = rules.keeping.shown_s(answer.ttl_left_s(now_boot_ns));
                 let sent = write_answer(asked, rendered.as_answer(), ttl_s, out);
-                if self.rules().round_robin {
+                if rules.round_robin {
                     let places = self.turns.fetch_add(1, Ordering::Relaxed);
                     turn_addresses(asked, rendered.as_answer(), sent, places, out);
                 }

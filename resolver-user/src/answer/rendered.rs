@@ -12,7 +12,7 @@ use crate::wire::{CLASS_IN, Name, RCode, RdataField, RecordType, Response, RrSet
 pub struct RenderedAnswer {
     sections: Sections,
     secure: bool,
-    extended_error: Option<ExtendedError>,
+    extended_error: Option<Box<ExtendedError>>,
 }
 
 impl RenderedAnswer {
@@ -21,7 +21,7 @@ impl RenderedAnswer {
         Self {
             sections: Sections::render(validated.response(), form),
             secure: validated.status() == ProvenStatus::Secure,
-            extended_error: validated.insecure_reason().and_then(ExtendedError::of_insecure),
+            extended_error: validated.insecure_reason().and_then(ExtendedError::of_insecure).map(Box::new),
         }
     }
 
@@ -76,7 +76,7 @@ impl RenderedAnswer {
     }
 
     pub(super) fn extended_error(&self) -> Option<&ExtendedError> {
-        self.extended_error.as_ref()
+        self.extended_error.as_deref()
     }
 }
 
@@ -85,7 +85,7 @@ impl RenderedAnswer {
 #[derive(Debug)]
 pub struct UncheckedAnswer {
     sections: Sections,
-    extended_error: Option<ExtendedError>,
+    extended_error: Option<Box<ExtendedError>>,
 }
 
 impl UncheckedAnswer {
@@ -96,7 +96,7 @@ impl UncheckedAnswer {
 
     /// Renders what filters have left of a response, and says that they did.
     pub fn filtered(response: &Response, reason: FilterReason, form: Form) -> Self {
-        let extended_error = Some(Notice::Filtered(reason).extended_error());
+        let extended_error = Some(Box::new(Notice::Filtered(reason).extended_error()));
         Self { sections: Sections::render(response, form), extended_error }
     }
 
@@ -115,7 +115,7 @@ impl UncheckedAnswer {
     }
 
     pub(super) fn extended_error(&self) -> Option<&ExtendedError> {
-        self.extended_error.as_ref()
+        self.extended_error.as_deref()
     }
 }
 

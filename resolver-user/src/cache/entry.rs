@@ -1,6 +1,6 @@
 //! What resolution found out about a question, and its two forms in wire format.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::answer::{Answer, Form, RenderedAnswer, UncheckedAnswer};
@@ -64,8 +64,20 @@ pub struct CachedAnswer {
 #[derive(Debug, Default)]
 pub struct FormSlot {
     rendered: OnceLock<RenderedForm>,
+    /// Whether this form was handed to the publisher; made when it is for the first time.
+    published: OnceLock<Arc<AtomicBool>>,
+}
+
+impl FormSlot {
     /// Whether this form was handed to the publisher and may be in the kernel map.
-    pub published: Arc<AtomicBool>,
+    pub fn is_published(&self) -> bool {
+        self.published.get().is_some_and(|published| published.load(Ordering::Relaxed))
+    }
+
+    /// What says so, for who hands it over and for the publisher.
+    pub fn published(&self) -> &Arc<AtomicBool> {
+        self.published.get_or_init(Arc::default)
+    }
 }
 
 /// A form in wire format.

@@ -30,8 +30,8 @@ use super::fast_path::xdp_interfaces;
 use crate::access::AccessList;
 use crate::config::{Config, LocalService};
 use crate::listener::{
-    AddressChanges, Listen, ListenError, Machine, Shared, TcpSocket, UdpSocket, adopt_tcp, adopt_udp, bind_tcp,
-    bind_udp, serve_tcp, serve_udp,
+    AddressChanges, Listen, ListenError, Machine, Shared, TcpSocket, UdpSocket, UdpThreads, adopt_tcp, adopt_udp,
+    bind_tcp, bind_udp, serve_tcp,
 };
 use crate::process::Inherited;
 use crate::publish::Publisher;
@@ -64,6 +64,7 @@ struct Sockets {
 /// The listeners at work.
 pub(super) struct Listening {
     shared: Arc<Shared<Resolver>>,
+    udp_threads: UdpThreads,
     publisher: Option<Arc<Publisher>>,
     /// What is listened on now, sorted.
     addresses: ArcSwap<Vec<SocketAddr>>,
@@ -169,10 +170,10 @@ impl Sockets {
     }
 
     /// Starts to serve.
-    fn serve(self, shared: &Arc<Shared<Resolver>>) -> Listener {
+    fn serve(self, shared: &Arc<Shared<Resolver>>, threads: &UdpThreads) -> Listener {
         let closing = shared.stop.child_token();
-        let udp = |socket| shared.tracker.spawn(serve_udp(socket, Arc::clone(shared), closing.clone()));
-        let mut tasks: Vec<_> = self.udp.into_iter().map(udp).collect();
+        let udp = |(number, socket)| shared.tracker.spawn(threads.serve(number, socket, closing.clone()));
+        let mut tasks: Vec<_> = self.udp.into_iter().enumerate().map(udp).collect();
         tasks.push(shared.tracker.spawn(serve_tcp(self.tcp, Arc::clone(shared), closing.clone())));
         Listener { closing, tasks }
     }
@@ -180,14 +181,20 @@ impl Sockets {
 
 impl Listening {
     /// Starts to answer on what is bound. The kernel half was started with the same endpoints and access list.
+    ///
+    /// # Errors
+    /// No thread can be started.
     pub fn start(
         bound: Bound,
         config: Config,
         shared: Arc<Shared<Resolver>>,
         publisher: Option<Arc<Publisher>>,
-    ) -> Self {
+    ) -> Result<Self, DaemonError> {
         let (addresses, endpoints) = (bound.addresses(), bound.endpoints());
-        let listeners = bound.sockets.into_iter().map(|(address, sockets)| (address, sockets.serve(&shared))).collect();
+        let udp_threads = UdpThreads::start(config.process.threads, &shared);
+        let udp_threads = udp_threads.map_err(|source| DaemonError::Runtime { source })?;
+        let serve = |(address, sockets): (_, Sockets)| (address, sockets.serve(&shared, &udp_threads));
+        let listeners = bound.sockets.into_iter().map(serve).collect();
         let state = State {
             config,
             listeners,
@@ -196,13 +203,14 @@ impl Listening {
             kernel_is_right: true,
             complaints: bound.complaints,
         };
-        Self {
+        Ok(Self {
             shared,
+            udp_threads,
             publisher,
             addresses: ArcSwap::from_pointee(addresses),
             left_undone: Notify::new(),
             state: Mutex::new(state),
-        }
+        })
     }
 
     /// What is listened on now, sorted.
@@ -313,7 +321,7 @@ impl Listening {
             }
             match Sockets::open(address, state.config.process.threads, &Inherited::default()) {
                 Ok(sockets) => {
-                    state.listeners.insert(address, sockets.serve(&self.shared));
+                    state.listeners.insert(address, sockets.serve(&self.shared, &self.udp_threads));
                     info!(%address, "listening");
                 }
                 Err(error) => {
@@ -439,7 +447,7 @@ mod tests {
         limiter.configure(config);
         let door = CookieDoor::new(None, Arc::new(SystemClock));
         let shared = Arc::new(Shared::new(resolver, metrics, bound.access.clone(), limiter, door, tracker, stop));
-        Arc::new(Listening::start(bound, config.clone(), shared, None))
+        Arc::new(Listening::start(bound, config.clone(), shared, None).unwrap())
     }
 
     /// RCODE of the reply to a query that no server is needed for: recursion is not desired. None: no reply.

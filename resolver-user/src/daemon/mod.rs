@@ -216,7 +216,7 @@ async fn serve(
     let shared = Shared::new(Arc::clone(&resolver), metrics, access, limited, door, tracker.clone(), stop.clone());
     let shared = Arc::new(shared);
     let cookies = Arc::new(Cookies::new(jar, Arc::clone(&shared)));
-    let listening = Arc::new(Listening::start(bound, config.clone(), shared, publisher));
+    let listening = Arc::new(Listening::start(bound, config.clone(), shared, publisher)?);
     prepared.confine(&config)?;
     let Prepared { control, .. } = &prepared;
     log_start(&config, &listening.addresses());

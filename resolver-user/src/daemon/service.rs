@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tracing::info;
 
@@ -221,7 +220,7 @@ fn cached_entry(entry: &CachedAnswer, now_boot_ns: u64) -> CachedEntry {
     };
     let published = [(Form::Plain, "plain"), (Form::Dnssec, "dnssec")]
         .into_iter()
-        .filter(|(form, _)| entry.slot(*form).published.load(Ordering::Relaxed));
+        .filter(|(form, _)| entry.slot(*form).is_published());
     CachedEntry {
         name: entry.question.qname.to_string(),
         rtype: entry.question.qtype.to_string(),

@@ -59,7 +59,7 @@ fn likeness(resolver: &Resolver, slot: &HeldSlot) -> Option<Likeness> {
         expires_at_boot_ns: answer.expires_at_boot_ns,
         refresh_from_boot_ns: u64::MAX,
         rotation: rendered.rotation().filter(|_| resolver.rules().round_robin),
-        published: answer.slot(form).published.clone(),
+        published: answer.slot(form).published().clone(),
         generation: answer.generation,
     }))
 }

@@ -10,6 +10,7 @@
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)]
 
 mod addresses;
+mod batch;
 mod changes;
 mod query;
 mod share;
@@ -40,7 +41,7 @@ pub use addresses::{Listen, Machine};
 pub use changes::AddressChanges;
 pub use query::{ClientQuery, Judgement, Rejection};
 pub use tcp::{TcpSocket, adopt_tcp, bind_tcp, serve_tcp};
-pub use udp::{UdpSocket, adopt_udp, bind_udp, serve_udp};
+pub use udp::{UdpSocket, UdpThreads, adopt_udp, bind_udp};
 
 /// Most queries that may be worked on at once; each waits for other servers.
 /// Choice: dnsmasq allows 150. A miss costs about 10 kB, so this is 40 MB at most.

@@ -1,26 +1,29 @@
-//! UDP: packets are taken and answers given in batches; what the cache holds is answered in the loop itself.
+//! UDP: threads that do nothing but answer, each with a socket of every address. What the cache holds is answered by the
+//! thread that took the query; what has to be found is left to tasks of the runtime, so that neither waits for the other.
+//!
+//! Choice: no reactor. A socket that somebody waits for with epoll costs a call-back with each packet that comes or has left,
+//! a tenth of what an answer costs; poll(2) waits only while there is nothing to do.
 
-use std::cell::RefCell;
-use std::io::{self, IoSlice, IoSliceMut};
+use std::future::Future;
+use std::io;
+use std::iter::once;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
-use std::sync::Arc;
-use std::time::Instant;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 
-use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::Interest;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+use tracing::error;
 
-use super::{Answered, ClientQuery, ListenError, QueryBytes, QueryService, Shared, count_sent, refuse, write_refusal};
-use crate::access::Access;
-use crate::answer::{Failure, Transport, write_failure};
+use super::batch::Batch;
+use super::{ListenError, QueryService, Shared};
 
-/// Packets taken by one system call.
-const BATCH_LEN: usize = 32;
-/// Largest query that is read, in bytes. A longer one is cut and so found malformed; queries need a tenth of this.
-const QUERY_LEN_MAX: usize = 4096;
-/// Batches handled before other tasks get their turn.
+/// Batches of a socket that are handled before the others have their turn.
 const BATCHES_PER_TURN: usize = 8;
 /// Receive buffer asked of the kernel, in bytes. Choice: about a thousand packets, so that a burst survives one pause.
 const RECEIVE_BUFFER_LEN: usize = 1 << 20;
@@ -28,7 +31,7 @@ const RECEIVE_BUFFER_LEN: usize = 1 << 20;
 /// A bound UDP socket.
 #[derive(Debug)]
 pub struct UdpSocket {
-    socket: tokio::net::UdpSocket,
+    socket: std::net::UdpSocket,
     ipv6: bool,
 }
 
@@ -47,7 +50,7 @@ pub fn bind_udp(address: SocketAddr) -> Result<UdpSocket, ListenError> {
         // The kernel may give less; that is no reason not to start.
         let _less = socket.set_recv_buffer_size(RECEIVE_BUFFER_LEN);
         socket.bind(&address.into())?;
-        tokio::net::UdpSocket::from_std(socket.into())
+        Ok(socket.into())
     };
     let socket = bind().map_err(|source| ListenError::Bind { address, transport: "UDP", source })?;
     Ok(UdpSocket { socket, ipv6: address.is_ipv6() })
@@ -62,244 +65,165 @@ pub fn adopt_udp(socket: &std::net::UdpSocket) -> Result<UdpSocket, ListenError>
     let adopt = || {
         let socket = socket.try_clone()?;
         socket.set_nonblocking(true)?;
-        tokio::net::UdpSocket::from_std(socket)
+        Ok(socket)
     };
     let socket = adopt().map_err(|source| ListenError::Bind { address, transport: "UDP", source })?;
     Ok(UdpSocket { socket, ipv6: address.is_ipv6() })
 }
 
-/// Answers queries on a socket until it is to be closed; what has come by then is still answered.
-pub async fn serve_udp<S: QueryService>(socket: UdpSocket, shared: Arc<Shared<S>>, closing: CancellationToken) {
-    let UdpSocket { socket, ipv6 } = socket;
-    let socket = Arc::new(socket);
-    let mut afterwork = Vec::new();
-    loop {
-        let is_last = tokio::select! {
-            () = closing.cancelled() => true,
-            // Readiness of a socket fails only while the runtime ends.
-            ready = socket.readable() => ready.is_err(),
+/// The threads that answer. Dropping them ends them; what has come by then is still answered.
+#[derive(Debug)]
+pub struct UdpThreads(Vec<UdpThread>);
+
+#[derive(Debug)]
+struct UdpThread {
+    door: Arc<Door>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Where a thread is told what changes.
+#[derive(Debug)]
+struct Door {
+    /// Wakes it.
+    bell: OwnedFd,
+    told: Mutex<Told>,
+}
+
+/// What it has not heard yet.
+#[derive(Debug, Default)]
+struct Told {
+    sockets: Vec<Served>,
+    is_over: bool,
+}
+
+/// A socket that is answered on until it is to be closed.
+#[derive(Debug)]
+struct Served {
+    socket: Arc<std::net::UdpSocket>,
+    ipv6: bool,
+    closing: CancellationToken,
+    /// Dropped with the rest.
+    _closed: oneshot::Sender<()>,
+}
+
+impl UdpThreads {
+    /// Starts so many threads, whose tasks are those of the runtime that this is called in.
+    ///
+    /// # Errors
+    /// The system has no room for them.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
+    pub fn start<S: QueryService>(count: usize, shared: &Arc<Shared<S>>) -> io::Result<Self> {
+        let start = |_| {
+            let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+            let door = Arc::new(Door { bell, told: Mutex::default() });
+            let (of_thread, shared, runtime) = (Arc::clone(&door), Arc::clone(shared), Handle::current());
+            let serve = move || {
+                let _entered = runtime.enter();
+                of_thread.serve(&shared);
+            };
+            let thread = thread::Builder::new().name("udp".to_owned()).spawn(serve)?;
+            Ok(UdpThread { door, thread: Some(thread) })
         };
-        let has_more = BATCH.with_borrow_mut(|batch| {
-            for _ in 0..BATCHES_PER_TURN {
-                let received = batch.receive(&socket, ipv6);
-                // Two looks at the clock for a batch, not for each query.
-                let started = Instant::now();
-                let answered_at_once = batch.answer(received, &socket, &shared, &mut afterwork);
-                batch.send(&socket, &shared);
-                if answered_at_once > 0 {
-                    shared.metrics.hit_duration.record_several(started.elapsed(), answered_at_once);
-                }
-                for work in afterwork.drain(..) {
-                    shared.service.after_sending(work);
-                }
-                if received < BATCH_LEN {
-                    return false;
-                }
-            }
-            true
-        });
-        if is_last {
-            return;
+        (0..count).map(start).collect::<io::Result<_>>().map(Self)
+    }
+
+    /// Answers queries on a socket, on the thread of this number, from now on until it is to be closed; what has come by then
+    /// is still answered. Ends when it is closed.
+    pub fn serve(
+        &self,
+        number: usize,
+        socket: UdpSocket,
+        closing: CancellationToken,
+    ) -> impl Future<Output = ()> + use<> {
+        let door = self.0.get(number % self.0.len().max(1)).map(|thread| Arc::clone(&thread.door));
+        let (open, closed) = oneshot::channel();
+        let UdpSocket { socket, ipv6 } = socket;
+        let served = Served { socket: Arc::new(socket), ipv6, closing: closing.clone(), _closed: open };
+        if let Some(door) = &door {
+            door.told(|told| told.sockets.push(served));
         }
-        if has_more {
-            tokio::task::yield_now().await;
+        async move {
+            closing.cancelled().await;
+            if let Some(door) = &door {
+                door.ring();
+            }
+            // It is never sent, only dropped.
+            let _closed = closed.await;
         }
     }
 }
 
-thread_local! {
-    /// The batch of this thread. It is used between two awaits only, so one serves every socket of the thread.
-    static BATCH: RefCell<Batch> = RefCell::new(Batch::new());
-}
-
-/// Memory of one batch, allocated once per thread.
-struct Batch {
-    /// One for each address family: the kernel notes in them how long the last address was, and cuts a longer one.
-    receive_headers_v4: MultiHeaders<SockaddrStorage>,
-    receive_headers_v6: MultiHeaders<SockaddrStorage>,
-    send_headers: MultiHeaders<SockaddrStorage>,
-    queries: Box<[[u8; QUERY_LEN_MAX]; BATCH_LEN]>,
-    /// Length of each query received, and who sent it.
-    received: [(usize, Option<SocketAddr>); BATCH_LEN],
-    /// Answers to send: the first `answer_count` of them.
-    answers: [Vec<u8>; BATCH_LEN],
-    clients: [Option<SockaddrStorage>; BATCH_LEN],
-    answer_count: usize,
-}
-
-impl Batch {
-    fn new() -> Self {
-        let queries = vec![[0; QUERY_LEN_MAX]; BATCH_LEN].into_boxed_slice();
-        Self {
-            receive_headers_v4: MultiHeaders::preallocate(BATCH_LEN, None),
-            receive_headers_v6: MultiHeaders::preallocate(BATCH_LEN, None),
-            send_headers: MultiHeaders::preallocate(BATCH_LEN, None),
-            queries: queries.try_into().unwrap_or_else(|_| Box::new([[0; QUERY_LEN_MAX]; BATCH_LEN])),
-            received: [(0, None); BATCH_LEN],
-            answers: std::array::from_fn(|_| Vec::with_capacity(1232)),
-            clients: [None; BATCH_LEN],
-            answer_count: 0,
+impl Drop for UdpThread {
+    fn drop(&mut self) {
+        self.door.told(|told| told.is_over = true);
+        if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
+            error!("a thread that answers UDP panicked");
         }
     }
+}
 
-    /// Takes what is waiting, up to a batch; returns how many packets that were.
-    fn receive(&mut self, socket: &tokio::net::UdpSocket, ipv6: bool) -> usize {
-        let Self { receive_headers_v4, receive_headers_v6, queries, received, .. } = self;
-        let receive_headers = if ipv6 { receive_headers_v6 } else { receive_headers_v4 };
-        let mut slices = queries.each_mut().map(|query| [IoSliceMut::new(query)]);
-        let mut count = 0;
-        let taken = socket.try_io(Interest::READABLE, || {
-            let flags = MsgFlags::MSG_DONTWAIT;
-            let messages = recvmmsg(socket.as_raw_fd(), receive_headers, slices.iter_mut(), flags, None)?;
-            for (message, slot) in messages.zip(received.iter_mut()) {
-                *slot = (message.bytes, message.address.as_ref().and_then(std_address));
-                count += 1;
-            }
-            // A batch that is not full has emptied the socket. Whatever comes next wakes us: to ask once more only to hear
-            // that nothing is there would cost a system call for each such batch.
-            if count < BATCH_LEN { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-        });
-        // Nothing more there, or an ICMP error that a client's closed port caused: neither is of interest.
-        let _of_no_interest = taken;
-        count
+impl Door {
+    /// Tells the thread something.
+    fn told(&self, tell: impl FnOnce(&mut Told)) {
+        tell(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner));
+        self.ring();
     }
 
-    /// Answers the packets received, or starts the tasks that will. Returns how many queries were answered at once.
-    fn answer<S: QueryService>(
-        &mut self,
-        received: usize,
-        socket: &Arc<tokio::net::UdpSocket>,
-        shared: &Arc<Shared<S>>,
-        afterwork: &mut Vec<S::Afterwork>,
-    ) -> u64 {
-        shared.metrics.queries_udp.add(received as u64);
-        self.answer_count = 0;
-        let access_list = shared.access.load();
-        let mut answered_at_once = 0;
-        for (query, &(length, client)) in self.queries.iter().zip(&self.received).take(received) {
-            let (Some(packet), Some(client)) = (query.get(..length), client) else { continue };
-            let Some(answer) = self.answers.get_mut(self.answer_count) else { continue };
-            let standing = access_list.standing(client.ip());
-            let read = ClientQuery::read(packet, client, Transport::Udp, |data| shared.judge(client, data));
-            let over_limit = shared.over_limit(standing, client, &read, answer);
-            let answered = match read {
-                _ if over_limit.is_some() => over_limit == Some(true),
-                _ if standing.access != Access::Answer => {
-                    shared.turn_away(standing.access, packet, client, Transport::Udp, answer)
-                }
-                Err(rejection) => refuse(&rejection, shared, answer),
-                Ok(query) => match shared.service.answer_now(&query, answer) {
-                    Answered::Now(work) => {
-                        afterwork.extend(work);
-                        answered_at_once += 1;
-                        true
-                    }
-                    Answered::Later => !answer_later(packet, &query, socket, shared, answer),
-                },
-            };
-            if answered && let Some(slot) = self.clients.get_mut(self.answer_count) {
-                *slot = Some(client.into());
-                self.answer_count += 1;
-            }
-        }
-        answered_at_once
+    fn ring(&self) {
+        // A bell that cannot be rung any louder is ringing.
+        let _ringing = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
     }
 
-    /// Sends the answers. What the kernel does not take at once is dropped and counted: the client asks again.
-    fn send<S>(&mut self, socket: &tokio::net::UdpSocket, shared: &Shared<S>) {
-        let Self { send_headers, answers, clients, answer_count, .. } = self;
-        let slices = answers.each_ref().map(|answer| [IoSlice::new(answer)]);
-        let mut first = 0;
-        // Bound: each turn sends or skips at least one answer.
-        while first < *answer_count {
-            let (Some(slices), Some(clients)) = (slices.get(first..*answer_count), clients.get(first..*answer_count))
-            else {
+    /// Answers until it is over.
+    fn serve<S: QueryService>(&self, shared: &Arc<Shared<S>>) {
+        let (mut batch, mut sockets) = (Batch::new(), Vec::new());
+        loop {
+            let told = std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner));
+            sockets.extend(told.sockets);
+            for served in sockets.extract_if(.., |served: &mut Served| told.is_over || served.closing.is_cancelled()) {
+                turn(&served, &mut batch, shared);
+            }
+            if told.is_over {
                 return;
-            };
-            let no_control: &[ControlMessage<'_>] = &[];
-            let sent =
-                sendmmsg(socket.as_raw_fd(), send_headers, slices.iter(), clients, no_control, MsgFlags::MSG_DONTWAIT);
-            let sent = sent.map_or(0, |results| results.count());
-            if sent == 0 {
-                shared.metrics.dropped_send_failed.add_one();
             }
-            first += sent.max(1);
+            self.answer_until_rung(&sockets, &mut batch, shared);
+        }
+    }
+
+    fn answer_until_rung<S: QueryService>(
+        &self,
+        sockets: &[Served],
+        batch: &mut Batch<S::Afterwork>,
+        shared: &Arc<Shared<S>>,
+    ) {
+        let readable = |served| PollFd::new::<std::net::UdpSocket>(served, PollFlags::IN);
+        let bell = PollFd::new(&self.bell, PollFlags::IN);
+        let mut awaited: Vec<_> = once(bell).chain(sockets.iter().map(|served| readable(&served.socket))).collect();
+        loop {
+            match poll(&mut awaited, None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                // Not enough memory, at the worst; the sockets themselves are sound.
+                Err(_) => thread::yield_now(),
+            }
+            let Some((bell, ready)) = awaited.split_first() else { return };
+            if !bell.revents().is_empty() {
+                let _silenced = rustix::io::read(&self.bell, &mut [0; 8]);
+                return;
+            }
+            for (_, served) in ready.iter().zip(sockets).filter(|(ready, _)| !ready.revents().is_empty()) {
+                turn(served, batch, shared);
+            }
         }
     }
 }
 
-/// Starts the task that answers a miss. If there are too many, writes a refusal into `answer` and returns false.
-fn answer_later<S: QueryService>(
-    packet: &[u8],
-    query: &ClientQuery<'_>,
-    socket: &Arc<tokio::net::UdpSocket>,
-    shared: &Arc<Shared<S>>,
-    answer: &mut Vec<u8>,
-) -> bool {
-    let Some(share) = shared.in_progress_of_client.try_take(query.client.ip()) else {
-        shared.metrics.refused_share.add_one();
-        count_sent(write_failure(&query.asked, &Failure::Overload, answer), &shared.metrics);
-        return false;
-    };
-    let Ok(permit) = Arc::clone(&shared.in_progress).try_acquire_owned() else {
-        write_refusal(&query.asked, &Failure::Overload, &shared.metrics, answer);
-        return false;
-    };
-    let (query, client) = (QueryBytes::new(packet, query), query.client);
-    let (socket, shared) = (Arc::clone(socket), Arc::clone(shared));
-    let task_shared = Arc::clone(&shared);
-    shared.tracker.spawn(async move {
-        let (answer, work) = Arc::clone(&task_shared.service).answer_later(query).await;
-        if socket.send_to(&answer, client).await.is_err() {
-            task_shared.metrics.dropped_send_failed.add_one();
-        }
-        if let Some(work) = work {
-            task_shared.service.after_sending(work);
-        }
-        drop((permit, share));
-    });
-    true
-}
-
-fn std_address(address: &SockaddrStorage) -> Option<SocketAddr> {
-    let v4 = address.as_sockaddr_in().map(|&v4| SocketAddr::from(v4));
-    v4.or_else(|| address.as_sockaddr_in6().map(|&v6| SocketAddr::from(v6)))
-}
-
-#[cfg(test)]
-#[expect(clippy::indexing_slicing, reason = "batches have known lengths")]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn clients_of_both_families_are_known_by_their_whole_address() {
-        let mut batch = Batch::new();
-        for ip in ["127.0.0.1:0", "[::1]:0", "127.0.0.1:0", "[::1]:0"] {
-            let Ok(client) = std::net::UdpSocket::bind(ip) else { continue };
-            let UdpSocket { socket: server, ipv6 } = bind_udp(ip.parse().unwrap()).unwrap();
-            client.send_to(b"query", server.local_addr().unwrap()).unwrap();
-            server.readable().await.unwrap();
-            assert_eq!(batch.receive(&server, ipv6), 1);
-            assert_eq!(batch.received[0], (5, Some(client.local_addr().unwrap())));
-            assert_eq!(batch.queries[0][..5], *b"query");
-        }
-    }
-
-    #[tokio::test]
-    async fn every_packet_wakes_us_however_full_the_batch_before_it_was() {
-        let mut batch = Batch::new();
-        let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        let UdpSocket { socket: server, .. } = bind_udp("127.0.0.1:0".parse().unwrap()).unwrap();
-        for count in [1, BATCH_LEN, 2, BATCH_LEN + 1, 1, BATCH_LEN - 1, 2 * BATCH_LEN, 1] {
-            for _ in 0..count {
-                client.send_to(b"query", server.local_addr().unwrap()).unwrap();
-            }
-            let mut received = 0;
-            while received < count {
-                tokio::time::timeout(std::time::Duration::from_secs(5), server.readable()).await.unwrap().unwrap();
-                received += batch.receive(&server, false);
-            }
-            assert_eq!(received, count);
+/// Answers what a socket holds, up to some batches.
+fn turn<S: QueryService>(served: &Served, batch: &mut Batch<S::Afterwork>, shared: &Arc<Shared<S>>) {
+    for _ in 0..BATCHES_PER_TURN {
+        if !batch.serve(&served.socket, served.ipv6, shared) {
+            return;
         }
     }
 }

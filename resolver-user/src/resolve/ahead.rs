@@ -61,7 +61,7 @@ impl Resolver {
             return;
         }
         let published = |form: &Form| {
-            let is_published = |old: &Arc<CachedAnswer>| old.slot(*form).published.load(Ordering::Relaxed);
+            let is_published = |old: &Arc<CachedAnswer>| old.slot(*form).is_published();
             forms.contains(form) || old.as_ref().is_some_and(is_published)
         };
         let forms: Vec<Form> = FORMS.into_iter().filter(published).collect();

@@ -58,8 +58,8 @@ impl Resolver {
         self.publisher.as_ref()?;
         let rules = self.rules();
         let question = &answer.question;
-        let published = &answer.slot(form).published;
-        if published.load(Ordering::Relaxed) || answer.ttl_left_s(now_boot_ns) == 0 {
+        let slot = answer.slot(form);
+        if slot.is_published() || answer.ttl_left_s(now_boot_ns) == 0 {
             return None;
         }
         if !rules.keeping.keeps(&answer.outcome) || KeySentinel::read(question.qname.wire(), question.qtype).is_some() {
@@ -70,6 +70,7 @@ impl Resolver {
             return None;
         }
         // Of several threads that come here at once, one makes the offer.
+        let published = slot.published();
         if published.swap(true, Ordering::Relaxed) {
             return None;
         }

@@ -68,15 +68,7 @@ impl Resolver {
 
     /// Logs an answer, if that is wanted.
     pub(super) fn log(&self, query: &ClientQuery<'_>, outcome: &Outcome, sent: Sent, source: Source, took: Duration) {
-        let outcome: &dyn fmt::Display = match outcome {
-            Outcome::Proven(validated) if validated.status() == ProvenStatus::Secure => &"secure",
-            Outcome::Proven(_) => &"insecure",
-            Outcome::Unchecked(_) => &"unchecked",
-            Outcome::Filtered(_, reason) => reason,
-            Outcome::Bogus(reason, _) => reason,
-            Outcome::Failed(reason, _) => reason,
-        };
-        self.log_as(query, outcome, sent, source, took);
+        self.log_as(query, &InWords(outcome), sent, source, took);
     }
 
     /// The same, of what is no outcome of a search.
@@ -196,6 +188,22 @@ impl Resolver {
             ChaosName::Identity => return ident.identity.iter().cloned().collect(),
         };
         vec![told]
+    }
+}
+
+/// An outcome for the log. It is looked at only if it is logged: it lies where a hit has nothing else to look for.
+struct InWords<'a>(&'a Outcome);
+
+impl fmt::Display for InWords<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Outcome::Proven(validated) if validated.status() == ProvenStatus::Secure => f.write_str("secure"),
+            Outcome::Proven(_) => f.write_str("insecure"),
+            Outcome::Unchecked(_) => f.write_str("unchecked"),
+            Outcome::Filtered(_, reason) => reason.fmt(f),
+            Outcome::Bogus(reason, _) => reason.fmt(f),
+            Outcome::Failed(reason, _) => reason.fmt(f),
+        }
     }
 }
 

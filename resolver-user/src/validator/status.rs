@@ -54,7 +54,7 @@ pub enum ProvenStatus {
 pub struct Validated {
     pub(super) response: Response,
     pub(super) status: ProvenStatus,
-    pub(super) insecure_reason: Option<InsecureReason>,
+    pub(super) insecure_reason: Option<Box<InsecureReason>>,
     pub(super) ttl_s: u32,
     pub(super) proof_ttl_s: u32,
 }
@@ -73,7 +73,7 @@ impl Validated {
 
     /// Why it is insecure, where more can be said than that a delegation is unsigned.
     pub fn insecure_reason(&self) -> Option<&InsecureReason> {
-        self.insecure_reason.as_ref()
+        self.insecure_reason.as_deref()
     }
 
     /// Longest time this may be kept, in seconds from validation: the smallest of all TTLs, of the original TTLs and

@@ -375,7 +375,7 @@ fn put_together(question: &Question, rcode: RCode, parts: &[Part]) -> Result<Ver
         return Ok(Verdict::Unchecked { response: Arc::new(response), ttl_s });
     }
     let insecure_reason = parts.iter().find_map(|part| match &part.standing {
-        Standing::Insecure(reason) => Some(reason.clone()),
+        Standing::Insecure(reason) => Some(Box::new(reason.clone())),
         Standing::Secure | Standing::Unchecked => None,
     });
     let status = if insecure_reason.is_some() { ProvenStatus::Insecure } else { ProvenStatus::Secure };

@@ -130,6 +130,8 @@ const fn server(program: &'static str, package: &'static str, services: &'static
 
 /// Everything that is called by the lab, the tests, the demo and the benchmarks; programs of one package stand together.
 const NEEDS: &[Need] = &[
+    // The allocator is built with it.
+    need("make", "make"),
     // Namespaces, interfaces, maps.
     need("ip", "iproute2"),
     need("sysctl", "procps"),

@@ -1,0 +1,295 @@
+//! A batch of UDP packets: taken with one system call, answered from the cache one after the other, sent with another call.
+//!
+//! In: a socket with queries in it. Out: their answers, or the tasks that will find them. Refuses to wait, but for a moment
+//! where the kernel has no room for answers.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::{Answered, ClientQuery, QueryBytes, QueryService, Shared, count_sent, refuse, write_refusal};
+use crate::access::Access;
+use crate::answer::{Failure, Transport, write_failure};
+use crate::metrics::Metrics;
+
+/// Packets taken by one system call.
+pub(super) const BATCH_LEN: usize = 32;
+/// Largest query that is read, in bytes. A longer one is cut and so found malformed; queries need a tenth of this.
+const QUERY_LEN_MAX: usize = 4096;
+/// Longest wait for room for answers in the kernel, once for a batch. Choice: a hundred packets at a megabit a second take
+/// longer, but whoever asks then has others to wait for.
+const ROOM_WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+/// Tries to send an answer that had to be found, and the wait between them.
+const LATE_TRIES: u32 = 20;
+const LATE_WAIT: Duration = Duration::from_millis(1);
+
+/// Memory of one batch, allocated once per thread. Whatever the length of a batch, memory that it does not need is not touched.
+pub(super) struct Batch<W> {
+    /// One for each address family: the kernel notes in them how long the last address was, and cuts a longer one.
+    receive_headers_v4: MultiHeaders<SockaddrStorage>,
+    receive_headers_v6: MultiHeaders<SockaddrStorage>,
+    send_headers: MultiHeaders<SockaddrStorage>,
+    queries: Box<[[u8; QUERY_LEN_MAX]; BATCH_LEN]>,
+    /// Length of each query received, and who sent it.
+    received: [(usize, Option<SocketAddr>); BATCH_LEN],
+    /// Answers to send: the first `answer_count` of them.
+    answers: [Vec<u8>; BATCH_LEN],
+    clients: [Option<SockaddrStorage>; BATCH_LEN],
+    answer_count: usize,
+    /// What is left to do once they are sent.
+    afterwork: Vec<W>,
+}
+
+impl<W: Send> Batch<W> {
+    pub(super) fn new() -> Self {
+        let queries = vec![[0; QUERY_LEN_MAX]; BATCH_LEN].into_boxed_slice();
+        Self {
+            receive_headers_v4: MultiHeaders::preallocate(BATCH_LEN, None),
+            receive_headers_v6: MultiHeaders::preallocate(BATCH_LEN, None),
+            send_headers: MultiHeaders::preallocate(BATCH_LEN, None),
+            queries: queries.try_into().unwrap_or_else(|_| Box::new([[0; QUERY_LEN_MAX]; BATCH_LEN])),
+            received: [(0, None); BATCH_LEN],
+            answers: std::array::from_fn(|_| Vec::new()),
+            clients: [None; BATCH_LEN],
+            answer_count: 0,
+            afterwork: Vec::new(),
+        }
+    }
+
+    /// Takes a batch and answers it; false if nothing was there.
+    pub(super) fn serve<S: QueryService<Afterwork = W>>(
+        &mut self,
+        socket: &Arc<UdpSocket>,
+        ipv6: bool,
+        shared: &Arc<Shared<S>>,
+    ) -> bool {
+        let received = self.receive(socket, ipv6);
+        if received == 0 {
+            return false;
+        }
+        // Two looks at the clock for a batch, not for each query.
+        let started = Instant::now();
+        let answered_at_once = self.answer(received, socket, shared);
+        self.send(socket, &shared.metrics);
+        if answered_at_once > 0 {
+            shared.metrics.hit_duration.record_several(started.elapsed(), answered_at_once);
+        }
+        for work in self.afterwork.drain(..) {
+            shared.service.after_sending(work);
+        }
+        true
+    }
+
+    /// Takes what is waiting, up to a batch; returns how many packets that were.
+    pub(super) fn receive(&mut self, socket: &UdpSocket, ipv6: bool) -> usize {
+        let Self { receive_headers_v4, receive_headers_v6, queries, received, .. } = self;
+        let receive_headers = if ipv6 { receive_headers_v6 } else { receive_headers_v4 };
+        let mut slices = queries.each_mut().map(|query| [IoSliceMut::new(query)]);
+        let flags = MsgFlags::MSG_DONTWAIT;
+        // An error: nothing there, or an ICMP error that a client's closed port caused. Neither is of interest.
+        let taken = recvmmsg(socket.as_raw_fd(), receive_headers, slices.iter_mut(), flags, None);
+        let mut count = 0;
+        for (message, slot) in taken.into_iter().flatten().zip(received.iter_mut()) {
+            *slot = (message.bytes, message.address.as_ref().and_then(std_address));
+            count += 1;
+        }
+        count
+    }
+
+    /// Answers the packets received, or starts the tasks that will. Returns how many queries were answered at once.
+    fn answer<S: QueryService<Afterwork = W>>(
+        &mut self,
+        received: usize,
+        socket: &Arc<UdpSocket>,
+        shared: &Arc<Shared<S>>,
+    ) -> u64 {
+        shared.metrics.queries_udp.add(received as u64);
+        self.answer_count = 0;
+        let access_list = shared.access.load();
+        let mut answered_at_once = 0;
+        for (query, &(length, client)) in self.queries.iter().zip(&self.received).take(received) {
+            let (Some(packet), Some(client)) = (query.get(..length), client) else { continue };
+            let Some(answer) = self.answers.get_mut(self.answer_count) else { continue };
+            let standing = access_list.standing(client.ip());
+            let read = ClientQuery::read(packet, client, Transport::Udp, |data| shared.judge(client, data));
+            let over_limit = shared.over_limit(standing, client, &read, answer);
+            let answered = match read {
+                _ if over_limit.is_some() => over_limit == Some(true),
+                _ if standing.access != Access::Answer => {
+                    shared.turn_away(standing.access, packet, client, Transport::Udp, answer)
+                }
+                Err(rejection) => refuse(&rejection, shared, answer),
+                Ok(query) => match shared.service.answer_now(&query, answer) {
+                    Answered::Now(work) => {
+                        self.afterwork.extend(work);
+                        answered_at_once += 1;
+                        true
+                    }
+                    Answered::Later => !answer_later(packet, &query, socket, shared, answer),
+                },
+            };
+            if answered && let Some(slot) = self.clients.get_mut(self.answer_count) {
+                *slot = Some(client.into());
+                self.answer_count += 1;
+            }
+        }
+        answered_at_once
+    }
+
+    /// Sends the answers. The kernel may take some of them only, and more a moment later; what it does not take then is
+    /// dropped and counted: the client asks again.
+    fn send(&mut self, socket: &impl AsFd, metrics: &Metrics) {
+        let Self { send_headers, answers, clients, answer_count, .. } = self;
+        let slices = answers.each_ref().map(|answer| [IoSlice::new(answer)]);
+        let (mut first, mut may_wait) = (0, true);
+        // Bound: each turn sends or skips at least one answer, but for the one that waits.
+        while first < *answer_count {
+            let (Some(slices), Some(clients)) = (slices.get(first..*answer_count), clients.get(first..*answer_count))
+            else {
+                return;
+            };
+            let no_control: &[ControlMessage<'_>] = &[];
+            let fd = socket.as_fd().as_raw_fd();
+            let sent = sendmmsg(fd, send_headers, slices.iter(), clients, no_control, MsgFlags::MSG_DONTWAIT);
+            match sent.map(Iterator::count) {
+                Ok(sent @ 1..) => first += sent,
+                Err(Errno::EAGAIN) if may_wait => {
+                    may_wait = false;
+                    // Whether there is room now, the next turn finds out.
+                    let _waited = poll(&mut [PollFd::new(socket, PollFlags::OUT)], Some(&ROOM_WAIT));
+                }
+                Ok(0) | Err(_) => {
+                    metrics.dropped_send_failed.add_one();
+                    first += 1;
+                }
+            }
+        }
+    }
+}
+
+/// Starts the task that answers a miss. If there are too many, writes a refusal into `answer` and returns false.
+fn answer_later<S: QueryService>(
+    packet: &[u8],
+    query: &ClientQuery<'_>,
+    socket: &Arc<UdpSocket>,
+    shared: &Arc<Shared<S>>,
+    answer: &mut Vec<u8>,
+) -> bool {
+    let Some(share) = shared.in_progress_of_client.try_take(query.client.ip()) else {
+        shared.metrics.refused_share.add_one();
+        count_sent(write_failure(&query.asked, &Failure::Overload, answer), &shared.metrics);
+        return false;
+    };
+    let Ok(permit) = Arc::clone(&shared.in_progress).try_acquire_owned() else {
+        write_refusal(&query.asked, &Failure::Overload, &shared.metrics, answer);
+        return false;
+    };
+    let (query, client) = (QueryBytes::new(packet, query), query.client);
+    let (socket, shared) = (Arc::clone(socket), Arc::clone(shared));
+    let task_shared = Arc::clone(&shared);
+    shared.tracker.spawn(async move {
+        let (answer, work) = Arc::clone(&task_shared.service).answer_later(query).await;
+        if !send_late(&socket, &answer, client).await {
+            task_shared.metrics.dropped_send_failed.add_one();
+        }
+        if let Some(work) = work {
+            task_shared.service.after_sending(work);
+        }
+        drop((permit, share));
+    });
+    true
+}
+
+/// Sends an answer that had to be found; false if the kernel did not take it.
+async fn send_late(socket: &UdpSocket, answer: &[u8], client: SocketAddr) -> bool {
+    for _ in 0..LATE_TRIES {
+        match socket.send_to(answer, client) {
+            // The socket is in nobody's poll, since that would cost something with each packet.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => tokio::time::sleep(LATE_WAIT).await,
+            sent => return sent.is_ok(),
+        }
+    }
+    false
+}
+
+fn std_address(address: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = address.as_sockaddr_in().map(|&v4| SocketAddr::from(v4));
+    v4.or_else(|| address.as_sockaddr_in6().map(|&v6| SocketAddr::from(v6)))
+}
+
+#[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "batches have known lengths")]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use super::*;
+
+    #[test]
+    fn clients_of_both_families_are_known_by_their_whole_address() {
+        let mut batch = Batch::<()>::new();
+        for ip in ["127.0.0.1:0", "[::1]:0", "127.0.0.1:0", "[::1]:0"] {
+            let Ok(client) = UdpSocket::bind(ip) else { continue };
+            let server = UdpSocket::bind(ip).unwrap();
+            client.send_to(b"query", server.local_addr().unwrap()).unwrap();
+            assert_eq!(batch.receive(&server, ip.starts_with('[')), 1);
+            assert_eq!(batch.received[0], (5, Some(client.local_addr().unwrap())));
+            assert_eq!(batch.queries[0][..5], *b"query");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_into_a_batch_stays_for_the_next_one() {
+        let mut batch = Batch::<()>::new();
+        let [client, server] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+        for _ in 0..2 * BATCH_LEN + 1 {
+            client.send_to(b"query", server.local_addr().unwrap()).unwrap();
+        }
+        let taken = std::array::from_fn(|_| batch.receive(&server, false));
+        assert_eq!(taken, [BATCH_LEN, BATCH_LEN, 1, 0]);
+    }
+
+    /// A batch of numbered answers, to the other end of a pair.
+    fn numbered() -> Batch<()> {
+        let mut batch = Batch::new();
+        batch.answers = std::array::from_fn(|i| vec![i as u8]);
+        batch.answer_count = BATCH_LEN;
+        batch
+    }
+
+    /// A pair whose first end has been filled, and how many packets that took.
+    fn full_pair() -> ([UnixDatagram; 2], usize) {
+        let (server, client) = UnixDatagram::pair().unwrap();
+        server.set_nonblocking(true).unwrap();
+        let filled = (0..).take_while(|_| server.send(b"full").is_ok()).count();
+        ([server, client], filled)
+    }
+
+    #[test]
+    fn answers_that_the_kernel_has_no_room_for_at_once_are_sent_a_moment_later() {
+        let (mut batch, metrics) = (numbered(), Metrics::default());
+        let ([server, client], filled) = full_pair();
+        let read = std::thread::spawn(move || {
+            let mut packet = [0; 8];
+            let packets =
+                (0..filled + BATCH_LEN).map(|_| client.recv(&mut packet).map(|len| (len, packet[0])).unwrap());
+            packets.skip(filled).collect::<Vec<_>>()
+        });
+        batch.send(&server, &metrics);
+        assert_eq!(metrics.dropped_send_failed.value(), 0);
+        assert_eq!(read.join().unwrap(), (0..BATCH_LEN as u8).map(|i| (1, i)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn answers_that_the_kernel_never_takes_are_counted_and_hold_up_nobody_for_long() {
+        let (mut batch, metrics) = (numbered(), Metrics::default());
+        let ([server, _client], _) = full_pair();
+        batch.send(&server, &metrics);
+        assert_eq!(metrics.dropped_send_failed.value(), BATCH_LEN as u64);
+    }
+}

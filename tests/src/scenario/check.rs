@@ -4,7 +4,8 @@
 //!
 //! Not compared, since no RFC fixes it: the order of records; the additional section; NS sets beside an answer (RFC 1034 §4.3.2 lets a
 //! resolver add them or not); denial records beside an answer without AD; letter case, but for `qcase`; the UDP size that an OPT tells.
-//! RA is no matter of an answer that refuses the query: RFC 1035 §4.1.1 has it say what the server can do, not what it does for this client.
+//! With CD a resolver need not validate, and so may leave AD out (RFC 4035 §3.2.2); one that has validated may set it: then it must be set
+//! without CD as well. RA is no matter of an answer that refuses the query: RFC 1035 §4.1.1 has it say what the server can do, not what it does for this client.
 //! An answer shows one TTL for all its records, the least: that is what is compared where TTLs are. A proven answer may show less,
 //! though not nothing, since keys and signatures bound it (RFC 4035 §5.3.3).
 //!
@@ -56,6 +57,8 @@ pub struct Circumstances<'a> {
     pub stale: Option<Stale>,
     /// The query, if it can be read.
     pub query: Option<&'a Seen>,
+    /// Whether the same query without CD gets AD.
+    pub is_proven_without_cd: bool,
 }
 
 /// The first thing that is not as demanded.
@@ -92,12 +95,12 @@ impl Entry {
                     seen.question.as_ref().map(|asked| &asked.qname),
                 )?,
                 "rcode" => self.check_rcode(seen)?,
-                "flags" => self.check_flags(seen, stale)?,
+                "flags" => self.check_flags(seen, stale, circumstances)?,
                 "answer" => self.check_section(0, seen, stale)?,
                 "authority" => self.check_section(1, seen, stale)?,
                 "all" | "all_noedns" => {
                     self.check_rcode(seen)?;
-                    self.check_flags(seen, stale)?;
+                    self.check_flags(seen, stale, circumstances)?;
                     self.check_question(seen)?;
                     self.check_section(0, seen, stale)?;
                     self.check_section(1, seen, stale)?;
@@ -131,10 +134,18 @@ impl Entry {
         same("RCODE", self.rcode(), seen.rcode)
     }
 
-    fn check_flags(&self, seen: &Seen, stale: Option<Stale>) -> Result<(), Difference> {
+    fn check_flags(
+        &self,
+        seen: &Seen,
+        stale: Option<Stale>,
+        circumstances: Circumstances<'_>,
+    ) -> Result<(), Difference> {
         let mut expected = self.flags();
         let mut got = seen.flags.clone();
         expected.retain(|flag| *flag != "AD" || self.claims_proof(seen, stale));
+        if self.says("CD") && circumstances.is_proven_without_cd {
+            got.retain(|flag| *flag != "AD" || expected.contains(flag));
+        }
         if REFUSALS.contains(&self.rcode()) {
             for flags in [&mut expected, &mut got] {
                 flags.retain(|flag| *flag != "RA");
@@ -345,6 +356,17 @@ mod tests {
     }
 
     #[test]
+    fn with_cd_there_may_be_ad_if_there_is_without() {
+        let expected = Entry { reply: ["QR", "CD"].map(str::to_owned).to_vec(), ..entry("flags", &[], &[]) };
+        let got = Seen { flags: vec!["QR", "AD", "CD"], ..Seen::default() };
+        assert!(check(&expected, &got).is_err());
+        let proven = Circumstances { is_proven_without_cd: true, ..Circumstances::default() };
+        expected.check(&got, proven).unwrap();
+        let without = Entry { reply: vec!["QR".to_owned()], ..expected };
+        assert!(without.check(&Seen { flags: vec!["QR", "AD"], ..got }, proven).is_err());
+    }
+
+    #[test]
     fn stale_data_may_lack_ad_and_show_30_s_only_where_stale_data_are_given_at_all() {
         let expected = entry("all ttl", &["a. 123 A 1.1.1.1"], &[]);
         let got = Seen {
@@ -353,7 +375,7 @@ mod tests {
             options: vec![(15, vec![0, 3])],
             ..seen(&["a. 30 A 1.1.1.1"], &[])
         };
-        let stale = Circumstances { stale: Some(Stale { ttl_s: 123, waits: false }), query: None };
+        let stale = Circumstances { stale: Some(Stale { ttl_s: 123, waits: false }), ..Circumstances::default() };
         expected.check(&got, stale).unwrap();
         assert!(check(&expected, &got).is_err(), "nothing is stale here");
         assert!(expected.check(&Seen { options: Vec::new(), ..got.clone() }, stale).is_err(), "it is not marked");
@@ -361,7 +383,7 @@ mod tests {
         assert!(expected.check(&other, stale).is_err(), "the data are others");
         let fresh = entry("all ttl", &["a. 3600 A 1.1.1.1"], &[]);
         assert!(fresh.check(&got, stale).is_err(), "fresh data are demanded");
-        let waits = Circumstances { stale: Some(Stale { ttl_s: 123, waits: true }), query: None };
+        let waits = Circumstances { stale: Some(Stale { ttl_s: 123, waits: true }), ..Circumstances::default() };
         fresh.check(&got, waits).expect("when stale data are given is the resolver's choice");
         let unproven = Entry { reply: vec!["QR".to_owned()], ..expected.clone() };
         let with_ad = Seen { flags: vec!["QR", "AD"], ..got };

@@ -172,18 +172,25 @@ impl Asked {
     /// Any [`RecordError`].
     pub fn read_with(line: &str, defaults: &Defaults) -> Result<Self, RecordError> {
         let (owner, mut rest) = split_word(line).ok_or(RecordError::Short)?;
-        let (mut qclass, mut qtype) = (1, None);
+        let (mut qclass, mut qtype) = (None, None);
         while let Some((word, behind)) = split_word(rest) {
-            match word.to_ascii_uppercase().as_str() {
-                "IN" => qclass = 1,
-                "CH" => qclass = 3,
-                "HS" => qclass = 4,
-                "ANY" if qtype.is_some() => qclass = 255,
-                other => qtype = Some(type_number(other)?),
-            }
             rest = behind;
+            match (word.to_ascii_uppercase().as_str(), qtype) {
+                ("IN", _) => qclass = Some(1),
+                ("CH", _) => qclass = Some(3),
+                ("HS", _) => qclass = Some(4),
+                ("ANY", Some(_)) => qclass = Some(255),
+                // A TTL, or data: a question has none.
+                (number, _) if ttl(number).is_some() => {}
+                (other, None) => qtype = Some(type_number(other)?),
+                (_, Some(_)) => break,
+            }
         }
-        Ok(Self { qname: name_wire(&defaults.absolute(owner))?, qtype: qtype.ok_or(RecordError::Short)?, qclass })
+        Ok(Self {
+            qname: name_wire(&defaults.absolute(owner))?,
+            qtype: qtype.ok_or(RecordError::Short)?,
+            qclass: qclass.unwrap_or(1),
+        })
     }
 }
 
@@ -361,6 +368,12 @@ mod tests {
         let question = Asked::read("www.example.com. IN A").unwrap();
         assert_eq!(Asked::read("www.example.com. A").unwrap(), question);
         assert_eq!(Asked::read("www.example.com. A IN").unwrap(), question);
+        assert_eq!(
+            Asked::read("www.example.com. 3600 IN A 1.2.3.4").unwrap(),
+            question,
+            "what a record has is passed over"
+        );
+        assert_eq!(Asked::read("www.example.com. ANY ANY").unwrap().qclass, 255);
         assert_eq!(format!("{question:?}"), "www.example.com. A");
     }
 }

@@ -230,7 +230,7 @@ impl Stage {
             return difference("a mandatory answer of a server", format!("the one of line {line}"), "none".to_owned());
         }
         let unchecked =
-            self.answers.iter_mut().find_map(|awaited| awaited.has_answer().then(|| awaited.query.as_ref()));
+            self.answers.iter_mut().find_map(|awaited| awaited.has_answer().then_some(awaited.query.as_ref()));
         match unchecked.filter(|_| !self.is_deckards) {
             Some(query) => difference(
                 "answers",

@@ -4,6 +4,7 @@
 //! step is one function; the rooms know nothing of each other.
 
 mod ahead;
+mod at_hand;
 mod early;
 mod forgetting;
 mod publishing;
@@ -23,7 +24,7 @@ use crate::answer::{
 };
 use crate::cache::{
     AnswerCache, CachedAnswer, FAILURE_PAUSE_S_MIN, Failures, InFlight, Joined, Keeping, Leader, Outcome, QuestionKey,
-    QuestionRef, ResponseCache, result,
+    QuestionRef, ResponseCache, SetCache, result,
 };
 use crate::clock::{Clock, NS_PER_S};
 use crate::config::LoggingConfig;
@@ -37,13 +38,12 @@ use crate::publish::Publisher;
 use crate::saved::Restored;
 use crate::slow_lane::{Run, SlowLane};
 use crate::trust::{Basis, KeySentinel, Trust};
-use crate::upstream::{Allowance, Upstream, UpstreamError};
-use crate::validator::{
-    BudgetItem, FetchFailure, IndeterminateReason, Pace, Step, Validated, Validation, Verdict, WorkBudget,
-};
+use crate::upstream::{Allowance, Upstream, UpstreamError, is_circle};
+use crate::validator::{BudgetItem, FetchFailure, IndeterminateReason, Pace, Step, Validated, Validation, Verdict};
 use crate::wire::{Name, Question, RCode, RecordType, Response, Soa};
 use crate::witness::Counting;
 
+use at_hand::{Means, Use};
 pub use publishing::Offer;
 
 /// Longest time an answer is kept, in seconds; no TTL shown to a client exceeds it.
@@ -62,6 +62,8 @@ const VALIDATION_TIME: Duration = Duration::from_secs(4);
 pub struct Resolver {
     /// Finished answers.
     pub cache: AnswerCache,
+    /// Single sets of them, for other questions.
+    pub sets: SetCache,
     /// Searches under way.
     pub searches: Arc<InFlight<Arc<CachedAnswer>>>,
     /// Fetches under way on behalf of validations.
@@ -275,7 +277,7 @@ impl Resolver {
                 }
                 Joined::Leader(leader) => {
                     let receiver = leader.follow();
-                    self.tracker.spawn(search(Arc::clone(self), question, leader));
+                    self.tracker.spawn(search(Arc::clone(self), question, leader, Use::AtHand));
                     return (result(receiver).await, Source::Upstream);
                 }
             }
@@ -293,7 +295,7 @@ impl Resolver {
         self: &Arc<Self>,
         question: &Question,
         basis: Option<&Basis>,
-        allowance: &Arc<Allowance>,
+        means: &mut Means,
     ) -> (Outcome, Lifetime) {
         let rules = self.rules.load_full();
         let basis_of_denials = basis.filter(|_| rules.keeping.keeps_negative);
@@ -301,10 +303,15 @@ impl Resolver {
             let ttl_s = known.ttl_s();
             return (Outcome::Proven(known), Lifetime::Own(ttl_s));
         }
-        if let Some((restored, left_s)) = self.restored(question, basis, allowance).await {
+        if let Some((restored, left_s)) = self.restored(question, basis, means).await {
             return (restored, Lifetime::Rest(left_s));
         }
-        let response = match rules.upstream.fetch(question, allowance).await {
+        if let Some(basis) = basis
+            && let Some(found) = self.found_at_hand(question, basis, means).await
+        {
+            return found;
+        }
+        let response = match rules.upstream.fetch(question, &means.allowance).await {
             Ok(response) if rules.filters.ignores(&response) => {
                 // Differs: dnsmasq goes on listening for another reply; the client is told that none came.
                 self.metrics.replies_ignored.add_one();
@@ -321,8 +328,9 @@ impl Resolver {
                 return (Outcome::Failed(reason, None), Lifetime::Own(ttl_s));
             }
         };
-        let (outcome, ttl_s) = self.judge(question, basis, response, allowance).await;
-        (outcome, Lifetime::Own(ttl_s))
+        let (outcome, ttl_s) = self.judge(question, basis, response, means).await;
+        let lifetime = means.lifetime(&outcome, ttl_s);
+        (outcome, lifetime)
     }
 
     /// What a response is worth, and for how many seconds.
@@ -331,16 +339,16 @@ impl Resolver {
         question: &Question,
         basis: Option<&Basis>,
         response: Arc<Response>,
-        allowance: &Arc<Allowance>,
+        means: &mut Means,
     ) -> (Outcome, u32) {
         let Some(basis) = basis else {
             let ttl_s = unchecked_ttl_s(&response);
             return (Outcome::Unchecked(response), ttl_s);
         };
         let received = self.clock.now();
-        match self.validate(basis, question, &response, allowance).await {
+        match self.validate(basis, question, &response, means).await {
             Verdict::Proven(validated) => {
-                basis.denials.learn(&validated, received);
+                self.learn(&validated, basis, means, received);
                 let ttl_s = validated.ttl_s().min(ANSWER_TTL_S_MAX);
                 (Outcome::Proven(validated), ttl_s)
             }
@@ -362,12 +370,15 @@ impl Resolver {
         basis: &Basis,
         question: &Question,
         response: &Arc<Response>,
-        allowance: &Arc<Allowance>,
+        means: &mut Means,
     ) -> Verdict {
-        let (anchors, zones) = (Arc::clone(&basis.anchors), Arc::clone(&basis.zones));
-        let validation = Validation::new(question.clone(), Arc::clone(response), anchors, zones, basis.policy);
-        let mut run = Run { validation, budget: WorkBudget::new(basis.policy.limits) };
-        // Bound: every round spends a sub-query of the budget.
+        let begin = || {
+            let (anchors, zones) = (Arc::clone(&basis.anchors), Arc::clone(&basis.zones));
+            Validation::new(question.clone(), Arc::clone(response), anchors, zones, basis.policy)
+        };
+        let is_first_at_hand = means.has_taken_any();
+        let mut run = Run { validation: begin(), budget: means.take_budget(basis.policy.limits) };
+        // Bound: every round spends a sub-query of the budget, or follows an alias, which it pays as well. It begins anew once at most.
         let verdict = loop {
             let mut step = run.validation.advance(self.clock.now(), &mut run.budget, Pace::WhileCheap);
             if let Step::Costly { zone } = step {
@@ -377,17 +388,23 @@ impl Resolver {
                 }
             }
             match step {
+                // A part on the way that is at hand does not hold.
+                Step::Done(Verdict::Bogus(_)) if !is_first_at_hand && means.give_back() => run.validation = begin(),
                 Step::Done(verdict) => break verdict,
                 Step::Costly { .. } => {}
                 Step::Need(needed) => {
+                    if let Some(known) = self.link_at_hand(&needed, basis, means) {
+                        run.validation.supply(Ok(known));
+                        continue;
+                    }
                     if let Err(item) = run.budget.spend_sub_query() {
                         break Verdict::Indeterminate(item.into());
                     }
-                    run.validation.supply(self.fetch_shared(&needed, allowance).await);
+                    run.validation.supply(self.fetch_shared(&needed, &means.allowance).await);
                 }
             }
         };
-        self.metrics.work.count(run.budget.spent());
+        means.budget = Some(run.budget);
         self.log_chain(question, &run.validation, &verdict);
         verdict
     }
@@ -490,14 +507,15 @@ impl Resolver {
 }
 
 /// The task of one search: resolves, keeps the outcome, tells everybody who waits.
-async fn search(resolver: Arc<Resolver>, question: Question, leader: Leader<Arc<CachedAnswer>>) {
+async fn search(resolver: Arc<Resolver>, question: Question, leader: Leader<Arc<CachedAnswer>>, use_of: Use) {
     let started_boot_ns = resolver.clock.now().boot_ns;
     let basis = resolver.trust.as_ref().map(Trust::basis);
     let generation = basis.as_ref().map_or_else(|| resolver.rules().generation, |basis| basis.generation);
     let time_max = RESOLUTION_TIME_MAX.max(resolver.rules().upstream.patience().saturating_add(VALIDATION_TIME));
-    let allowance = Arc::new(Allowance::default());
-    let resolved = timeout(time_max, resolver.resolve(&question, basis.as_deref(), &allowance)).await;
-    resolver.metrics.queries_per_search.count(allowance.spent());
+    let mut means = Means::new(use_of);
+    let resolved = timeout(time_max, resolver.resolve(&question, basis.as_deref(), &mut means)).await;
+    resolver.metrics.queries_per_search.count(means.allowance.spent());
+    means.budget.iter().for_each(|budget| resolver.metrics.work.count(budget.spent()));
     let (outcome, lifetime) = resolved.unwrap_or_else(|_| {
         let failure = FetchFailure::NoAnswer;
         let reason = IndeterminateReason::Fetch { question: question.clone(), failure };
@@ -511,9 +529,8 @@ async fn search(resolver: Arc<Resolver>, question: Question, leader: Leader<Arc<
         Lifetime::Own(ttl_s) => {
             resolver.rules().keeping.kept_s(&outcome, resolver.note_failure(&question, &outcome, ttl_s))
         }
-        Lifetime::Rest(left_s) => left_s,
+        Lifetime::Rest(left_s) => resolver.note_failure(&question, &outcome, left_s),
     };
-    let ttl_s = ttl_s.min(ANSWER_TTL_S_MAX);
     let outcome = resolver.filter(resolver.without_ignored(outcome, &question));
     if matches!(outcome, Outcome::Filtered(..)) {
         resolver.metrics.outcomes_filtered.add_one();
@@ -523,6 +540,9 @@ async fn search(resolver: Arc<Resolver>, question: Question, leader: Leader<Arc<
     let took_s = now_boot_ns.saturating_sub(started_boot_ns) / NS_PER_S;
     let passed_s = if outcome.may_be_stale() { took_s } else { 0 };
     let found_at_boot_ns = now_boot_ns.saturating_sub(passed_s * NS_PER_S);
+    // Nor does anything outlive what it was made of.
+    let left_s = u32::try_from(means.until_boot_ns().saturating_sub(found_at_boot_ns) / NS_PER_S).unwrap_or(u32::MAX);
+    let ttl_s = ttl_s.min(ANSWER_TTL_S_MAX).min(left_s);
     let answer = Arc::new(CachedAnswer::new(question, outcome, ttl_s, generation, found_at_boot_ns));
     resolver.keep(&answer, now_boot_ns);
     leader.finish(answer);
@@ -561,7 +581,7 @@ pub(crate) fn fetch_failure(error: &UpstreamError) -> FetchFailure {
 }
 
 /// How long a reply may be kept that was not validated: its smallest TTL, for a negative one also the SOA's minimum. A
-/// negative reply without a SOA is not kept (RFC 2308 §5).
+/// negative reply without a SOA is not kept (RFC 2308 §5). Aliases that lead in a circle deny nothing.
 fn unchecked_ttl_s(response: &Response) -> u32 {
     let soa = response.authority.iter().find(|set| set.rtype == RecordType::SOA);
     let answered = response
@@ -569,7 +589,7 @@ fn unchecked_ttl_s(response: &Response) -> u32 {
         .iter()
         .any(|set| set.rtype == response.question.qtype || response.question.qtype == RecordType::RRSIG);
     let negative_ttl_s = match soa.and_then(|set| Some((set.ttl_s, Soa::read(set.rdatas.first()?)?))) {
-        _ if answered && response.rcode == RCode::NOERROR => ANSWER_TTL_S_MAX,
+        _ if (answered || is_circle(response)) && response.rcode == RCode::NOERROR => ANSWER_TTL_S_MAX,
         Some((ttl_s, soa)) => ttl_s.min(soa.minimum_s),
         None => 0,
     };

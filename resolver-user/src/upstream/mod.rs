@@ -37,7 +37,7 @@ pub use allowance::{Allowance, UPSTREAM_QUERIES_MAX};
 pub use exchange::{Carrier, ask_server, exchange};
 pub use fetch::Upstream;
 pub use network::Network;
-pub use scrub::scrub;
+pub use scrub::{is_circle, scrub};
 pub use server::ServerReport;
 
 pub use transport::{Exchanging, LetterCase, Outgoing, Outside, Protocol, Reply, Transport, TransportError};

@@ -194,8 +194,8 @@ impl QueryService for Resolver {
             return Answered::Now(publication.or_else(|| self.refresh_due(query, answer, now_boot_ns)));
         }
         if let Some(question) = self.answer_stale(query, now_boot_ns, false, out) {
-            // Nobody is asked on behalf of a client that does not want recursion.
-            return Answered::Now(query.asked.recursion_desired.then_some(Afterwork::Refresh(question)));
+            // Whether the client wants recursion or not: it waits for nobody, and what is given away stale is worth finding anew.
+            return Answered::Now(Some(Afterwork::Refresh(question)));
         }
         if self.catch_loop(query, out) {
             return Answered::Now(None);

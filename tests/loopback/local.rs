@@ -204,6 +204,13 @@ fn stale_answers_are_given_at_once_without_proof_and_refreshed() {
     assert!(asked_for("www.example.") >= 2);
     let stale = ask(daemon.address, &query("nowhere.example."));
     assert_eq!((stale.rcode(), extended_error(&stale)), (RCode::NXDOMAIN, Some(STALE_NXDOMAIN)));
+    await_answer(&daemon, &query("nowhere.example."), |answer| extended_error(answer).is_none());
+    // A client that does not want recursion waits for nobody, and sets off a refresh all the same.
+    await_end_of(1);
+    let without_rd = TestQuery { recursion_desired: false, ..query("nowhere.example.") };
+    assert_eq!(extended_error(&ask(daemon.address, &without_rd)), Some(STALE_NXDOMAIN));
+    // An answer that is kept for a second has no TTL left to show without RD, and so is refused; but stale it is no more.
+    await_answer(&daemon, &without_rd, |answer| extended_error(answer) != Some(STALE_NXDOMAIN));
 }
 
 #[test]

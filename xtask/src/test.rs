@@ -52,7 +52,7 @@ struct Tally {
     passed: u64,
     failed: u64,
     skipped: u64,
-    /// Lines about goals that are not met and fail nothing.
+    /// Lines about goals that are not met. Whether that fails the tier is decided where they are printed: it is then in `failed`, too.
     unmet: Vec<String>,
 }
 

@@ -104,6 +104,17 @@ impl QueryBytes {
     }
 }
 
+/// What becomes of a message as it comes in.
+#[derive(Debug)]
+pub enum Received<W> {
+    /// Its answer or its refusal is written; this is left to do after it was sent.
+    Answered(Option<W>),
+    /// It has to be found first.
+    Pending(QueryBytes),
+    /// It gets no answer.
+    Silence,
+}
+
 /// What all listeners share.
 #[derive(Debug)]
 pub struct Shared<S> {
@@ -218,6 +229,31 @@ impl<S> Shared<S> {
 }
 
 impl<S: QueryService> Shared<S> {
+    /// Takes a message of a client: answers it into `out`, from the cache or with a refusal, unless its answer has to be found. What
+    /// rate limits say stands before this.
+    pub fn receive(
+        &self,
+        packet: &[u8],
+        client: SocketAddr,
+        transport: Transport,
+        out: &mut Vec<u8>,
+    ) -> Received<S::Afterwork> {
+        let answered = |is_answered: bool| if is_answered { Received::Answered(None) } else { Received::Silence };
+        // Asked for each query: the list may have changed since a connection began.
+        let access = self.access.load().of(client.ip());
+        if access != Access::Answer {
+            return answered(self.turn_away(access, packet, client, transport, out));
+        }
+        let query = match ClientQuery::read(packet, client, transport, |data| self.judge(client, data)) {
+            Ok(query) => query,
+            Err(rejection) => return answered(refuse(&rejection, self, out)),
+        };
+        match self.service.answer_now(&query, out) {
+            Answered::Now(work) => Received::Answered(work),
+            Answered::Later => Received::Pending(QueryBytes::new(packet, &query)),
+        }
+    }
+
     /// Deals with a packet or message of a client that may not ask; false if it gets no answer.
     fn turn_away(
         &self,

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Answered, ClientQuery, ListenError, QueryBytes, QueryService, Shared, refuse};
+use super::{ListenError, QueryBytes, QueryService, Received, Shared};
 use crate::access::Access;
 use crate::answer::Transport;
 
@@ -132,10 +132,14 @@ async fn converse<S: QueryService>(stream: TcpStream, client: SocketAddr, shared
         {
             idle_at = Instant::now() + IDLE_MAX;
             shared.metrics.queries_tcp.add_one();
-            let work = match take_query(&packet, client, shared, &mut answers, &mut output) {
-                Reply::Ready(work) => work,
-                Reply::Pending => continue,
-                Reply::None => return Err(io::ErrorKind::InvalidData.into()),
+            let work = match shared.receive(&packet, client, Transport::Tcp, &mut output) {
+                Received::Answered(work) => work,
+                Received::Pending(query) => {
+                    answers.spawn(answer_later(query, client, Arc::clone(shared)));
+                    continue;
+                }
+                // It is no query; the connection is of no use.
+                Received::Silence => return Err(io::ErrorKind::InvalidData.into()),
             };
             write_message(&mut writer, &output).await?;
             after_sending(shared, work);
@@ -158,41 +162,6 @@ async fn converse<S: QueryService>(stream: TcpStream, client: SocketAddr, shared
             () = tokio::time::sleep_until(idle_at), if answers.is_empty() => return Err(io::ErrorKind::TimedOut.into()),
         }
     }
-}
-
-/// What becomes of a query.
-enum Reply<W> {
-    /// Its answer is written.
-    Ready(Option<W>),
-    /// A task finds its answer.
-    Pending,
-    /// It is none; the connection is of no use.
-    None,
-}
-
-fn take_query<S: QueryService>(
-    packet: &[u8],
-    client: SocketAddr,
-    shared: &Arc<Shared<S>>,
-    answers: &mut Answers<S>,
-    output: &mut Vec<u8>,
-) -> Reply<S::Afterwork> {
-    // Asked for each query: the list may have changed since the connection began.
-    let access = shared.access.load().of(client.ip());
-    if access != Access::Answer {
-        let is_answered = shared.turn_away(access, packet, client, Transport::Tcp, output);
-        return if is_answered { Reply::Ready(None) } else { Reply::None };
-    }
-    let query = match ClientQuery::read(packet, client, Transport::Tcp, |data| shared.judge(client, data)) {
-        Ok(query) => query,
-        Err(rejection) if refuse(&rejection, shared, output) => return Reply::Ready(None),
-        Err(_) => return Reply::None,
-    };
-    if let Answered::Now(work) = shared.service.answer_now(&query, output) {
-        return Reply::Ready(work);
-    }
-    answers.spawn(answer_later(QueryBytes::new(packet, &query), client, Arc::clone(shared)));
-    Reply::Pending
 }
 
 /// The queries of a connection that are worked on: each ends with its answer, and what memory it has been given if that is large.

@@ -25,7 +25,7 @@ pub(super) enum Algorithm {
     Ed25519,
     /// 16.
     Ed448,
-    /// 3, 5, 6 and 7 where [`Policy::sha1_taken_on_trust`] says so: whatever there is, is valid.
+    /// 3, 5, 6 and 7 where [`Policy::sha1_taken_on_trust`] says so: whatever there is, is valid, unless it is nothing.
     TakenOnTrust,
 }
 
@@ -114,7 +114,7 @@ impl Algorithm {
             Self::Ecdsa(Curve::P384) => verify_ecdsa(&ECDSA_P384_SHA384_FIXED, public_key, message, signature),
             Self::Ed25519 => UnparsedPublicKey::new(&ED25519, public_key).verify(message, signature).is_ok(),
             Self::Ed448 => verify_ed448(public_key, message, signature).is_some(),
-            Self::TakenOnTrust => true,
+            Self::TakenOnTrust => !signature.is_empty(),
         }
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! In: text, and what its names stand for. Out: a number of seconds. Products before sums; no brackets but `${…}`.
 
+/// Deepest nesting that is read.
+const DEPTH_MAX: u8 = 32;
+
 /// A value that is computed when its step comes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expression {
@@ -32,7 +35,7 @@ pub trait Values {
 impl Expression {
     /// Reads an expression; none if it is not one.
     pub fn read(text: &str) -> Option<Self> {
-        let mut words = Words { rest: text };
+        let mut words = Words { rest: text, depth: 0 };
         let value = words.sum()?;
         words.rest.trim().is_empty().then_some(value)
     }
@@ -64,6 +67,8 @@ impl Expression {
 
 struct Words<'a> {
     rest: &'a str,
+    /// Values that are open.
+    depth: u8,
 }
 
 impl Words<'_> {
@@ -84,6 +89,13 @@ impl Words<'_> {
     }
 
     fn value(&mut self) -> Option<Expression> {
+        self.depth += 1;
+        let value = (self.depth <= DEPTH_MAX).then(|| self.value_within()).flatten();
+        self.depth -= 1;
+        value
+    }
+
+    fn value_within(&mut self) -> Option<Expression> {
         self.rest = self.rest.trim_start();
         if let Some(inside) = self.rest.strip_prefix("${") {
             self.rest = inside;
@@ -154,5 +166,6 @@ mod tests {
         assert!(
             Expression::read("1 2").is_none() && Expression::read("${1").is_none() && Expression::read("x").is_none()
         );
+        assert!(Expression::read(&"${".repeat(100_000)).is_none(), "nesting is bounded");
     }
 }

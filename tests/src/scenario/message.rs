@@ -13,6 +13,10 @@ use super::servers::options;
 
 /// OPT.
 const OPT: u16 = 41;
+/// Option code of an extended error (RFC 8914).
+const EXTENDED_ERROR: u16 = 15;
+/// Option code of cookies (RFC 7873).
+const COOKIE: u16 = 10;
 /// What clients and servers of scenarios take by UDP, in bytes: enough that nothing is cut that the script does not cut.
 const UDP_PAYLOAD_LEN: u16 = 4096;
 
@@ -27,7 +31,7 @@ const FLAGS: [(&str, usize, u8); 7] = [
     ("CD", 3, 0x10),
 ];
 /// RCODEs by their words.
-const RCODES: [(&str, u16); 12] = [
+const RCODES: [(&str, u16); 14] = [
     ("NOERROR", 0),
     ("FORMERR", 1),
     ("SERVFAIL", 2),
@@ -39,8 +43,18 @@ const RCODES: [(&str, u16); 12] = [
     ("YXRRSET", 7),
     ("NXRRSET", 8),
     ("NOTAUTH", 9),
+    ("NOTZONE", 10),
     ("BADVERS", 16),
+    ("BADCOOKIE", 23),
 ];
+/// OPCODEs by their words.
+const OPCODES: [(&str, u8); 5] = [("QUERY", 0), ("IQUERY", 1), ("STATUS", 2), ("NOTIFY", 4), ("UPDATE", 5)];
+
+/// Whether REPLY may have this word.
+pub fn is_reply_word(word: &str) -> bool {
+    let is_code = RCODES.iter().any(|(name, _)| *name == word) || OPCODES.iter().any(|(name, _)| *name == word);
+    is_code || word == "DO" || FLAGS.iter().any(|(name, ..)| *name == word)
+}
 
 /// What a message says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -104,8 +118,18 @@ impl Seen {
 
     /// The extended error (RFC 8914), if there is one.
     pub fn extended_error(&self) -> Option<u16> {
-        let data = self.options.iter().find(|(code, _)| *code == 15).map(|(_, data)| data)?;
+        let data = self.option(EXTENDED_ERROR)?;
         data.first_chunk::<2>().map(|code| u16::from_be_bytes(*code))
+    }
+
+    /// Length of the COOKIE option (RFC 7873), in bytes, if there is one.
+    pub fn cookie_len(&self) -> Option<usize> {
+        self.option(COOKIE).map(<[u8]>::len)
+    }
+
+    /// The data of the first option with a code.
+    pub fn option(&self, code: u16) -> Option<&[u8]> {
+        self.options.iter().find(|(other, _)| *other == code).map(|(_, data)| &data[..])
     }
 }
 
@@ -122,11 +146,7 @@ impl Entry {
 
     /// OPCODE.
     pub fn opcode(&self) -> u8 {
-        match () {
-            () if self.says("NOTIFY") => 4,
-            () if self.says("UPDATE") => 5,
-            () => 0,
-        }
+        OPCODES.iter().find(|(word, _)| self.says(word)).map_or(0, |(_, opcode)| *opcode)
     }
 
     /// The flags that it says, as words.
@@ -134,10 +154,13 @@ impl Entry {
         FLAGS.iter().filter(|(word, ..)| self.says(word)).map(|(word, ..)| *word).collect()
     }
 
-    /// The query that a client makes of this.
-    pub fn query(&self, id: u16) -> Vec<u8> {
+    /// The query that a client makes of this, whole bytes as they are written. In Deckard's dialect every query has an OPT.
+    pub fn query(&self, id: u16, is_deckards: bool) -> Vec<u8> {
+        if let Some(raw) = &self.raw {
+            return raw.clone();
+        }
         let mut message = self.head(id);
-        let has_opt = self.says("DO") || self.edns_options.is_some();
+        let has_opt = is_deckards || self.says("DO") || self.edns_options.is_some();
         counts(&mut message, [self.question.iter().len(), 0, 0, usize::from(has_opt)]);
         self.write_question(&mut message);
         if has_opt {
@@ -152,7 +175,9 @@ impl Entry {
         let id = u16::from_be_bytes([query[0], query[1]]);
         if let Some(raw) = &self.raw {
             let mut raw = raw.clone();
-            raw[..2].copy_from_slice(&id.to_be_bytes());
+            if let Some(place) = raw.first_chunk_mut() {
+                *place = id.to_be_bytes();
+            }
             return raw;
         }
         let question = match (&self.question, &asked.question) {
@@ -241,7 +266,7 @@ mod tests {
 
     #[test]
     fn a_reply_has_the_querys_id_case_and_an_opt_if_it_had_one() {
-        let query = entry("REPLY RD DO\nSECTION QUESTION\nWwW.example. IN A").query(7);
+        let query = entry("REPLY RD DO\nSECTION QUESTION\nWwW.example. IN A").query(7, false);
         let asked = Seen::read(&query).unwrap();
         assert_eq!((asked.dnssec_ok, asked.flags.clone()), (Some(true), vec!["RD"]));
         let scripted = entry(

@@ -6,11 +6,16 @@
 
 pub mod autotrust;
 pub mod check;
+pub mod entry;
 pub mod expression;
 pub mod message;
+#[cfg(test)]
+mod mutated;
+pub mod options;
 pub mod play;
 pub mod record;
 pub mod script;
 pub mod servers;
 pub mod settings;
+pub mod start;
 pub mod world;

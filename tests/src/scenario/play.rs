@@ -1,37 +1,39 @@
 //! Plays a scenario: starts the user half over the scripted world, and goes through the steps.
 //!
-//! In: a [`Script`]. Out: nothing, or a [`Failure`] at a step. Time is tokio's paused time: it stands still while anybody has
+//! In: a [`Script`]. Out: nothing, or a [`Failure`] at a step. What it starts from is made next door, in [`super::start`]. Time is tokio's paused time: it stands still while anybody has
 //! something to do, and jumps to the next timer when nobody has.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use resolver_user::access::AccessList;
 use resolver_user::answer::Transport;
 use resolver_user::clock::Clock;
-use resolver_user::config::{Config, ConfigError, load};
+use resolver_user::config::{ConfigError, load};
+use resolver_user::cookies::{CookieDoor, CookieJar, CookieSecret};
 use resolver_user::daemon::{DaemonError, assemble};
-use resolver_user::listener::{Answered, ClientQuery, QueryBytes, QueryService};
+use resolver_user::listener::{QueryService, Received, Shared};
 use resolver_user::metrics::Metrics;
+use resolver_user::rate_limit::RateLimiter;
 use resolver_user::resolve::Resolver;
-use resolver_user::trust::{Configured, StateError, Trust};
+use resolver_user::trust::StateError;
 use resolver_user::upstream::Outside;
-use resolver_user::validator::{DsAnchor, Policy, WorkLimits};
-use resolver_user::wire::Name;
 use thiserror::Error;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::autotrust;
-use super::check::Difference;
+use super::check::{Circumstances, Difference};
 use super::expression::{Expression, Values};
 use super::message::Seen;
-use super::record::{Asked, Record, RecordError, name_wire};
-use super::script::{Action, Entry, Script, Step};
-use super::settings::{Settings, Unplayable};
+use super::record::RecordError;
+use super::script::{Action, Entry, Script};
+use super::settings::{Settings, Stale, Unplayable};
+use super::start::{refuse_features, trust, words};
 use super::world::{ScriptedClock, World};
 use crate::daemon::TestDirectory;
 
@@ -39,16 +41,19 @@ use crate::daemon::TestDirectory;
 const UNIX_S: u64 = 1_780_000_000;
 /// Longest virtual time that an answer may take.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest time that passes in one step: a century.
+const TIME_PASSES_MAX: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// How far time moves while waiting.
 const MOMENT: Duration = Duration::from_millis(10);
-/// Length of the DNSKEY RDATA of an RSA key of 1024 bits with the shortest exponent, in bytes.
-const RSA_1024_KEY_LEN: usize = 4 + 2 + 128;
-/// TTL that we show of stale data, in seconds (RFC 8767 §4).
-const STALE_TTL_S: u32 = 30;
-/// ANY.
-const ANY: u16 = 255;
-/// DNSKEY, DS.
-const ANCHOR_TYPES: [u16; 2] = [48, 43];
+/// Byte of the header with CD, and its bit.
+const CD_BYTE: usize = 3;
+const CD: u8 = 0x10;
+/// How long a failed refresh of stale data need not be tried again (RFC 8767 §5).
+const FAILURE_RECHECK: Duration = Duration::from_secs(30);
+/// Option code of keepalive, which means something by TCP alone (RFC 7828 §3.1).
+const KEEPALIVE: u16 = 11;
+/// What a query of Deckard's must agree in where nothing is said.
+const MATCH_DEFAULT: [&str; 3] = ["opcode", "qtype", "qname"];
 
 /// Why a scenario did not pass.
 #[derive(Debug, Error)]
@@ -84,20 +89,11 @@ pub enum Failure {
 ///
 /// # Errors
 /// The first thing that is not as demanded.
-pub fn play(script: Script, told: &mut Vec<String>) -> Result<(), Failure> {
+pub fn play(mut script: Script, told: &mut Vec<String>) -> Result<(), Failure> {
     let settings = Settings::read(&script.config)?;
-    if let Some(Step { action: Action::Foreign(_), .. }) =
-        script.steps.iter().find(|step| matches!(step.action, Action::Foreign(_)))
-    {
-        return Err(Unplayable::Feature("steps of Unbound's own test program").into());
-    }
-    let asks_any = |step: &Step| matches!(&step.action, Action::Query(entry, _) if entry.question.as_ref().is_some_and(|asked| asked.qtype == ANY));
-    if script.steps.iter().any(asks_any) {
-        return Err(Unplayable::Feature("queries of type ANY, which are refused (RFC 8482)").into());
-    }
-    if asks_unasked(&script) {
-        let feature = "answers to queries without RD for what nobody has asked for: glue is none (RFC 2181 §5.4.1)";
-        return Err(Unplayable::Feature(feature).into());
+    refuse_features(&script)?;
+    if settings.is_deckards {
+        set_matches(&mut script);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.map_err(|source| DaemonError::Runtime { source })?;
@@ -109,8 +105,41 @@ pub fn play(script: Script, told: &mut Vec<String>) -> Result<(), Failure> {
     })
 }
 
-/// An answer that a client waits for: where it arrives, and what has.
-type Awaited = (oneshot::Receiver<Vec<u8>>, Option<Vec<u8>>);
+/// Says what is meant where MATCH is left out.
+fn set_matches(script: &mut Script) {
+    let of_steps = script.steps.iter_mut().filter_map(|step| match &mut step.action {
+        Action::CheckAnswer(entry, _) | Action::Reply(entry, _) => Some(entry),
+        _ => None,
+    });
+    let entries = script.ranges.iter_mut().flat_map(|range| &mut range.entries).chain(of_steps);
+    for entry in entries.filter(|entry| entry.matches.is_empty()) {
+        entry.matches = MATCH_DEFAULT.map(str::to_owned).to_vec();
+    }
+}
+
+/// A query whose answer was not checked yet.
+struct Awaited {
+    /// Who asked.
+    client: IpAddr,
+    /// The query as it was sent.
+    packet: Vec<u8>,
+    /// The same, if it can be read.
+    query: Option<Seen>,
+    /// Where the answer arrives.
+    receiver: oneshot::Receiver<Vec<u8>>,
+    /// What has arrived.
+    answer: Option<Vec<u8>>,
+}
+
+impl Awaited {
+    /// Whether the answer is there.
+    fn has_answer(&mut self) -> bool {
+        if self.answer.is_none() {
+            self.answer = self.receiver.try_recv().ok();
+        }
+        self.answer.is_some()
+    }
+}
 
 /// Everything while a scenario runs.
 struct Stage {
@@ -118,22 +147,26 @@ struct Stage {
     world: Arc<World>,
     clock: Arc<ScriptedClock>,
     resolver: Arc<Resolver>,
-    /// Answers that clients wait for, the oldest first.
+    /// The door that clients come to.
+    door: Arc<Shared<Resolver>>,
+    /// Queries whose answers were not checked, the oldest first.
     answers: VecDeque<Awaited>,
     /// Values with names.
     values: HashMap<String, f64>,
     clients: u16,
     /// Deckard's dialect, where a step ends with the answer.
     is_deckards: bool,
-    /// The TTL that the script wants stale data to have.
-    stale_ttl_s: Option<u32>,
+    /// When stale data are given.
+    stale: Option<Stale>,
+    /// Lines of the file that followed anchors start from.
+    followed: Vec<String>,
     /// Where root hints and the state of followed anchors are.
     _folder: TestDirectory,
 }
 
 impl Stage {
     fn new(script: Arc<Script>, settings: &Settings) -> Result<Self, Failure> {
-        let world = Arc::new(World::new(Arc::clone(&script)));
+        let world = Arc::new(World::new(Arc::clone(&script), settings.is_deckards));
         // Scripts with followed anchors set the time by letting it pass.
         let unix_s = settings.unix_s.unwrap_or(if settings.followed.is_empty() { UNIX_S } else { 0 });
         let clock = Arc::new(ScriptedClock::new(unix_s));
@@ -141,22 +174,30 @@ impl Stage {
         let config = load(&words(settings, folder.path())?).map_err(Failure::Config)?;
         let trust = trust(&script, settings, &config, clock.as_ref())?;
         if let Some(trust) = trust.as_ref().filter(|_| !settings.followed.is_empty()) {
-            autotrust::follow(trust, folder.path())?;
+            autotrust::follow(trust, &settings.followed, folder.path())?;
         }
         let outside = Outside { transport: world.clone(), clock: clock.clone() };
-        let owned = (Arc::new(Metrics::default()), TaskTracker::new());
+        let (metrics, tracker) = (Arc::new(Metrics::default()), TaskTracker::new());
+        let owned = (Arc::clone(&metrics), tracker.clone());
         let resolver = Arc::new(assemble(&config, &[], trust, None, owned, outside)?);
-        let (answers, values) = (VecDeque::new(), HashMap::new());
+        let access = AccessList::new(&config, &[]);
+        let jar = CookieJar::new(&config.cookies, clock.boot_ns(), CookieSecret::draw);
+        let (limiter, cookies) =
+            (Arc::new(RateLimiter::new(None, clock.clone())), CookieDoor::new(jar.secrets(), clock.clone()));
+        let stop = CancellationToken::new();
+        let door = Shared::new(Arc::clone(&resolver), metrics, access, limiter, cookies, tracker, stop);
         Ok(Self {
             script,
             world,
             clock,
             resolver,
-            answers,
-            values,
+            door: Arc::new(door),
+            answers: VecDeque::new(),
+            values: HashMap::new(),
             clients: 0,
             is_deckards: settings.is_deckards,
-            stale_ttl_s: settings.stale_ttl_s,
+            stale: settings.stale,
+            followed: settings.followed.clone(),
             _folder: folder,
         })
     }
@@ -169,12 +210,49 @@ impl Stage {
             // Deckard's steps are over when their query is answered; Unbound's go on to the next one while servers are asked.
             self.world.enter_step(if self.is_deckards { asked_in } else { step.number });
             let done = self.come_to(&step.action).await;
-            if matches!(step.action, Action::Query(..)) {
+            if let Action::Query(entry, _) = &step.action {
                 asked_in = step.number;
+                if self.is_deckards && entry.raw.is_none() {
+                    self.world.enter_step(asked_in);
+                    self.await_answer().await;
+                }
             }
             done.map_err(|difference| Failure::Differs { step: step.number, line: step.line, difference })?;
         }
-        Ok(())
+        let last = script.steps.last().map_or((0, 0), |step| (step.number, step.line));
+        self.end().await.map_err(|difference| Failure::Differs { step: last.0, line: last.1, difference })
+    }
+
+    /// What must be so when the steps are over: Unbound's scripts check all answers, Deckard's have some that servers must give.
+    async fn end(&mut self) -> Result<(), Difference> {
+        self.settle().await;
+        if let Some(line) = self.world.unused_mandatory() {
+            return difference("a mandatory answer of a server", format!("the one of line {line}"), "none".to_owned());
+        }
+        let unchecked =
+            self.answers.iter_mut().find_map(|awaited| awaited.has_answer().then_some(awaited.query.as_ref()));
+        match unchecked.filter(|_| !self.is_deckards) {
+            Some(query) => difference(
+                "answers",
+                "none but those checked".to_owned(),
+                format!("one to {:?}", query.map(|query| &query.question)),
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets servers answer until the client has its answer.
+    async fn await_answer(&mut self) {
+        let begin = Instant::now();
+        while begin.elapsed() < PATIENCE {
+            self.settle().await;
+            if self.has_answer(None) {
+                return;
+            }
+            if !self.world.answer_from_ranges() {
+                self.moment(MOMENT).await;
+            }
+        }
     }
 
     /// Lets everything happen that comes before the step, then the step.
@@ -184,18 +262,25 @@ impl Stage {
             self.settle().await;
             let is_there = match action {
                 Action::CheckOutQuery(entry, at) => self.world.find(entry, *at).is_some(),
-                Action::CheckAnswer(_) => self.has_answer(),
+                Action::CheckAnswer(_, at) => self.has_answer(*at),
                 _ => false,
             };
-            if is_there {
+            // Where others wait for fresh data before they give stale ones, servers answer first.
+            let waits = matches!(action, Action::CheckAnswer(..)) && self.stale.is_some_and(|stale| stale.waits);
+            if is_there && !waits {
                 return self.act(action).await;
             }
             if self.world.answer_from_ranges() {
                 continue;
             }
+            if is_there {
+                return self.act(action).await;
+            }
             let waits = match action {
-                Action::CheckOutQuery(..) | Action::CheckAnswer(_) => true,
-                Action::Reply(entry, at) => self.world.find(entry, *at).is_none(),
+                Action::CheckAnswer(..) => true,
+                Action::CheckOutQuery(..) => !self.is_deckards,
+                Action::Reply(entry, at) => !self.is_deckards && self.world.find(entry, *at).is_none(),
+                Action::Timeout | Action::Error => self.world.youngest().is_none() && !self.has_answer(None),
                 _ => false,
             };
             if !waits || begin.elapsed() > PATIENCE {
@@ -207,14 +292,10 @@ impl Stage {
 
     async fn act(&mut self, action: &Action) -> Result<(), Difference> {
         match action {
-            Action::Query(entry, client) => {
-                self.clients += 1;
-                self.ask(entry.query(self.clients), client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)));
-            }
-            Action::CheckAnswer(entry) => {
-                let seen = self.answer()?;
-                self.with_our_stale_ttl(entry).check(&seen)?;
-            }
+            Action::Query(entry, client) => self.ask(entry, client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))),
+            Action::CheckAnswer(entry, at) => self.check(entry, *at)?,
+            // Deckard answers by these what no range does, and checks none of them.
+            Action::CheckOutQuery(..) | Action::Reply(..) if self.is_deckards => {}
             Action::CheckOutQuery(entry, at) => {
                 if self.world.find(entry, *at).is_none() {
                     let asked = self.world.oldest().map(|outgoing| (outgoing.address, outgoing.seen.question));
@@ -225,43 +306,53 @@ impl Stage {
                 }
             }
             Action::Reply(entry, at) => {
-                if !self.world.answer(entry, *at) {
+                if !self.world.answer(entry, *at) && !self.world.answer_youngest(entry) {
                     return difference("query to be replied to", format!("{:?}", entry.question), "none".to_owned());
                 }
             }
-            Action::Timeout | Action::Error => {
-                let (waiting, begin) = (self.world.waiting(), Instant::now());
-                while waiting > 0 && self.world.waiting() >= waiting && begin.elapsed() < PATIENCE {
+            Action::Timeout => {
+                // How often a server is asked again is the resolver's choice: there may be none any more.
+                let (youngest, begin) = (self.world.youngest(), Instant::now());
+                while youngest.is_some_and(|youngest| self.world.waits(youngest)) && begin.elapsed() < PATIENCE {
                     self.moment(MOMENT).await;
                 }
             }
+            Action::Error => _ = self.world.fail_youngest(),
             Action::TimePasses(expression) => self.pass(expression).await?,
             Action::Traffic => self.look_at_anchors().await,
-            Action::CheckAutotrust(_, lines) => autotrust::check(&self.resolver, lines)?,
+            Action::CheckAutotrust(_, lines) => autotrust::check(&self.resolver, &self.followed, lines)?,
             Action::Assign(name, expression) => {
                 let value = self.evaluate(expression)?;
                 self.values.insert(name.clone(), value);
             }
-            Action::Nothing | Action::Foreign(_) => {}
+            Action::Nothing => {}
         }
         Ok(())
     }
 
-    /// Hands a client's query to the resolver, as the listener does.
-    fn ask(&mut self, packet: Vec<u8>, client: IpAddr) {
+    /// Hands a client's query to the door, as the listeners do. By TCP unless UDP is said: what a client takes by UDP is no matter of
+    /// these scripts. Keepalive is the exception, since it means nothing by UDP.
+    fn ask(&mut self, entry: &Entry, client: IpAddr) {
+        self.clients += 1;
+        let packet = entry.query(self.clients, self.is_deckards);
+        let query = Seen::read(&packet);
+        let has = |word: &str| entry.matches.iter().any(|said| said == word);
+        let keeps_alive = query.as_ref().is_some_and(|query| query.option(KEEPALIVE).is_some());
+        let transport = if has("udp") || keeps_alive && !has("tcp") { Transport::Udp } else { Transport::Tcp };
         let (sender, receiver) = oneshot::channel();
-        self.answers.push_back((receiver, None));
-        let resolver = Arc::clone(&self.resolver);
+        if self.is_deckards {
+            self.answers.clear();
+        }
+        self.answers.push_back(Awaited { client, packet: packet.clone(), query, receiver, answer: None });
+        let (resolver, door) = (Arc::clone(&self.resolver), Arc::clone(&self.door));
         let client = SocketAddr::new(client, 5353);
         tokio::spawn(async move {
-            // TCP: what a client takes by UDP is no matter of these scripts.
-            let Ok(query) = ClientQuery::read(&packet, client, Transport::Tcp, |_| Ok(None)) else { return };
             let mut out = Vec::new();
-            let work = match resolver.answer_now(&query, &mut out) {
-                Answered::Now(work) => work,
-                Answered::Later => {
-                    let bytes = QueryBytes::new(&packet, &query);
-                    let (answer, work) = Arc::clone(&resolver).answer_later(bytes).await;
+            let work = match door.receive(&packet, client, transport, &mut out) {
+                Received::Answered(work) => work,
+                Received::Silence => return,
+                Received::Pending(query) => {
+                    let (answer, work) = Arc::clone(&resolver).answer_later(query).await;
                     out = answer;
                     work
                 }
@@ -274,37 +365,38 @@ impl Stage {
         });
     }
 
-    /// The entry with the TTL that we show of stale data, where the script has chosen another one.
-    fn with_our_stale_ttl(&self, entry: &Entry) -> Entry {
-        let mut entry = entry.clone();
-        let stale = |record: &&mut Record| self.stale_ttl_s == Some(record.ttl_s);
-        entry.sections.iter_mut().flatten().filter(stale).for_each(|record| record.ttl_s = STALE_TTL_S);
-        entry
+    /// Whether an answer is there to be checked, to this client if that is said.
+    fn has_answer(&mut self, at: Option<IpAddr>) -> bool {
+        self.answers.iter_mut().any(|awaited| at.is_none_or(|at| at == awaited.client) && awaited.has_answer())
     }
 
-    /// Whether the oldest query that was not checked has its answer.
-    fn has_answer(&mut self) -> bool {
-        let Some((receiver, got)) = self.answers.front_mut() else { return false };
-        if got.is_none() {
-            *got = receiver.try_recv().ok();
-        }
-        got.is_some()
-    }
-
-    /// The answer to the oldest query that was not checked.
-    fn answer(&mut self) -> Result<Seen, Difference> {
+    /// Checks the answers that are there: one must be as the entry says, and is done with; in Deckard's dialect the last one, which may
+    /// be checked again.
+    fn check(&mut self, entry: &Entry, at: Option<IpAddr>) -> Result<(), Difference> {
         let missing = |seen: &str| Difference { what: "answer", expected: "one".to_owned(), seen: seen.to_owned() };
-        let (_, got) = self.answers.pop_front().ok_or_else(|| missing("nobody asked"))?;
-        let answer = got.ok_or_else(|| missing("none"))?;
-        let seen = Seen::read(&answer).ok_or_else(|| missing("one that cannot be read"))?;
-        let told = seen
-            .options
-            .iter()
-            .filter(|(code, _)| *code == 15)
-            .map(|(_, data)| String::from_utf8_lossy(data.get(2..).unwrap_or_default()));
-        let told: Vec<_> = told.collect();
-        self.world.tell(format!("answer to {:?}: {} {:?} {told:?}", seen.question, seen.rcode, seen.extended_error()));
-        Ok(seen)
+        let rechecks = self.world.given_up_at().is_some_and(|at| at.elapsed() <= FAILURE_RECHECK);
+        let stale = self.stale.map(|stale| Stale { waits: stale.waits || rechecks, ..stale });
+        let mut first = None;
+        for place in 0..self.answers.len() {
+            let awaited = &mut self.answers[place];
+            if at.is_some_and(|at| at != awaited.client) || !awaited.has_answer() {
+                continue;
+            }
+            let seen = Seen::read(awaited.answer.as_deref().unwrap_or_default());
+            let seen = seen.ok_or_else(|| missing("one that cannot be read"))?;
+            self.world.tell(told_of(&seen));
+            let is_proven_without_cd =
+                seen.flags.contains(&"AD") && seen.flags.contains(&"CD") && is_proven_without_cd(&self.door, awaited);
+            match entry.check(&seen, Circumstances { stale, query: awaited.query.as_ref(), is_proven_without_cd }) {
+                Ok(()) if self.is_deckards => return Ok(()),
+                Ok(()) => {
+                    self.answers.remove(place);
+                    return Ok(());
+                }
+                Err(difference) => first = first.or(Some(difference)),
+            }
+        }
+        Err(first.unwrap_or_else(|| missing(if self.answers.is_empty() { "nobody asked" } else { "none" })))
     }
 
     /// Lets everybody do what there is to do, without any timer.
@@ -323,7 +415,7 @@ impl Stage {
 
     async fn pass(&mut self, expression: &Expression) -> Result<(), Difference> {
         let seconds = self.evaluate(expression)?;
-        let time = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        let time = Duration::try_from_secs_f64(seconds).unwrap_or_default().min(TIME_PASSES_MAX);
         self.clock.advance_ns(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
         tokio::time::advance(time).await;
         self.settle().await;
@@ -368,116 +460,28 @@ impl Values for Stage {
     }
 }
 
+/// Whether the same query without CD gets an answer with AD now.
+fn is_proven_without_cd(door: &Shared<Resolver>, awaited: &Awaited) -> bool {
+    let mut packet = awaited.packet.clone();
+    packet.get_mut(CD_BYTE).into_iter().for_each(|flags| *flags &= !CD);
+    let mut out = Vec::new();
+    let client = SocketAddr::new(awaited.client, 5353);
+    let received = door.receive(&packet, client, Transport::Tcp, &mut out);
+    matches!(received, Received::Answered(_)) && Seen::read(&out).is_some_and(|seen| seen.flags.contains(&"AD"))
+}
+
+/// An answer, for the report.
+fn told_of(seen: &Seen) -> String {
+    let told = seen.option(15).map(|data| String::from_utf8_lossy(data.get(2..).unwrap_or_default()).into_owned());
+    format!(
+        "answer to {:?}: {} {} {:?} {told:?}",
+        seen.question,
+        seen.rcode,
+        seen.flags.join(" "),
+        seen.extended_error()
+    )
+}
+
 fn difference(what: &'static str, expected: String, seen: String) -> Result<(), Difference> {
     Err(Difference { what, expected, seen })
-}
-
-/// Our configuration for what a scenario asks for, as words of a command line; `folder` is for its root hints. Anchors are not in it:
-/// see [`trust`].
-fn words(settings: &Settings, folder: &Path) -> Result<Vec<String>, Failure> {
-    let mut words: Vec<String> = ["no-resolv", "no-hosts"].map(|option| format!("--{option}")).to_vec();
-    for forward in &settings.forwards {
-        for server in &forward.servers {
-            let domain = if forward.zone == "." { String::new() } else { format!("/{}/", forward.zone) };
-            words.push(format!("--server={domain}{server}"));
-        }
-    }
-    let of_root = settings.stubs.iter().filter(|stub| stub.zone == ".").flat_map(|stub| &stub.servers);
-    let roots: Vec<IpAddr> = settings.roots.iter().chain(of_root).copied().collect();
-    for stub in settings.stubs.iter().filter(|stub| stub.zone != ".") {
-        words.extend(stub.servers.iter().map(|server| format!("--stub=/{}/{server}", stub.zone)));
-    }
-    if !settings.forwards.iter().any(|forward| forward.zone == ".") {
-        words.push(match settings.without[..] {
-            ['4'] => "--recursive=ipv6".to_owned(),
-            ['6'] => "--recursive=ipv4".to_owned(),
-            _ => "--recursive".to_owned(),
-        });
-        if !roots.is_empty() {
-            let hints = folder.join("root.hints");
-            std::fs::write(&hints, hints_of(&roots)).map_err(|source| DaemonError::Runtime { source })?;
-            words.push(format!("--root-hints={}", hints.display()));
-        }
-        if settings.minimises == Some(false) {
-            words.push("--qname-minimisation=no".to_owned());
-        }
-    }
-    if settings.is_validating() {
-        words.push("--dnssec".to_owned());
-    }
-    words.extend(settings.options.iter().map(|option| format!("--{option}")));
-    Ok(words)
-}
-
-/// A file of root hints. Their names are of no matter: they are asked for the true ones first.
-fn hints_of(roots: &[IpAddr]) -> String {
-    let lines = roots.iter().enumerate().map(|(number, address)| {
-        let rtype = if address.is_ipv4() { "A" } else { "AAAA" };
-        format!(". 3600000 NS root{number}.hints.invalid.\nroot{number}.hints.invalid. 3600000 {rtype} {address}\n")
-    });
-    lines.collect()
-}
-
-/// What validation starts from: none without an anchor.
-fn trust(script: &Script, settings: &Settings, config: &Config, clock: &dyn Clock) -> Result<Option<Trust>, Failure> {
-    let mut anchors = Vec::new();
-    for line in settings.anchors.iter().chain(&settings.followed) {
-        let record = Record::read(line.split(';').next().unwrap_or(line))?;
-        let counts = settings.followed.is_empty() || autotrust::is_anchor(&record);
-        anchors.extend((counts && ANCHOR_TYPES.contains(&record.rtype)).then(|| anchor(&record)).flatten());
-    }
-    if !settings.is_validating() {
-        return Ok(None);
-    }
-    let negative = settings.insecure.iter().map(|name| Ok(Name::from_wire(&name_wire(name)?).ok()));
-    let negative = negative.collect::<Result<Vec<_>, RecordError>>()?.into_iter().flatten().collect();
-    // As the authors' resolvers have it: RFC 9276 §3.2 leaves the limits to us.
-    let limits = WorkLimits {
-        nsec3_iterations_insecure_above: 150,
-        nsec3_iterations_bogus_above: u16::MAX,
-        nsec3_rounds: 10_000,
-        ..config.dnssec.policy.limits
-    };
-    let sha1_taken_on_trust = settings.fake_sha1 || settings.is_deckards && has_keys_of_the_past(script);
-    let policy = Policy { sha1_allowed: true, sha1_taken_on_trust, limits, ..config.dnssec.policy };
-    let configured = Configured { anchors, negative, policy, private: config.upstream.private_domains() };
-    Ok(Some(Trust::new(configured, None, clock.now())))
-}
-
-/// Whether a client that does not want recursion asks for what no other has asked for before.
-fn asks_unasked(script: &Script) -> bool {
-    let mut asked: Vec<&Asked> = Vec::new();
-    let queries = script.steps.iter().filter_map(|step| match &step.action {
-        Action::Query(entry, _) => Some((entry.question.as_ref()?, entry.says("RD"))),
-        _ => None,
-    });
-    for (question, is_recursive) in queries {
-        if !is_recursive && !asked.iter().any(|known| known.is(question)) {
-            return true;
-        }
-        asked.push(question);
-    }
-    false
-}
-
-/// Whether a script has keys that no library of today verifies with: of DSA, or of RSA with SHA-1 and fewer than 1024 bits.
-fn has_keys_of_the_past(script: &Script) -> bool {
-    let entries = script.ranges.iter().flat_map(|range| &range.entries);
-    let mut keys =
-        entries.flat_map(|entry| entry.sections.iter().flatten()).filter(|record| record.rtype == ANCHOR_TYPES[0]);
-    keys.any(|key| match key.rdata[..] {
-        [_, _, _, 3 | 6, ..] => true,
-        [_, _, _, 5 | 7, ..] => key.rdata.len() < RSA_1024_KEY_LEN,
-        _ => false,
-    })
-}
-
-/// The anchor of a DS or DNSKEY record.
-fn anchor(record: &Record) -> Option<DsAnchor> {
-    let zone = Name::from_wire(&record.owner).ok()?;
-    if record.rtype == ANCHOR_TYPES[0] {
-        return DsAnchor::of_key(&zone, &record.rdata);
-    }
-    let (&[high, low, algorithm, digest_type], digest) = record.rdata.split_first_chunk::<4>()?;
-    Some(DsAnchor { zone, key_tag: u16::from_be_bytes([high, low]), algorithm, digest_type, digest: digest.into() })
 }

@@ -41,6 +41,54 @@ pub struct Asked {
     pub qclass: u16,
 }
 
+/// What lines leave out: `$ORIGIN` and `$TTL` (RFC 1035 §5.1, RFC 2308 §4).
+#[derive(Clone, Debug)]
+pub struct Defaults {
+    /// Behind names without a final dot, wire form.
+    origin: DomainName<Bytes>,
+    /// Of records without a TTL, in seconds.
+    ttl_s: u32,
+}
+
+impl Default for Defaults {
+    fn default() -> Self {
+        Self { origin: DomainName::root_bytes(), ttl_s: TTL_DEFAULT_S }
+    }
+}
+
+impl Defaults {
+    /// Takes another origin.
+    ///
+    /// # Errors
+    /// [`RecordError::Name`].
+    pub fn set_origin(&mut self, name: &str) -> Result<(), RecordError> {
+        let bad = || RecordError::Name(name.to_owned());
+        self.origin = DomainName::from_octets(Bytes::from(name_wire(name)?)).map_err(|_| bad())?;
+        Ok(())
+    }
+
+    /// Takes another TTL.
+    ///
+    /// # Errors
+    /// [`RecordError::Data`].
+    pub fn set_ttl(&mut self, word: &str) -> Result<(), RecordError> {
+        self.ttl_s = ttl(word).ok_or_else(|| RecordError::Data(word.to_owned()))?;
+        Ok(())
+    }
+
+    /// A name as it is meant.
+    fn absolute(&self, name: &str) -> String {
+        let origin = self.origin.to_string();
+        match (name, origin.trim_end_matches('.')) {
+            ("@", "") => ".".to_owned(),
+            ("@", origin) => format!("{origin}."),
+            (name, "") => absolute(name),
+            (name, _) if name.ends_with('.') => name.to_owned(),
+            (name, origin) => format!("{name}.{origin}."),
+        }
+    }
+}
+
 /// Why a line is no record.
 #[derive(Debug, Error)]
 pub enum RecordError {
@@ -59,13 +107,21 @@ pub enum RecordError {
 }
 
 impl Record {
-    /// Reads a line without its comment.
+    /// Reads a line without its comment that leaves nothing out.
     ///
     /// # Errors
     /// Any [`RecordError`].
     pub fn read(line: &str) -> Result<Self, RecordError> {
+        Self::read_with(line, &Defaults::default())
+    }
+
+    /// Reads a line without its comment.
+    ///
+    /// # Errors
+    /// Any [`RecordError`].
+    pub fn read_with(line: &str, defaults: &Defaults) -> Result<Self, RecordError> {
         let (owner, mut rest) = split_word(line).ok_or(RecordError::Short)?;
-        let (mut ttl_s, mut class) = (TTL_DEFAULT_S, "IN");
+        let (mut ttl_s, mut class) = (defaults.ttl_s, "IN");
         loop {
             let (word, behind) = split_word(rest).ok_or(RecordError::Short)?;
             if let Some(ttl) = ttl(word) {
@@ -77,8 +133,10 @@ impl Record {
             }
             rest = behind;
         }
-        let text = format!("{} {ttl_s} {class} {}\n", absolute(owner), with_algorithm_number(rest));
-        parse(&text, class).ok_or_else(|| RecordError::Data(text.trim().to_owned()))?
+        let (data, rtype) = readable(rest);
+        let text = format!("{} {ttl_s} {class} {data}\n", defaults.absolute(owner));
+        let read = parse(&text, class, &defaults.origin).ok_or_else(|| RecordError::Data(text.trim().to_owned()))??;
+        Ok(Self { rtype: rtype.unwrap_or(read.rtype), ..read })
     }
 
     /// Appends the record in wire form.
@@ -105,18 +163,34 @@ impl Asked {
     /// # Errors
     /// Any [`RecordError`].
     pub fn read(line: &str) -> Result<Self, RecordError> {
+        Self::read_with(line, &Defaults::default())
+    }
+
+    /// The same, of a name that may leave out its end.
+    ///
+    /// # Errors
+    /// Any [`RecordError`].
+    pub fn read_with(line: &str, defaults: &Defaults) -> Result<Self, RecordError> {
         let (owner, mut rest) = split_word(line).ok_or(RecordError::Short)?;
-        let (mut qclass, mut qtype) = (1, None);
+        let (mut qclass, mut qtype) = (None, None);
         while let Some((word, behind)) = split_word(rest) {
-            match word.to_ascii_uppercase().as_str() {
-                "IN" => qclass = 1,
-                "CH" => qclass = 3,
-                "ANY" if qtype.is_some() => qclass = 255,
-                other => qtype = Some(type_number(other)?),
-            }
             rest = behind;
+            match (word.to_ascii_uppercase().as_str(), qtype) {
+                ("IN", _) => qclass = Some(1),
+                ("CH", _) => qclass = Some(3),
+                ("HS", _) => qclass = Some(4),
+                ("ANY", Some(_)) => qclass = Some(255),
+                // A TTL, or data: a question has none.
+                (number, _) if ttl(number).is_some() => {}
+                (other, None) => qtype = Some(type_number(other)?),
+                (_, Some(_)) => break,
+            }
         }
-        Ok(Self { qname: name_wire(owner)?, qtype: qtype.ok_or(RecordError::Short)?, qclass })
+        Ok(Self {
+            qname: name_wire(&defaults.absolute(owner))?,
+            qtype: qtype.ok_or(RecordError::Short)?,
+            qclass: qclass.unwrap_or(1),
+        })
     }
 }
 
@@ -178,28 +252,62 @@ fn ttl(word: &str) -> Option<u32> {
     word[..digits].parse::<u32>().ok()?.checked_mul(factor)
 }
 
-/// Type and data with the algorithm as a number, where its mnemonic is allowed (RFC 4034 §A.1) and the library wants numbers.
-fn with_algorithm_number(data: &str) -> String {
+/// Types that the library cannot read from words: their number, and a type of the same layout that it can.
+const SAME_LAYOUT: &[(&str, u16, &str)] = &[
+    ("AFSDB", 18, "MX"),
+    ("RT", 21, "MX"),
+    ("SIG", 24, "RRSIG"),
+    ("KEY", 25, "DNSKEY"),
+    ("KX", 36, "MX"),
+    ("SPF", 99, "TXT"),
+    ("DLV", 32_769, "DS"),
+];
+/// Mnemonics of algorithms (RFC 4034 §A.1 and IANA's registry).
+const ALGORITHMS: &[(&str, &str)] = &[
+    ("RSAMD5", "1"),
+    ("DH", "2"),
+    ("DSA", "3"),
+    ("RSASHA1", "5"),
+    ("DSA-NSEC3-SHA1", "6"),
+    ("RSASHA1-NSEC3-SHA1", "7"),
+    ("NSEC3RSASHA1", "7"),
+    ("RSASHA256", "8"),
+    ("RSASHA512", "10"),
+    ("ECC-GOST", "12"),
+    ("ECDSAP256SHA256", "13"),
+    ("ECDSAP384SHA384", "14"),
+    ("ED25519", "15"),
+    ("ED448", "16"),
+    ("INDIRECT", "252"),
+    ("PRIVATEDNS", "253"),
+    ("PRIVATEOID", "254"),
+];
+
+/// Type and data as the library reads them: the algorithm as a number where its mnemonic is allowed, and a type of the same layout in the
+/// place of one that it does not know. With the number of the type, if that is another one.
+fn readable(data: &str) -> (String, Option<u16>) {
     let mut words: Vec<&str> = data.split_whitespace().collect();
-    let at = match words.first().map(|word| word.to_ascii_uppercase()).as_deref() {
-        Some("DNSKEY" | "KEY" | "CDNSKEY") => 3,
-        Some("DS" | "CDS" | "RRSIG" | "SIG") => 2,
-        _ => return data.to_owned(),
+    let Some(first) = words.first().map(|word| word.to_ascii_uppercase()) else { return (data.to_owned(), None) };
+    let alike = SAME_LAYOUT.iter().find(|(name, ..)| *name == first).filter(|_| words.get(1) != Some(&"\\#"));
+    let rtype = alike.map_or(&*first, |(.., rtype)| rtype);
+    let at = match rtype {
+        "DNSKEY" | "CDNSKEY" => 3,
+        "DS" | "CDS" | "RRSIG" => 2,
+        _ if alike.is_none() => return (data.to_owned(), None),
+        _ => words.len(),
     };
-    for (mnemonic, number) in
-        [("RSAMD5", "1"), ("DSA", "3"), ("RSASHA1", "5"), ("DSA-NSEC3-SHA1", "6"), ("RSASHA1-NSEC3-SHA1", "7")]
-    {
-        if let Some(word) = words.get_mut(at).filter(|word| word.eq_ignore_ascii_case(mnemonic)) {
-            *word = number;
-        }
+    if let Some(word) = words.get_mut(at) {
+        let number = ALGORITHMS.iter().find(|(mnemonic, _)| mnemonic.eq_ignore_ascii_case(word));
+        *word = number.map_or(*word, |(_, number)| number);
     }
-    words.join(" ")
+    words[0] = rtype;
+    (words.join(" "), alike.map(|(_, number, _)| *number))
 }
 
 /// None: the text holds no record at all.
-fn parse(text: &str, class: &str) -> Option<Result<Record, RecordError>> {
+fn parse(text: &str, class: &str, origin: &DomainName<Bytes>) -> Option<Result<Record, RecordError>> {
     let mut zone = Zonefile::load(&mut text.as_bytes()).ok()?;
-    zone.set_origin(DomainName::root_bytes());
+    zone.set_origin(origin.clone());
     zone.set_default_class(class.parse().unwrap_or(Class::IN));
     let entry = match zone.next_entry() {
         Ok(entry) => entry?,
@@ -238,6 +346,15 @@ mod tests {
     fn signatures_with_blanks_in_them_and_unknown_types_are_read() {
         let line = "example.com. IN RRSIG NS 3 2 3600 20070926134150 20070829134150 2854 example.com. MC0CFQCN +qHd JxoI/2tNKwsb08pra/G7aAIUAWA5sDdJTbrXA1/3OaesGBAO3sI=";
         assert!(Record::read(line).unwrap().rdata.len() > 18 + 13 + 40);
+        for (line, rtype) in [
+            ("x. DLV 1 RSASHA256 2 ABCD", 32_769),
+            ("x. SPF \"v=spf1 -all\"", 99),
+            ("x. KEY 256 3 RSASHA1 AAAA", 25),
+            (r"x. SPF \# 2 0161", 99),
+        ] {
+            assert_eq!(Record::read(line).unwrap().rtype, rtype, "{line}");
+        }
+        assert_eq!(Record::read("x. DS 1 ED25519 2 AB").unwrap().rdata, [0, 1, 15, 2, 0xab]);
         assert_eq!(Record::read(r"x. TYPE65280 \# 2 abcd").unwrap().rdata, [0xab, 0xcd]);
         assert!(
             Record::read("x. A 1.2.3").is_err()
@@ -251,6 +368,12 @@ mod tests {
         let question = Asked::read("www.example.com. IN A").unwrap();
         assert_eq!(Asked::read("www.example.com. A").unwrap(), question);
         assert_eq!(Asked::read("www.example.com. A IN").unwrap(), question);
+        assert_eq!(
+            Asked::read("www.example.com. 3600 IN A 1.2.3.4").unwrap(),
+            question,
+            "what a record has is passed over"
+        );
+        assert_eq!(Asked::read("www.example.com. ANY ANY").unwrap().qclass, 255);
         assert_eq!(format!("{question:?}"), "www.example.com. A");
     }
 }

@@ -1,7 +1,7 @@
-//! A scenario file, read: configuration, what servers answer when, and the steps.
+//! A scenario file, read: configuration, what servers answer when, and the steps. Entries are read by [`super::entry`].
 //!
 //! In: the text of a `.rpl` file, in Unbound's dialect or in Deckard's. Out: a [`Script`]. Words that neither dialect has are
-//! errors, so that no part of a script is left out silently.
+//! errors, so that no part of a script is left out silently; and so are words of either that ask for a feature that we do not claim.
 
 use std::net::IpAddr;
 use std::str::Lines;
@@ -9,7 +9,7 @@ use std::str::Lines;
 use thiserror::Error;
 
 use super::expression::Expression;
-use super::record::{Asked, Record, RecordError};
+use super::record::{Asked, Defaults, Record, RecordError};
 
 /// A scenario.
 #[derive(Clone, Debug)]
@@ -52,6 +52,8 @@ pub struct Entry {
     pub edns_options: Option<Vec<u8>>,
     /// The whole message, instead of all this.
     pub raw: Option<Vec<u8>>,
+    /// Deckard's: some server must have answered with this before the end.
+    pub is_mandatory: bool,
 }
 
 /// One step.
@@ -70,15 +72,15 @@ pub struct Step {
 pub enum Action {
     /// A client asks.
     Query(Entry, Option<IpAddr>),
-    /// The answer to the oldest query without one must be like this.
-    CheckAnswer(Entry),
+    /// An answer that was not checked yet, in Deckard's dialect the last one, must be like this. The client it went to, if that is said.
+    CheckAnswer(Entry, Option<IpAddr>),
     /// The server under test has asked this.
     CheckOutQuery(Entry, Option<IpAddr>),
-    /// What was checked last is answered.
+    /// A query to a server is answered.
     Reply(Entry, Option<IpAddr>),
-    /// The oldest query to a server gets no answer.
+    /// The youngest query to a server gets no answer.
     Timeout,
-    /// The oldest query to a server fails.
+    /// The youngest query to a server fails.
     Error,
     /// So many seconds pass.
     TimePasses(Expression),
@@ -90,8 +92,6 @@ pub enum Action {
     CheckAutotrust(String, Vec<String>),
     /// Nothing.
     Nothing,
-    /// A step that only one server's own test program knows.
-    Foreign(String),
 }
 
 /// Why a file is no scenario.
@@ -110,6 +110,9 @@ pub enum Fault {
     /// A word that has no meaning here.
     #[error("unknown word {0:?}")]
     Word(String),
+    /// A word that asks for a feature that we do not claim.
+    #[error("{0}")]
+    Feature(&'static str),
     /// The file ends too early.
     #[error("the file ends before {0}")]
     End(&'static str),
@@ -127,15 +130,18 @@ impl Script {
     /// # Errors
     /// The first line that is not understood.
     pub fn read(text: &str) -> Result<Self, ScriptError> {
-        let mut reader = Reader { lines: text.lines(), number: 0 };
+        let mut reader = Reader { lines: text.lines(), number: 0, defaults: Defaults::default() };
         reader.script().map_err(|fault| ScriptError { line: reader.number, fault })
     }
 }
 
-struct Reader<'a> {
+/// The lines of a file.
+pub(super) struct Reader<'a> {
     lines: Lines<'a>,
     /// Of the line read last, from 1.
-    number: usize,
+    pub(super) number: usize,
+    /// What records leave out.
+    pub(super) defaults: Defaults,
 }
 
 impl<'a> Reader<'a> {
@@ -145,7 +151,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next line that says something, without its comment.
-    fn line(&mut self, until: &'static str) -> Result<&'a str, Fault> {
+    pub(super) fn line(&mut self, until: &'static str) -> Result<&'a str, Fault> {
         loop {
             let line = without_comment(self.raw_line(until)?);
             if !line.is_empty() {
@@ -168,10 +174,11 @@ impl<'a> Reader<'a> {
             let line = self.line("SCENARIO_END")?;
             let words: Vec<&str> = line.split_whitespace().collect();
             match words[..] {
-                ["SCENARIO_BEGIN", ..] => {}
+                ["SCENARIO_BEGIN" | "TITLE", ..] => {}
                 ["SCENARIO_END", ..] => return Ok(Script { config, ranges, steps }),
                 ["RANGE_BEGIN", first, last, ref at @ ..] => {
-                    let addresses = at.iter().map(|at| address(at)).collect::<Result<_, _>>()?;
+                    let at = at.iter().filter(|word| **word != "ADDRESS");
+                    let addresses = at.map(|at| address(at)).collect::<Result<_, _>>()?;
                     ranges.push(self.range((number(first)?, number(last)?), addresses)?);
                 }
                 ["STEP", step, ref action @ ..] => {
@@ -204,18 +211,21 @@ impl<'a> Reader<'a> {
         };
         Ok(match words {
             ["QUERY", ..] => Action::Query(self.next_entry()?, at),
-            ["CHECK_ANSWER", ..] => Action::CheckAnswer(self.next_entry()?),
+            ["CHECK_ANSWER" | "ANSWER", ..] => Action::CheckAnswer(self.next_entry()?, at),
             ["CHECK_OUT_QUERY", ..] => Action::CheckOutQuery(self.next_entry()?, at),
-            ["REPLY", ..] => Action::Reply(self.next_entry()?, at),
+            ["REPLY" | "MOCK", ..] => Action::Reply(self.next_entry()?, at),
             ["TIMEOUT", ..] => Action::Timeout,
             ["ERROR", ..] => Action::Error,
             ["NOTHING", ..] => Action::Nothing,
             ["TRAFFIC", ..] => Action::Traffic,
+            ["TIME_PASSES"] => Action::TimePasses(Expression::Number(0.0)),
             ["TIME_PASSES", "ELAPSE" | "EVAL", value @ ..] => Action::TimePasses(expression(value)?),
-            ["ASSIGN", name, "=", value @ ..] => Action::Assign((*name).to_owned(), expression(value)?),
-            ["CHECK_AUTOTRUST", zone] => Action::CheckAutotrust((*zone).to_owned(), self.file()?),
-            [other @ ("CHECK_TEMPFILE" | "INFRA_RTT" | "FLUSH_MESSAGE" | "EXPIRE_MESSAGE"), ..] => {
-                Action::Foreign((*other).to_owned())
+            ["ASSIGN", ..] => assignment(&words[1..])?,
+            ["CHECK_AUTOTRUST", zone, ..] => Action::CheckAutotrust((*zone).to_owned(), self.file()?),
+            ["CHECK_TEMPFILE", ..] => return Err(Fault::Feature("files beside the configuration")),
+            ["INFRA_RTT", ..] => return Err(Fault::Feature("round-trip times of servers set from outside")),
+            ["FLUSH_MESSAGE" | "EXPIRE_MESSAGE", ..] => {
+                return Err(Fault::Feature("single answers taken out of Unbound's cache of messages"));
             }
             _ => return Err(Fault::Word(words.join(" "))),
         })
@@ -232,81 +242,20 @@ impl<'a> Reader<'a> {
             lines.push(line.to_owned());
         }
     }
-
-    fn next_entry(&mut self) -> Result<Entry, Fault> {
-        match self.line("ENTRY_BEGIN")? {
-            line if line.starts_with("ENTRY_BEGIN") => self.entry(),
-            line => Err(Fault::Word(line.to_owned())),
-        }
-    }
-
-    fn entry(&mut self) -> Result<Entry, Fault> {
-        let mut entry = Entry { line: self.number, ..Entry::default() };
-        let mut section = Section::None;
-        loop {
-            let line = self.line("ENTRY_END")?;
-            let words: Vec<&str> = line.split_whitespace().collect();
-            match words[..] {
-                ["ENTRY_END", ..] => return Ok(entry),
-                ["MATCH", ref what @ ..] => entry.matches.extend(what.iter().map(|word| word.to_ascii_lowercase())),
-                ["ADJUST", ref what @ ..] => entry.adjusts.extend(what.iter().map(|word| word.to_ascii_lowercase())),
-                ["REPLY" | "FLAGS", ref what @ ..] => {
-                    entry.reply.extend(what.iter().map(|word| word.to_ascii_uppercase()))
-                }
-                // Deckard's: the entry need not be used, or must be.
-                ["MANDATORY"] => {}
-                ["SECTION", name] => section = Section::read(name)?,
-                ["HEX_EDNSDATA_BEGIN"] => entry.edns_options = Some(self.hex("HEX_EDNSDATA_END")?),
-                ["HEX_ANSWER_BEGIN"] => entry.raw = Some(self.hex("HEX_ANSWER_END")?),
-                _ => section.add(&mut entry, line)?,
-            }
-        }
-    }
-
-    fn hex(&mut self, end: &'static str) -> Result<Vec<u8>, Fault> {
-        let mut digits = String::new();
-        loop {
-            let line = self.line(end)?;
-            if line == end {
-                break;
-            }
-            digits.extend(line.chars().filter(|letter| !letter.is_whitespace()));
-        }
-        data_encoding::HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).map_err(|_| Fault::Value(digits))
-    }
 }
 
-/// Where records of an entry go.
-#[derive(Clone, Copy)]
-enum Section {
-    None,
-    Question,
-    Records(usize),
+/// `name = value`, with or without blanks.
+fn assignment(words: &[&str]) -> Result<Action, Fault> {
+    let text = words.join(" ");
+    let (name, value) = text.split_once('=').ok_or_else(|| Fault::Value(text.clone()))?;
+    Ok(Action::Assign(name.trim().to_owned(), expression(&[value])?))
 }
 
-impl Section {
-    fn read(name: &str) -> Result<Self, Fault> {
-        Ok(match name {
-            "QUESTION" => Self::Question,
-            "ANSWER" => Self::Records(0),
-            "AUTHORITY" => Self::Records(1),
-            "ADDITIONAL" => Self::Records(2),
-            _ => return Err(Fault::Word(name.to_owned())),
-        })
-    }
-
-    fn add(self, entry: &mut Entry, line: &str) -> Result<(), Fault> {
-        match self {
-            Self::None => return Err(Fault::Word(line.to_owned())),
-            Self::Question => entry.question = Some(Asked::read(line)?),
-            Self::Records(number) => entry.sections[number].push(Record::read(line)?),
-        }
-        Ok(())
-    }
-}
-
-/// The line without what follows a semicolon that is not in quotes, trimmed.
+/// The line without what follows a semicolon that is not in quotes, trimmed; nothing of a line that begins with `#`.
 fn without_comment(line: &str) -> &str {
+    if line.trim_start().starts_with('#') {
+        return "";
+    }
     let (mut quoted, mut escaped) = (false, false);
     for (at, letter) in line.char_indices() {
         match letter {
@@ -325,7 +274,7 @@ fn number(word: &str) -> Result<u32, Fault> {
 }
 
 fn address(word: &str) -> Result<IpAddr, Fault> {
-    word.split('@').next().unwrap_or(word).parse().map_err(|_| Fault::Value(word.to_owned()))
+    word.split(['@', '#']).next().unwrap_or(word).parse().map_err(|_| Fault::Value(word.to_owned()))
 }
 
 fn expression(words: &[&str]) -> Result<Expression, Fault> {

@@ -5,7 +5,10 @@
 
 use std::net::IpAddr;
 
+use resolver_user::access::Network;
 use thiserror::Error;
+
+use super::options::{Meaning, meaning};
 
 /// What is to be set.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,10 +37,30 @@ pub struct Settings {
     pub validates: bool,
     /// Deckard's dialect: there are no sections.
     pub is_deckards: bool,
-    /// The TTL that stale data are to have; we show what RFC 8767 §4 recommends.
-    pub stale_ttl_s: Option<u32>,
+    /// When stale data are given.
+    pub stale: Option<Stale>,
+    /// Iterations of NSEC3 above which a zone is insecure.
+    pub nsec3_iterations: Option<u16>,
+    /// Secret of the cookies for clients, as hexadecimal digits.
+    pub cookie_secret: Option<String>,
     /// IP versions that are not used to ask.
     pub without: Vec<char>,
+}
+
+/// Unbound's serving of stale data, as far as ours is to be held against it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stale {
+    /// The TTL that it is to show, in seconds.
+    pub ttl_s: u32,
+    /// Whether fresh data are waited for first: ours are given at once, which RFC 8767 §5 leaves to the resolver.
+    pub waits: bool,
+}
+
+impl Default for Stale {
+    /// As Unbound has it where nothing is said.
+    fn default() -> Self {
+        Self { ttl_s: 30, waits: true }
+    }
 }
 
 /// A domain with servers.
@@ -60,67 +83,25 @@ pub enum Unplayable {
     Unknown(String),
 }
 
-/// Features that the product does not claim, by the words that ask for them.
-const FEATURES: &[(&str, &str)] = &[
-    ("rpz", "RPZ"),
-    ("zonefile", "authoritative zones"),
-    ("auth-zone", "authoritative zones"),
-    ("dns64-prefix", "DNS64"),
-    ("dns64-ignore-aaaa", "DNS64"),
-    ("do-nat64", "NAT64"),
-    ("nat64-prefix", "NAT64"),
-    ("response-ip", "response-ip actions"),
-    ("edns-client-string", "EDNS client strings"),
-    ("edns-client-string-opcode", "EDNS client strings"),
-    ("nsid", "NSID"),
-    ("forward-first", "falling back from a forwarder to iterating"),
-    ("stub-first", "falling back from a stub zone to iterating"),
-    ("num-queries-per-thread", "jostling of old queries by new ones"),
-    ("tcp-upstream", "asking by TCP only"),
-    ("forward-tcp-upstream", "asking by TCP only"),
-    ("forward-no-cache", "forwarding without a cache"),
-    ("harden-algo-downgrade", "demanding a signature of every algorithm"),
-    ("harden-unverified-glue", "a choice about unverified glue"),
-    ("val-max-restart", "a choice of how often a validation restarts"),
-    ("max-query-restarts", "a choice of how often a query restarts"),
-    ("discard-timeout", "a choice of when queries are discarded"),
+/// Networks whose addresses `stop-dns-rebind` withholds.
+const PRIVATE: &[&str] = &[
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "fc00::/7",
+    "fd00::/8",
+    "fe80::/10",
+    "::1",
+    "::1/128",
+    "::ffff:0:0/96",
 ];
-/// Words that only change what is not compared, what is logged, or what we do anyway.
-const WITHOUT_EFFECT: &[&str] = &[
-    "server",
-    "target-fetch-policy",
-    "trust-anchor-signaling",
-    "minimal-responses",
-    "iter-scrub-promiscuous",
-    "ede",
-    "rrset-roundrobin",
-    "log-time-ascii",
-    "log-servfail",
-    "log-servfail-ede",
-    "verbosity",
-    "val-log-level",
-    "do-not-query-localhost",
-    "directory",
-    "stub-prime",
-    "prefetch-key",
-    "outbound-msg-retry",
-    "max-global-quota",
-    "harden-referral-path",
-    "harden-unknown-additional",
-    "harden-glue",
-    "access-control",
-    "aggressive-nsec",
-    "ede-serve-expired",
-    "edns-tcp-keepalive",
-    "edns-tcp-keepalive-timeout",
-    "iter-scrub-ns",
-    "rpz-log",
-    "rpz-log-name",
-    "root-hints",
-    "stub-name",
-    "serve-expired-ttl",
-    "serve-expired-client-timeout",
-];
+/// No time of a scenario is as late as this, in seconds since 1970: in the year 36 812.
+const UNIX_S_MAX: u64 = 1 << 40;
+/// Shortest time, in milliseconds, after which a query may be discarded without a difference to us, who discard none.
+const NEVER_DISCARDED_MS: u64 = 60_000;
 
 impl Settings {
     /// Reads a configuration.
@@ -129,9 +110,11 @@ impl Settings {
     /// [`Unplayable`].
     pub fn read(lines: &[String]) -> Result<Self, Unplayable> {
         let mut settings = Self { validates: true, is_deckards: true, ..Self::default() };
-        let mut lines = lines.iter().map(|line| without_comment(line)).filter(|line| !line.is_empty());
+        let mut lines = lines.iter().map(|line| line.trim());
         let mut place = Place::Server;
+        let mut seen = Seen::default();
         while let Some(line) = lines.next() {
+            // Comments of this file are meant.
             if line.starts_with("AUTOTRUST_FILE") {
                 settings.followed =
                     lines.by_ref().take_while(|line| *line != "AUTOTRUST_END").map(str::to_owned).collect();
@@ -143,10 +126,11 @@ impl Settings {
             if line.starts_with("TEMPFILE_CONTENTS") {
                 return Err(Unplayable::Feature("files beside the configuration"));
             }
-            for (word, value) in settings_of(line)? {
-                settings.set(&word, &value, &mut place)?;
+            for (word, value) in settings_of(without_comment(line))? {
+                settings.set(&word, &value, &mut place, &mut seen)?;
             }
         }
+        settings.complete(seen);
         Ok(settings)
     }
 
@@ -155,9 +139,9 @@ impl Settings {
         self.validates && !(self.anchors.is_empty() && self.followed.is_empty())
     }
 
-    fn set(&mut self, word: &str, value: &str, place: &mut Place) -> Result<(), Unplayable> {
+    fn set(&mut self, word: &str, value: &str, place: &mut Place, seen: &mut Seen) -> Result<(), Unplayable> {
         let unknown = || Unplayable::Unknown(format!("{word}: {value}"));
-        let address = || value.split(['@', '#']).next().unwrap_or(value).parse::<IpAddr>().map_err(|_| unknown());
+        let is_on = matches!(value, "yes" | "on" | "true");
         match (word, &*place) {
             ("server", _) => {
                 self.is_deckards = false;
@@ -175,49 +159,113 @@ impl Settings {
             }
             ("name", Place::Stub) => last(&mut self.stubs).zone = value.to_owned(),
             ("name", Place::Forward) => last(&mut self.forwards).zone = value.to_owned(),
-            ("stub-addr", Place::Stub) => {
-                let address = address()?;
-                last(&mut self.stubs).servers.push(address);
-            }
+            ("stub-addr", Place::Stub) => last(&mut self.stubs).servers.push(server(value)?),
             // Deckard's: a root server.
-            ("stub-addr", _) => self.roots.push(address()?),
-            ("forward-addr", Place::Forward) => {
-                let address = address()?;
-                last(&mut self.forwards).servers.push(address);
+            ("stub-addr", _) => self.roots.push(server(value)?),
+            ("forward-addr", Place::Forward) => last(&mut self.forwards).servers.push(server(value)?),
+            ("forward-addr", _) => {
+                self.forwards.push(Upstream { zone: ".".to_owned(), servers: vec![server(value)?] });
             }
-            ("forward-addr", _) => self.forwards.push(Upstream { zone: ".".to_owned(), servers: vec![address()?] }),
             ("trust-anchor", _) => self.anchors.push(value.to_owned()),
             ("domain-insecure", _) => self.insecure.push(value.to_owned()),
             ("val-override-date" | "val-override-timestamp", _) if value.starts_with('-') => {
                 self.options.push("dnssec-no-timecheck".to_owned());
             }
             ("val-override-date" | "val-override-timestamp", _) => self.unix_s = wall_time(value),
-            ("fake-sha1", _) => self.fake_sha1 = value == "yes",
-            ("qname-minimisation" | "query-minimization", _) => self.minimises = Some(matches!(value, "yes" | "on")),
-            ("do-ip4", _) if value == "no" => self.without.push('4'),
-            ("do-ip6", _) if value == "no" => self.without.push('6'),
-            ("do-ip4" | "do-ip6", _) => {}
+            ("val-permissive-mode", _) if is_on => self.options.push("dnssec-debug".to_owned()),
+            ("val-nsec3-keysize-iterations", _) => {
+                let counts = value.split_whitespace().skip(1).step_by(2).map(str::parse);
+                self.nsec3_iterations = Some(
+                    counts
+                        .collect::<Result<Vec<u16>, _>>()
+                        .map_err(|_| unknown())?
+                        .into_iter()
+                        .max()
+                        .ok_or_else(unknown)?,
+                );
+            }
+            ("fake-sha1", _) => self.fake_sha1 = is_on,
+            ("qname-minimisation" | "query-minimization", _) => self.minimises = Some(is_on),
+            ("do-ip4", _) if !is_on => self.without.push('4'),
+            ("do-ip6", _) if !is_on => self.without.push('6'),
+            ("do-ip4" | "do-ip6" | "val-permissive-mode", _) => {}
             ("module-config", _) => self.modules(value)?,
-            ("serve-expired", _) if value == "yes" => self.options.push("use-stale-cache".to_owned()),
-            ("serve-expired", _) => {}
-            ("serve-expired-reply-ttl", _) => self.stale_ttl_s = value.parse().ok(),
-            ("prefetch", _) if value == "yes" => self.options.push("prefetch".to_owned()),
-            ("prefetch", _) => {}
-            ("cache-max-ttl", _) => self.options.push(format!("max-cache-ttl={value}")),
-            ("cache-min-ttl", _) => self.options.push(format!("min-cache-ttl={value}")),
-            ("private-address", _) => self.options.push("stop-dns-rebind".to_owned()),
-            ("private-domain", _) => self.options.push(format!("rebind-domain-ok={value}")),
-            ("local-zone", _) if value.ends_with("nodefault") => {}
-            ("local-zone" | "local-data", _) => return Err(Unplayable::Feature("local zones of Unbound's own kinds")),
-            ("features" | "feature-list", _) => self.deckard_feature(value)?,
-            _ => match FEATURES.iter().find(|(feature, _)| *feature == word) {
-                Some((_, name)) if value != "no" => return Err(Unplayable::Feature(name)),
-                Some(_) => {}
-                None if WITHOUT_EFFECT.contains(&word) => {}
-                None => return Err(unknown()),
+            ("features" | "feature-list", _) => {
+                value
+                    .split(';')
+                    .map(str::trim)
+                    .filter(|feature| !feature.is_empty())
+                    .try_for_each(|feature| self.deckard_feature(feature))?;
+            }
+            _ => return self.set_option(word, value, is_on, seen),
+        }
+        Ok(())
+    }
+
+    /// Options that have their like among ours, and the rest.
+    fn set_option(&mut self, word: &str, value: &str, is_on: bool, seen: &mut Seen) -> Result<(), Unplayable> {
+        let number = || value.parse::<u64>().map_err(|_| Unplayable::Unknown(format!("{word}: {value}")));
+        match word {
+            "serve-expired" => seen.serves_stale = is_on,
+            "serve-expired-ttl" => seen.stale_max_s = Some(number()?),
+            "serve-expired-reply-ttl" => seen.stale.ttl_s = u32::try_from(number()?).unwrap_or(u32::MAX),
+            "serve-expired-client-timeout" => seen.stale.waits = number()? != 0,
+            "prefetch" => seen.prefetches = is_on,
+            "answer-cookie" => seen.answers_cookies = is_on,
+            "cookie-secret" => self.cookie_secret = Some(value.to_owned()),
+            "trust-anchor-signaling" if !is_on => self.options.push("trust-anchor-signaling=no".to_owned()),
+            "root-key-sentinel" if !is_on => self.options.push("root-key-sentinel=no".to_owned()),
+            "trust-anchor-signaling" | "root-key-sentinel" => {}
+            "cache-max-ttl" => self.options.push(format!("max-cache-ttl={value}")),
+            "cache-min-ttl" => self.options.push(format!("min-cache-ttl={value}")),
+            "discard-timeout" if number()? == 0 || number()? >= NEVER_DISCARDED_MS => {}
+            "discard-timeout" => return Err(Unplayable::Feature("a choice of when queries are discarded")),
+            "private-address" if PRIVATE.contains(&value) => self.options.push("stop-dns-rebind".to_owned()),
+            "private-address" => return Err(Unplayable::Feature("private networks of the operator's own")),
+            "private-domain" => self.options.push(format!("rebind-domain-ok={value}")),
+            "access-control" => self.control_access(value)?,
+            "local-zone" if value.ends_with("nodefault") || value.ends_with("transparent") => {}
+            _ => match meaning(word, value) {
+                Meaning::Feature(name) => return Err(Unplayable::Feature(name)),
+                Meaning::Nothing => {}
+                Meaning::Unknown => return Err(Unplayable::Unknown(format!("{word}: {value}"))),
             },
         }
         Ok(())
+    }
+
+    /// `access-control: network action`. Snooping needs no leave with us: whoever may ask may ask without RD.
+    fn control_access(&mut self, value: &str) -> Result<(), Unplayable> {
+        let unknown = || Unplayable::Unknown(format!("access-control: {value}"));
+        let (network, action) = value.split_once(char::is_whitespace).ok_or_else(unknown)?;
+        let network = network_of(network).ok_or_else(unknown)?;
+        match action.trim() {
+            "allow" | "allow_snoop" => self.options.push(format!("allow-client={network}")),
+            "refuse" => self.options.push(format!("deny-client={network}")),
+            "deny" => return Err(Unplayable::Feature("clients that get no answer")),
+            "allow_setrd" | "allow_cookie" | "deny_non_local" | "refuse_non_local" => {
+                return Err(Unplayable::Feature("rules for clients of Unbound's own kinds"));
+            }
+            _ => return Err(unknown()),
+        }
+        Ok(())
+    }
+
+    /// What several options decide together.
+    fn complete(&mut self, seen: Seen) {
+        if seen.serves_stale {
+            let lasts = seen.stale_max_s.map_or_else(String::new, |stale_max_s| format!("={stale_max_s}"));
+            self.options.push(format!("use-stale-cache{lasts}"));
+            self.stale = Some(seen.stale);
+        }
+        // Ours are on by default; theirs are off, and so is Deckard's signaling.
+        if self.is_deckards {
+            self.options.push("trust-anchor-signaling=no".to_owned());
+        }
+        self.options.push(if seen.prefetches { "prefetch" } else { "prefetch=0" }.to_owned());
+        if !seen.answers_cookies {
+            self.options.push("no-cookies".to_owned());
+        }
     }
 
     fn modules(&mut self, value: &str) -> Result<(), Unplayable> {
@@ -226,6 +274,11 @@ impl Settings {
                 "iterator" | "validator" => {}
                 "dns64" => return Err(Unplayable::Feature("DNS64")),
                 "respip" => return Err(Unplayable::Feature("response-ip actions")),
+                "subnetcache" => return Err(Unplayable::Feature("EDNS client subnet")),
+                "cachedb" => return Err(Unplayable::Feature("a cache in an outside database")),
+                "ipsecmod" => return Err(Unplayable::Feature("the module for IPsec keys")),
+                "ipset" => return Err(Unplayable::Feature("sets of the packet filter")),
+                "python" | "dynlib" => return Err(Unplayable::Feature("modules that are loaded")),
                 other => return Err(Unplayable::Unknown(format!("module {other}"))),
             }
         }
@@ -245,6 +298,34 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+/// What several options decide together, while they are read.
+#[derive(Debug, Default)]
+struct Seen {
+    /// `serve-expired`.
+    serves_stale: bool,
+    /// `serve-expired-ttl`, in seconds.
+    stale_max_s: Option<u64>,
+    stale: Stale,
+    /// `prefetch`.
+    prefetches: bool,
+    /// `answer-cookie`.
+    answers_cookies: bool,
+}
+
+/// The address of a server, without port and name.
+fn server(value: &str) -> Result<IpAddr, Unplayable> {
+    let address = value.split(['@', '#']).next().unwrap_or(value).trim();
+    address.parse().map_err(|_| Unplayable::Unknown(format!("address {value}")))
+}
+
+/// A network as we write it, without bits behind its prefix.
+fn network_of(text: &str) -> Option<Network> {
+    let (address, len) = text.split_once('/').map_or((text, None), |(address, len)| (address, Some(len)));
+    let address: IpAddr = address.parse().ok()?;
+    let len = len.map_or(Some(if address.is_ipv4() { 32 } else { 128 }), |len| len.parse().ok())?;
+    Network::of(address, len)
 }
 
 /// What section of the configuration a line stands in.
@@ -298,8 +379,11 @@ fn next_word(text: &str) -> Option<(String, &str)> {
     (end > 0).then(|| (text[..end].to_owned(), &text[end..]))
 }
 
-/// The line without what follows `#` or `;` outside of quotes, trimmed.
+/// The line without what follows `#` or `;` outside of quotes, trimmed. In a list of Deckard's features `;` stands between two.
 fn without_comment(line: &str) -> &str {
+    if line.trim_start().starts_with("feature") {
+        return line.split('#').next().unwrap_or_default().trim();
+    }
     let mut quoted = false;
     for (at, letter) in line.char_indices() {
         match letter {
@@ -314,11 +398,18 @@ fn without_comment(line: &str) -> &str {
 /// `YYYYMMDDHHMMSS` or a number of seconds, in seconds since 1970. None: -1, times are not checked; or no time.
 fn wall_time(value: &str) -> Option<u64> {
     if value.len() != 14 {
-        return value.parse().ok();
+        // 0: as if nothing were said.
+        return value.parse().ok().filter(|unix_s| (1..UNIX_S_MAX).contains(unix_s));
+    }
+    if !value.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
     }
     let part = |from: usize, to: usize| value.get(from..to)?.parse::<u64>().ok();
     let (year, month, day) = (part(0, 4)?, part(4, 6)?, part(6, 8)?);
     // Days since 1970, with years that begin in March.
+    if year < 1970 || !(1..=12).contains(&month) || day == 0 {
+        return None;
+    }
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;
     Some(((days * 24 + part(8, 10)?) * 60 + part(10, 12)?) * 60 + part(12, 14)?)
@@ -341,15 +432,61 @@ mod tests {
         assert_eq!((settings.stubs.len(), settings.stubs[0].zone.as_str()), (1, "."));
         assert_eq!((settings.forwards[0].zone.as_str(), settings.forwards[0].servers.len()), ("a", 1));
         assert_eq!(settings.anchors, ["example.com. 3600 IN DS 1 3 1 ab"]);
-        let deckard =
-            read("do-ip6: no\n stub-addr: 193.0.14.129\nquery-minimization: on\n features: min_ttl = 300").unwrap();
+        let deckard = read(
+            "do-ip6: no\n stub-addr: 193.0.14.129\nquery-minimization: on\n features: min_ttl = 300; max_ttl=600 # both",
+        );
+        let deckard = deckard.unwrap();
         assert_eq!((deckard.roots.len(), deckard.minimises, deckard.without), (1, Some(true), vec!['6']));
-        assert_eq!(deckard.options, ["min-cache-ttl=300"]);
+        assert_eq!(deckard.options[..2], ["min-cache-ttl=300", "max-cache-ttl=600"]);
+    }
+
+    #[test]
+    fn what_has_its_like_among_our_options_is_mapped() {
+        let options = |text: &str| read(&format!("server:\n{text}")).unwrap().options;
+        for (text, option) in [
+            ("serve-expired: yes\nserve-expired-ttl: 10", "use-stale-cache=10"),
+            ("serve-expired: yes", "use-stale-cache"),
+            ("prefetch: yes", "prefetch"),
+            ("access-control: 127.0.0.1/8 refuse", "deny-client=127.0.0.0/8"),
+            ("access-control: 10.1.2.3 allow_snoop", "allow-client=10.1.2.3/32"),
+            ("val-permissive-mode: yes", "dnssec-debug"),
+            ("trust-anchor-signaling: no", "trust-anchor-signaling=no"),
+        ] {
+            assert!(options(text).iter().any(|known| known == option), "{text}: {:?}", options(text));
+        }
+        assert_eq!(options(""), ["prefetch=0", "no-cookies"], "ours are on by default, theirs are off");
+        let stale = |text: &str| read(&format!("server: serve-expired: yes\n{text}")).unwrap().stale;
+        assert_eq!(stale(""), Some(Stale { ttl_s: 30, waits: true }));
+        assert_eq!(
+            stale("serve-expired-reply-ttl: 123\nserve-expired-client-timeout: 0"),
+            Some(Stale { ttl_s: 123, waits: false })
+        );
+        assert_eq!(read("server: serve-expired-client-timeout: 0").unwrap().stale, None);
+        let iterations = read("server:\nval-nsec3-keysize-iterations: \"1024 150 2048 500 4096 2500\"").unwrap();
+        assert_eq!(iterations.nsec3_iterations, Some(2500));
+        assert!(
+            read("server:\naccess-control: 0.0.0.0/0 deny").is_err()
+                && read("server:\naccess-control: x allow").is_err()
+        );
+    }
+
+    #[test]
+    fn comments_of_a_file_with_keys_are_kept() {
+        let settings =
+            read("server:\nAUTOTRUST_FILE example.com\n;;id: example.com. 1\na. DNSKEY 1 ;;state=2\nAUTOTRUST_END\n")
+                .unwrap();
+        assert_eq!(settings.followed, [";;id: example.com. 1", "a. DNSKEY 1 ;;state=2"]);
     }
 
     #[test]
     fn a_feature_that_is_not_claimed_has_a_name_and_an_unknown_word_is_told() {
         assert_eq!(read("module-config: \"dns64 iterator\""), Err(Unplayable::Feature("DNS64")));
+        for text in
+            ["rpz:\n name: x", "view:\n", "python:\n", "stub-zone:\n stub-first: yes", "server: local-zone: a static"]
+        {
+            assert!(matches!(read(text), Err(Unplayable::Feature(_))), "{text}");
+        }
+        read("server: local-zone: test. nodefault").unwrap();
         assert!(matches!(read("no-such-word: yes"), Err(Unplayable::Unknown(_))));
     }
 }

@@ -3,7 +3,9 @@
 //! In: queries of the resolver under test. Out: replies as the script has them for the current step; a query that nobody
 //! answers waits until a step answers it, or until the resolver gives it up.
 
+use std::collections::HashSet;
 use std::fmt;
+use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,13 +14,17 @@ use resolver_user::clock::{Clock, NS_PER_S, Now};
 use resolver_user::upstream::{Exchanging, LetterCase, Outgoing as Sent, Protocol, Reply, Transport, TransportError};
 use resolver_user::wire::{Message, QueryWriter};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::message::Seen;
 use super::script::{Entry, Script};
-use super::servers::Outgoing;
+use super::servers::{Outgoing, Said};
 
 /// Boot time at the start, in seconds: some uptime, so that nothing lies before it.
 const BOOT_S: u64 = 1_000_000;
+
+/// Latest boot time, in nanoseconds: some 140 years.
+const BOOT_NS_MAX: u64 = 1 << 62;
 
 /// The clock. It moves with the runtime's paused time and by TIME_PASSES.
 #[derive(Debug)]
@@ -34,9 +40,10 @@ impl ScriptedClock {
         Self { start_unix_s: unix_s, boot_ns: AtomicU64::new(BOOT_S * NS_PER_S) }
     }
 
-    /// Moves forward.
+    /// Moves forward, though not beyond what every sum of times can hold.
     pub fn advance_ns(&self, ns: u64) {
-        self.boot_ns.fetch_add(ns, Ordering::Relaxed);
+        let boot_ns = self.boot_ns.load(Ordering::Relaxed).saturating_add(ns);
+        self.boot_ns.store(boot_ns.min(BOOT_NS_MAX), Ordering::Relaxed);
     }
 }
 
@@ -50,6 +57,8 @@ impl Clock for ScriptedClock {
 /// The servers.
 pub struct World {
     script: Arc<Script>,
+    /// Deckard's rules of who answers.
+    is_deckards: bool,
     state: Mutex<State>,
 }
 
@@ -60,6 +69,10 @@ struct State {
     waiting: Vec<Waiting>,
     /// Queries that got a reply that no resolver takes.
     lost: Vec<Waiting>,
+    /// Lines of the entries that have answered.
+    used: HashSet<usize>,
+    /// When a query was last given up.
+    given_up_at: Option<Instant>,
     /// What was asked, for the report of a failure.
     told: Vec<String>,
 }
@@ -68,7 +81,7 @@ struct State {
 struct Waiting {
     number: u64,
     outgoing: Outgoing,
-    reply: oneshot::Sender<Vec<u8>>,
+    reply: oneshot::Sender<io::Result<Vec<u8>>>,
 }
 
 impl fmt::Debug for World {
@@ -79,8 +92,8 @@ impl fmt::Debug for World {
 
 impl World {
     /// The servers of a script, before its first step.
-    pub fn new(script: Arc<Script>) -> Self {
-        Self { script, state: Mutex::default() }
+    pub fn new(script: Arc<Script>, is_deckards: bool) -> Self {
+        Self { script, is_deckards, state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -96,18 +109,21 @@ impl World {
     pub fn answer_from_ranges(&self) -> bool {
         let mut state = self.state();
         let step = state.step;
-        let entry_for = |waiting: &Waiting| {
-            self.script.answer(step, &waiting.outgoing).filter(|entry| !entry.adjusts_to("do_not_answer"))
+        let said = |waiting: &Waiting| {
+            self.script.answer(step, &waiting.outgoing, self.is_deckards, |line| state.used.contains(&line))
         };
-        let found = state.waiting.iter().enumerate().find_map(|(place, waiting)| Some((place, entry_for(waiting)?)));
-        let Some((place, entry)) = found else { return false };
+        let found = state.waiting.iter().enumerate().find_map(|(place, waiting)| match said(waiting)? {
+            Said::Entry(entry) => Some((place, reply_of(entry, &waiting.outgoing), entry.line)),
+            Said::Alike(entry, line) => Some((place, reply_of(&entry, &waiting.outgoing), line)),
+            Said::Silence => None,
+        });
+        let Some((place, bytes, line)) = found else { return false };
+        state.used.insert(line);
         let Waiting { outgoing, reply, number } = state.waiting.remove(place);
-        state
-            .told
-            .push(format!("step {step} {} {:?} by line {}", outgoing.address, outgoing.seen.question, entry.line));
-        match reply_of(entry, &outgoing) {
+        state.told.push(format!("step {step} {} {:?} by line {line}", outgoing.address, outgoing.seen.question));
+        match bytes {
             // Whoever gave up the query does not want the reply.
-            Some(bytes) => _ = reply.send(bytes),
+            Some(bytes) => _ = reply.send(Ok(bytes)),
             // Of no use to whoever asked: as if it had been lost.
             None => state.lost.push(Waiting { outgoing, reply, number }),
         }
@@ -119,23 +135,52 @@ impl World {
         self.state().waiting.first().map(|waiting| waiting.outgoing.clone())
     }
 
-    /// The oldest waiting query that an entry is for.
+    /// The youngest waiting query that an entry is for.
     pub fn find(&self, entry: &Entry, at: Option<IpAddr>) -> Option<Outgoing> {
-        self.state().waiting.iter().find(|waiting| waiting.is_for(entry, at)).map(|waiting| waiting.outgoing.clone())
+        self.state().waiting.iter().rfind(|waiting| waiting.is_for(entry, at)).map(|waiting| waiting.outgoing.clone())
     }
 
-    /// Answers the oldest waiting query that the entry is for, whatever MATCH says if it says nothing; false if there is none.
+    /// Answers the youngest waiting query that the entry is for; false if there is none.
     pub fn answer(&self, entry: &Entry, at: Option<IpAddr>) -> bool {
         let mut state = self.state();
-        let Some(place) = state.waiting.iter().position(|waiting| waiting.is_for(entry, at)) else { return false };
-        let Waiting { outgoing, reply, .. } = state.waiting.remove(place);
-        state.told.push(format!("{} {:?} by line {}", outgoing.address, outgoing.seen.question, entry.line));
-        reply_of(entry, &outgoing).is_some_and(|bytes| reply.send(bytes).is_ok())
+        let place = state.waiting.iter().rposition(|waiting| waiting.is_for(entry, at));
+        place.is_some_and(|place| state.answer(place, entry))
     }
 
-    /// Number of queries that wait.
-    pub fn waiting(&self) -> usize {
-        self.state().waiting.len()
+    /// Answers the youngest waiting query with the entry, whatever its MATCH says; false if there is none.
+    pub fn answer_youngest(&self, entry: &Entry) -> bool {
+        let mut state = self.state();
+        state.waiting.len().checked_sub(1).is_some_and(|place| state.answer(place, entry))
+    }
+
+    /// Has the youngest waiting query fail, as by a connection that is cut; false if there is none.
+    pub fn fail_youngest(&self) -> bool {
+        let mut state = self.state();
+        let Some(Waiting { outgoing, reply, .. }) = state.waiting.pop() else { return false };
+        state.told.push(format!("{} {:?} fails", outgoing.address, outgoing.seen.question));
+        reply.send(Err(io::ErrorKind::ConnectionReset.into())).is_ok()
+    }
+
+    /// The number of the youngest waiting query.
+    pub fn youngest(&self) -> Option<u64> {
+        self.state().waiting.last().map(|waiting| waiting.number)
+    }
+
+    /// Whether a query waits still.
+    pub fn waits(&self, number: u64) -> bool {
+        self.state().waiting.iter().any(|waiting| waiting.number == number)
+    }
+
+    /// The line of the first entry that had to answer and has not.
+    pub fn unused_mandatory(&self) -> Option<usize> {
+        let state = self.state();
+        let mut entries = self.script.ranges.iter().flat_map(|range| &range.entries);
+        entries.find(|entry| entry.is_mandatory && !state.used.contains(&entry.line)).map(|entry| entry.line)
+    }
+
+    /// When a query was last given up, in the runtime's time.
+    pub fn given_up_at(&self) -> Option<Instant> {
+        self.state().given_up_at
     }
 
     /// Everything that was asked so far, a line each.
@@ -148,7 +193,7 @@ impl World {
         self.state().told.push(line);
     }
 
-    fn arrive(&self, outgoing: Outgoing) -> (u64, oneshot::Receiver<Vec<u8>>) {
+    fn arrive(&self, outgoing: Outgoing) -> (u64, oneshot::Receiver<io::Result<Vec<u8>>>) {
         let mut state = self.state();
         let (reply, receiver) = oneshot::channel();
         state.next_number += 1;
@@ -162,9 +207,20 @@ impl World {
         if let Some(place) = state.waiting.iter().position(|waiting| waiting.number == number) {
             let Waiting { outgoing, .. } = state.waiting.remove(place);
             let step = state.step;
+            state.given_up_at = Some(Instant::now());
             state.told.push(format!("step {step} {} {:?} given up", outgoing.address, outgoing.seen.question));
         }
         state.lost.retain(|waiting| waiting.number != number);
+    }
+}
+
+impl State {
+    /// Answers the waiting query in a place.
+    fn answer(&mut self, place: usize, entry: &Entry) -> bool {
+        let Waiting { outgoing, reply, .. } = self.waiting.remove(place);
+        self.told.push(format!("{} {:?} by line {}", outgoing.address, outgoing.seen.question, entry.line));
+        self.used.insert(entry.line);
+        reply_of(entry, &outgoing).is_some_and(|bytes| reply.send(Ok(bytes)).is_ok())
     }
 }
 
@@ -203,12 +259,12 @@ impl Transport for World {
     fn exchange<'a>(&'a self, sent: Sent<'a>) -> Exchanging<'a> {
         Box::pin(async move {
             let query = QueryWriter { question: sent.spelled.unwrap_or(sent.query.question), ..sent.query }.write(1);
-            let seen = Seen::read(&query).ok_or_else(|| std::io::Error::other("a query that cannot be read"))?;
+            let seen = Seen::read(&query).ok_or_else(|| io::Error::other("a query that cannot be read"))?;
             let outgoing = Outgoing { address: sent.server.ip(), tcp: sent.protocol == Protocol::Tcp, query, seen };
             let (number, receiver) = self.arrive(outgoing);
             let _until = UntilGivenUp(self, number);
             let Ok(bytes) = receiver.await else { std::future::pending().await };
-            let message = Message::read(&bytes).map_err(TransportError::from)?;
+            let message = Message::read(&bytes?).map_err(TransportError::from)?;
             Ok(Reply { message, letter_case: LetterCase::Kept })
         })
     }

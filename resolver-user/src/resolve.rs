@@ -5,6 +5,7 @@
 
 mod ahead;
 mod early;
+mod elsewhere;
 mod forgetting;
 mod publishing;
 mod telling;
@@ -37,13 +38,14 @@ use crate::publish::Publisher;
 use crate::saved::Restored;
 use crate::slow_lane::{Run, SlowLane};
 use crate::trust::{Basis, KeySentinel, Trust};
-use crate::upstream::{Allowance, Upstream, UpstreamError};
+use crate::upstream::{Allowance, Source as Server, Upstream, UpstreamError};
 use crate::validator::{
     BudgetItem, FetchFailure, IndeterminateReason, Pace, Step, Validated, Validation, Verdict, WorkBudget,
 };
 use crate::wire::{Name, Question, RCode, RecordType, Response, Soa};
 use crate::witness::Counting;
 
+use elsewhere::{Fetches, Reply, Told};
 pub use publishing::Offer;
 
 /// Longest time an answer is kept, in seconds; no TTL shown to a client exceeds it.
@@ -65,9 +67,11 @@ pub struct Resolver {
     /// Searches under way.
     pub searches: Arc<InFlight<Arc<CachedAnswer>>>,
     /// Fetches under way on behalf of validations.
-    pub fetches: Arc<InFlight<Result<Arc<Response>, FetchFailure>>>,
+    pub fetches: Arc<Fetches>,
+    /// The same after what one server has said was bogus.
+    pub fetches_elsewhere: Arc<Fetches>,
     /// Replies to them.
-    pub responses: ResponseCache,
+    pub responses: ResponseCache<Server>,
     /// Questions that failed a moment ago.
     pub failures: Failures,
     /// Answers of the cache file that nobody has asked for yet.
@@ -304,15 +308,15 @@ impl Resolver {
         if let Some((restored, left_s)) = self.restored(question, basis, allowance).await {
             return (restored, Lifetime::Rest(left_s));
         }
-        let response = match rules.upstream.fetch(question, allowance).await {
-            Ok(response) if rules.filters.ignores(&response) => {
+        let reply = match rules.upstream.fetch(question, allowance).await {
+            Ok(fetched) if rules.filters.ignores(&fetched.response) => {
                 // Differs: dnsmasq goes on listening for another reply; the client is told that none came.
                 self.metrics.replies_ignored.add_one();
                 let failure = FetchFailure::NoAnswer;
                 let reason = IndeterminateReason::Fetch { question: question.clone(), failure };
                 return (Outcome::Failed(reason, None), Lifetime::Own(FAILURE_TTL_S));
             }
-            Ok(response) => Arc::new(response),
+            Ok(fetched) => Reply::from(fetched),
             Err(error) => {
                 let failure = fetch_failure(&error);
                 let reason = IndeterminateReason::Fetch { question: question.clone(), failure };
@@ -321,7 +325,7 @@ impl Resolver {
                 return (Outcome::Failed(reason, None), Lifetime::Own(ttl_s));
             }
         };
-        let (outcome, ttl_s) = self.judge(question, basis, response, allowance).await;
+        let (outcome, ttl_s) = self.judge(question, basis, reply, allowance).await;
         (outcome, Lifetime::Own(ttl_s))
     }
 
@@ -330,15 +334,16 @@ impl Resolver {
         self: &Arc<Self>,
         question: &Question,
         basis: Option<&Basis>,
-        response: Arc<Response>,
+        reply: Reply,
         allowance: &Arc<Allowance>,
     ) -> (Outcome, u32) {
+        let response = Arc::clone(&reply.response);
         let Some(basis) = basis else {
             let ttl_s = unchecked_ttl_s(&response);
             return (Outcome::Unchecked(response), ttl_s);
         };
         let received = self.clock.now();
-        match self.validate(basis, question, &response, allowance).await {
+        match self.validate(basis, question, reply, allowance).await {
             Verdict::Proven(validated) => {
                 basis.denials.learn(&validated, received);
                 let ttl_s = validated.ttl_s().min(ANSWER_TTL_S_MAX);
@@ -356,18 +361,19 @@ impl Resolver {
         }
     }
 
-    /// Judges a response, fetching what the validator asks for. All of it is paid from one budget.
+    /// Judges a response, fetching what the validator asks for, and what is bogus once more elsewhere. All of it is paid from one budget.
     async fn validate(
         self: &Arc<Self>,
         basis: &Basis,
         question: &Question,
-        response: &Arc<Response>,
+        reply: Reply,
         allowance: &Arc<Allowance>,
     ) -> Verdict {
         let (anchors, zones) = (Arc::clone(&basis.anchors), Arc::clone(&basis.zones));
-        let validation = Validation::new(question.clone(), Arc::clone(response), anchors, zones, basis.policy);
+        let validation = Validation::new(question.clone(), Arc::clone(&reply.response), anchors, zones, basis.policy);
         let mut run = Run { validation, budget: WorkBudget::new(basis.policy.limits) };
-        // Bound: every round spends a sub-query of the budget.
+        let mut told = Told::new(question.clone(), reply);
+        // Bound: every round but the last spends a sub-query of the budget.
         let verdict = loop {
             let mut step = run.validation.advance(self.clock.now(), &mut run.budget, Pace::WhileCheap);
             if let Step::Costly { zone } = step {
@@ -377,16 +383,21 @@ impl Resolver {
                 }
             }
             match step {
+                Step::Done(Verdict::Bogus(reason))
+                    if self.ask_elsewhere(&mut run, &mut told, &reason, allowance).await => {}
                 Step::Done(verdict) => break verdict,
                 Step::Costly { .. } => {}
                 Step::Need(needed) => {
                     if let Err(item) = run.budget.spend_sub_query() {
                         break Verdict::Indeterminate(item.into());
                     }
-                    run.validation.supply(self.fetch_shared(&needed, allowance).await);
+                    let fetched = self.fetch_shared(&needed, allowance).await;
+                    fetched.iter().for_each(|reply| told.note(&needed, reply));
+                    run.validation.supply(fetched.map(|reply| reply.response));
                 }
             }
         };
+        let verdict = self.mended(told, verdict);
         self.metrics.work.count(run.budget.spent());
         self.log_chain(question, &run.validation, &verdict);
         verdict
@@ -397,11 +408,11 @@ impl Resolver {
         self: &Arc<Self>,
         question: &Question,
         allowance: &Arc<Allowance>,
-    ) -> Result<Arc<Response>, FetchFailure> {
+    ) -> Result<Reply, FetchFailure> {
         self.metrics.sub_queries.add_one();
-        if let Some(response) = self.responses.response(question, self.clock.now().boot_ns) {
+        if let Some((response, source)) = self.responses.response(question, self.clock.now().boot_ns) {
             self.metrics.sub_queries_merged.add_one();
-            return Ok(response);
+            return Ok(Reply { response, source: Some(source) });
         }
         match self.fetches.join(QuestionKey::new(question)) {
             Joined::Follower(receiver) => {
@@ -424,7 +435,8 @@ impl Resolver {
     pub async fn fetch_keys(self: &Arc<Self>, zone: &Name) -> Result<Response, UpstreamError> {
         let question = Question::new(zone.clone(), RecordType::DNSKEY);
         self.signal_anchors(&question);
-        self.rules.load_full().upstream.fetch_more(&question, &Arc::default()).await
+        let fetched = self.rules.load_full().upstream.fetch_more(&question, &Arc::default()).await;
+        fetched.map(|fetched| fetched.response)
     }
 
     /// Tells an anchored zone whose keys are asked for which anchors we have for it, if that is wanted and due (RFC 8145).
@@ -533,15 +545,14 @@ async fn fetch(
     resolver: Arc<Resolver>,
     question: Question,
     allowance: Arc<Allowance>,
-    leader: Leader<Result<Arc<Response>, FetchFailure>>,
+    leader: Leader<Result<Reply, FetchFailure>>,
 ) {
     resolver.signal_anchors(&question);
     let rules = resolver.rules.load_full();
     let fetched = rules.upstream.fetch_more(&question, &allowance).await;
-    let fetched = fetched.map(Arc::new).map_err(|error| fetch_failure(&error));
-    // A reply of servers that are not asked any more is for those who wait, and for nobody else.
-    if let (Ok(response), true) = (&fetched, rules.generation == resolver.rules().generation) {
-        resolver.responses.insert(Arc::clone(response), resolver.clock.now().boot_ns);
+    let fetched = fetched.map(Reply::from).map_err(|error| fetch_failure(&error));
+    if let Ok(reply) = &fetched {
+        resolver.keep_for_others(reply, rules.generation);
     }
     leader.finish(fetched);
 }

@@ -7,6 +7,7 @@ mod anchors;
 mod answers;
 mod chain;
 mod cookies;
+mod elsewhere;
 mod forwarding;
 mod hostile;
 mod keeping;

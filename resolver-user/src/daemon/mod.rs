@@ -476,6 +476,7 @@ pub fn assemble(
         cache: AnswerCache::new(config.cache.size),
         searches: Arc::new(InFlight::default()),
         fetches: Arc::new(InFlight::default()),
+        fetches_elsewhere: Arc::new(InFlight::default()),
         responses: ResponseCache::default(),
         failures: Failures::default(),
         restored,

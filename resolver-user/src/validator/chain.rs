@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::anchor::AnchoredAt;
 use super::denial::Delegation;
-use super::judge::{Judged, Section, SetId};
+use super::judge::{Judged, Section, SetId, zone_side};
 use super::key::{DigestType, Ds, ZoneKey};
 use super::locally_served::is_locally_served;
 use super::signature::{Attempt, SignatureFailure, Signed, verify_set};
@@ -32,8 +32,8 @@ const LOCALLY_SERVED_TTL_S: u32 = 3600;
 pub(super) enum Pause {
     /// This must be fetched first.
     Need(Question),
-    /// Something on the way is bogus.
-    Bogus(BogusReason),
+    /// Something on the way is bogus. With the number of the reply to blame, if another server may have a better one.
+    Bogus(BogusReason, Option<usize>),
     /// Something on the way cannot be found out.
     Indeterminate(IndeterminateReason),
     /// The next signature check of this zone is one to pause before.
@@ -48,7 +48,14 @@ impl From<BudgetItem> for Pause {
 
 impl From<BogusReason> for Pause {
     fn from(reason: BogusReason) -> Self {
-        Self::Bogus(reason)
+        Self::Bogus(reason, None)
+    }
+}
+
+impl Pause {
+    /// Something is bogus because of what this reply says, or does not say.
+    pub(super) fn blaming(reply: usize, reason: BogusReason) -> Self {
+        Self::Bogus(reason, Some(reply))
     }
 }
 
@@ -119,6 +126,32 @@ impl Chain {
             Some(Err(failure)) => Err(Pause::Indeterminate(unreachable(*failure))),
             _ => Err(Pause::Indeterminate(unreachable(FetchFailure::ServerError))),
         }
+    }
+
+    /// Takes in another reply in place of one. What was found out with that one's sets is forgotten; what was proven stays.
+    pub(super) fn replace(&mut self, reply: usize, response: Arc<Response>) {
+        let Some((_, known)) = self.replies.get_mut(reply) else { return };
+        *known = Ok(response);
+        self.found.retain(|found| !matches!(found, Found::Set { id, .. } if id.reply == reply));
+        self.attempt.take_if(|(id, ..)| id.reply == reply);
+    }
+
+    /// The question that a reply is to.
+    pub(super) fn question(&self, reply: usize) -> Option<Question> {
+        self.replies.get(reply).map(|(question, _)| question.clone())
+    }
+
+    /// The question that a reply is to, and the zone that it speaks for as far as is known: a DS set is its parent's.
+    pub(super) fn spoken_for(&mut self, reply: usize, now: Now) -> Option<(Question, Name)> {
+        let question = self.question(reply)?;
+        if question.qtype == RecordType::DNSKEY {
+            let zone = question.qname.clone();
+            return Some((question, zone));
+        }
+        let side = zone_side(&question.qname, question.qtype);
+        let anchor = self.anchor_zone(&side)?;
+        let zone = self.deepest_known(&side, &anchor, now).unwrap_or(anchor);
+        Some((question, zone))
     }
 
     /// A reply by its number.
@@ -303,7 +336,8 @@ impl Chain {
             return match self.judge_set(id, &parent, work)? {
                 Judged::Insecure { fact, .. } => Ok(fact),
                 Judged::Secure { expanded: true, .. } => {
-                    Err(BogusReason::Unrelated { question: Question::new(name.clone(), RecordType::DS) }.into())
+                    let question = Question::new(name.clone(), RecordType::DS);
+                    Err(Pause::blaming(reply, BogusReason::Unrelated { question }))
                 }
                 Judged::Secure { ttl_s, .. } => {
                     let rdatas = response.answer.get(index).map(|set| &*set.rdatas).unwrap_or_default();
@@ -392,7 +426,7 @@ impl Chain {
                 ZoneFact::NoCut { .. } => {}
             }
         }
-        self.unless_insecure(parent, failure, denied, work)
+        self.unless_insecure(reply, parent, failure, denied, work)
     }
 
     /// The keys of `zone` that `ds_set` vouches for, or why there are none to be had.
@@ -410,15 +444,16 @@ impl Chain {
         let mut sets = response.answer.iter().enumerate();
         let found =
             sets.find(|(_, set)| set.rtype == RecordType::DNSKEY && set.owner == *zone && !set.rdatas.is_empty());
-        let (index, set) = found.ok_or_else(|| BogusReason::MissingDnskey { zone: zone.clone() })?;
+        let missing = || Pause::blaming(reply, BogusReason::MissingDnskey { zone: zone.clone() });
+        let (index, set) = found.ok_or_else(missing)?;
         let keys: Vec<ZoneKey> = set.rdatas.iter().filter_map(|rdata| ZoneKey::read(rdata)).collect();
-        let vouched = vouched_keys(zone, &ds_set, &keys, work)?;
+        let vouched = vouched_keys(zone, &ds_set, &keys, work).map_err(|reason| Pause::blaming(reply, reason))?;
         if let Some(reason) = unusable(zone, &vouched, work.policy) {
             return Ok(Fact::new(zone, ZoneFact::Insecure(reason), ds_ttl_s.min(set.ttl_s), work.now));
         }
         let id = SetId { reply, section: Section::Answer, index };
         match self.verify(id, set, zone, &vouched, work)? {
-            Err(failure) => Err(failure.reason(set).into()),
+            Err(failure) => Err(Pause::blaming(reply, failure.reason(set))),
             Ok(signed) => {
                 // Keys without the zone bit verify nothing; they are kept to say why.
                 let kept = keys.into_iter().filter(|key| key.may_sign_zone() || !key.has_zone_flag());

@@ -1,0 +1,166 @@
+//! Another server is asked once what one has said is bogus: of the same zone, or another one of those that are forwarded to.
+//!
+//! In: a validation that has come to the verdict "bogus", and who said what it was told. Out: the validation with another reply in
+//! place of the one to blame, or that there is none. All of it is paid from the budget and the allowance that the validation has been paid
+//! from, and takes no longer than [`ELSEWHERE_TIME_MAX`]. A server that was blamed is doubted for a while, and not asked again by
+//! anybody who looks for something better: a zone that is bogus everywhere costs each of its servers one more question, whoever asks
+//! for how many of its names.
+//! Refuses: to keep a bogus reply for others, and to ask elsewhere where the reply came from nobody, such as the cache file.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+use tracing::info;
+
+use super::{Resolver, fetch_failure};
+use crate::cache::{InFlight, Joined, Leader, QuestionKey, result};
+use crate::slow_lane::Run;
+use crate::upstream::{Allowance, Fetched, Source};
+use crate::validator::{Blame, BogusReason, BudgetItem, FetchFailure, IndeterminateReason, Verdict};
+use crate::wire::{Question, Response};
+
+/// Other replies that one validation may ask for. Choice: a server that gives bogus data may be to blame for an answer, a DS, a key set and
+/// a denial, in one zone after the other; then again, a zone rarely has more servers.
+const REPLIES_MAX: usize = 8;
+/// How long a validation may look for them. Choice: clients give up after five seconds; a zone that is bogus everywhere, with one of its
+/// servers dead, is told to be bogus before that.
+pub(super) const ELSEWHERE_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// A reply, and who gave it, if anybody was asked.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// What it says.
+    pub response: Arc<Response>,
+    /// Who said it.
+    pub source: Option<Source>,
+}
+
+impl From<Fetched> for Reply {
+    fn from(Fetched { response, source }: Fetched) -> Self {
+        Self { response: Arc::new(response), source }
+    }
+}
+
+/// Fetches under way, by question.
+pub type Fetches = InFlight<Result<Reply, FetchFailure>>;
+
+/// What one validation was told by whom, and what it has found bogus of that.
+pub(super) struct Told {
+    replies: Vec<(Question, Reply)>,
+    /// Why it was bogus at first.
+    first_reason: Option<BogusReason>,
+    /// How many replies were asked for in place of others.
+    asked_again: usize,
+    /// When that is to end; none before the first one.
+    deadline: Option<Instant>,
+}
+
+impl Told {
+    /// Only the reply that is judged.
+    pub(super) fn new(question: Question, reply: Reply) -> Self {
+        Self { replies: vec![(question, reply)], first_reason: None, asked_again: 0, deadline: None }
+    }
+
+    /// Takes note of a reply.
+    pub(super) fn note(&mut self, question: &Question, reply: &Reply) {
+        self.replies.push((question.clone(), reply.clone()));
+    }
+
+    /// The verdict, after others were asked: if they had nothing better to say, the first one. Only work that others have kept us from
+    /// doing says nothing about the data.
+    fn verdict(self, last: Verdict) -> Verdict {
+        let kept_from = IndeterminateReason::from(BudgetItem::CostlyValidations);
+        match (self.first_reason, last) {
+            (Some(_), Verdict::Indeterminate(reason)) if reason == kept_from => Verdict::Indeterminate(reason),
+            (Some(first), Verdict::Bogus(_) | Verdict::Indeterminate(_)) => Verdict::Bogus(first),
+            (_, last) => last,
+        }
+    }
+}
+
+impl Resolver {
+    /// Looks for another reply in place of the one that made a verdict bogus, and hands it to the validation; false if there is none to
+    /// be had.
+    pub(super) async fn ask_elsewhere(
+        self: &Arc<Self>,
+        run: &mut Run,
+        told: &mut Told,
+        reason: &BogusReason,
+        allowance: &Arc<Allowance>,
+    ) -> bool {
+        told.first_reason.get_or_insert_with(|| reason.clone());
+        let Some(blame) = run.validation.blame(self.clock.now()) else { return false };
+        let blamed = told.replies.iter_mut().find(|(question, _)| *question == blame.question);
+        let Some((_, blamed)) = blamed else { return false };
+        let Some(source) = &blamed.source else { return false };
+        if self.rules().logging.dnssec {
+            info!(question = %blame.question, %reason, server = %source, "bogus: asking elsewhere");
+        }
+        self.rules().upstream.doubt(source, &blame.question, &blame.zone);
+        self.responses.remove(&blamed.response);
+        let begin = Instant::now();
+        let deadline = *told.deadline.get_or_insert_with(|| begin.checked_add(ELSEWHERE_TIME_MAX).unwrap_or(begin));
+        if told.asked_again >= REPLIES_MAX || run.budget.spend_sub_query().is_err() {
+            return false;
+        }
+        told.asked_again = told.asked_again.saturating_add(1);
+        let found = timeout_at(deadline, self.fetch_elsewhere_shared(&blame, allowance)).await;
+        let Ok(Some(reply)) = found else { return false };
+        self.metrics.bogus_replaced.add_one();
+        run.validation.replace(Arc::clone(&reply.response));
+        *blamed = reply;
+        true
+    }
+
+    /// The verdict of a validation, after others were asked.
+    pub(super) fn mended(&self, told: Told, last: Verdict) -> Verdict {
+        if told.first_reason.is_some() && matches!(last, Verdict::Proven(_) | Verdict::Unchecked { .. }) {
+            self.metrics.bogus_mended.add_one();
+        }
+        told.verdict(last)
+    }
+
+    /// Fetches another reply: one that somebody else has looked for and found a moment ago, or looks for now, or from upstream.
+    async fn fetch_elsewhere_shared(self: &Arc<Self>, blame: &Blame, allowance: &Arc<Allowance>) -> Option<Reply> {
+        let question = &blame.question;
+        // The blamed one is not there any more.
+        if let Some((response, source)) = self.responses.response(question, self.clock.now().boot_ns) {
+            return Some(Reply { response, source: Some(source) });
+        }
+        let receiver = match self.fetches_elsewhere.join(QuestionKey::new(question)) {
+            Joined::Follower(receiver) => receiver,
+            Joined::Leader(leader) => {
+                let receiver = leader.follow();
+                let allowance = Arc::clone(allowance);
+                self.tracker.spawn(fetch_elsewhere(Arc::clone(self), question.clone(), allowance, leader));
+                receiver
+            }
+        };
+        result(receiver).await?.ok()
+    }
+
+    /// Keeps a reply for other validations for a moment. One of servers that are not asked any more is for those who wait, and for nobody
+    /// else. `generation`: of the rules that it was fetched under.
+    pub(super) fn keep_for_others(&self, reply: &Reply, generation: u64) {
+        if let (Some(source), true) = (&reply.source, generation == self.rules().generation) {
+            self.responses.insert(Arc::clone(&reply.response), source.clone(), self.clock.now().boot_ns);
+        }
+    }
+}
+
+/// The task of one fetch from another server.
+async fn fetch_elsewhere(
+    resolver: Arc<Resolver>,
+    question: Question,
+    allowance: Arc<Allowance>,
+    leader: Leader<Result<Reply, FetchFailure>>,
+) {
+    let rules = resolver.rules.load_full();
+    let fetched = rules.upstream.fetch_elsewhere(&question, &allowance).await;
+    let fetched = fetched.map(Reply::from).map_err(|error| fetch_failure(&error));
+    if let Ok(reply) = &fetched {
+        resolver.keep_for_others(reply, rules.generation);
+    }
+    leader.finish(fetched);
+}

@@ -373,6 +373,7 @@ impl Resolver {
         let validation = Validation::new(question.clone(), Arc::clone(&reply.response), anchors, zones, basis.policy);
         let mut run = Run { validation, budget: WorkBudget::new(basis.policy.limits) };
         let mut told = Told::new(question.clone(), reply);
+        run.validation.tell_suspicions();
         // Bound: every round but the last spends a sub-query of the budget.
         let verdict = loop {
             let mut step = run.validation.advance(self.clock.now(), &mut run.budget, Pace::WhileCheap);

@@ -50,6 +50,8 @@ pub(super) struct Told {
     replies: Vec<(Question, Reply)>,
     /// Why it was bogus at first.
     first_reason: Option<BogusReason>,
+    /// Whether any of that was replaced.
+    is_mended: bool,
     /// How many replies were asked for in place of others.
     asked_again: usize,
     /// When that is to end; none before the first one.
@@ -59,7 +61,7 @@ pub(super) struct Told {
 impl Told {
     /// Only the reply that is judged.
     pub(super) fn new(question: Question, reply: Reply) -> Self {
-        Self { replies: vec![(question, reply)], first_reason: None, asked_again: 0, deadline: None }
+        Self { replies: vec![(question, reply)], first_reason: None, is_mended: false, asked_again: 0, deadline: None }
     }
 
     /// Takes note of a reply.
@@ -80,8 +82,8 @@ impl Told {
 }
 
 impl Resolver {
-    /// Looks for another reply in place of the one that made a verdict bogus, and hands it to the validation; false if there is none to
-    /// be had.
+    /// Looks for another reply in place of the one that made a verdict bogus, and hands it to the validation, or tells it that there is
+    /// none; false if the verdict stands.
     pub(super) async fn ask_elsewhere(
         self: &Arc<Self>,
         run: &mut Run,
@@ -89,11 +91,32 @@ impl Resolver {
         reason: &BogusReason,
         allowance: &Arc<Allowance>,
     ) -> bool {
-        told.first_reason.get_or_insert_with(|| reason.clone());
         let Some(blame) = run.validation.blame(self.clock.now()) else { return false };
+        if blame.is_proven {
+            told.first_reason.get_or_insert_with(|| reason.clone());
+        }
+        let Some(reply) = self.better(run, told, &blame, reason, allowance).await else {
+            run.validation.settle();
+            return !blame.is_proven;
+        };
+        self.metrics.bogus_replaced.add_one();
+        run.validation.replace(reply.response);
+        told.is_mended = true;
+        true
+    }
+
+    /// Another reply in place of a blamed one. Nobody else gets that one, and who gave it is doubted.
+    async fn better(
+        self: &Arc<Self>,
+        run: &mut Run,
+        told: &mut Told,
+        blame: &Blame,
+        reason: &BogusReason,
+        allowance: &Arc<Allowance>,
+    ) -> Option<Reply> {
         let blamed = told.replies.iter_mut().find(|(question, _)| *question == blame.question);
-        let Some((_, blamed)) = blamed else { return false };
-        let Some(source) = &blamed.source else { return false };
+        let (_, blamed) = blamed?;
+        let source = blamed.source.as_ref()?;
         if self.rules().logging.dnssec {
             info!(question = %blame.question, %reason, server = %source, "bogus: asking elsewhere");
         }
@@ -102,20 +125,17 @@ impl Resolver {
         let begin = Instant::now();
         let deadline = *told.deadline.get_or_insert_with(|| begin.checked_add(ELSEWHERE_TIME_MAX).unwrap_or(begin));
         if told.asked_again >= REPLIES_MAX || run.budget.spend_sub_query().is_err() {
-            return false;
+            return None;
         }
         told.asked_again = told.asked_again.saturating_add(1);
-        let found = timeout_at(deadline, self.fetch_elsewhere_shared(&blame, allowance)).await;
-        let Ok(Some(reply)) = found else { return false };
-        self.metrics.bogus_replaced.add_one();
-        run.validation.replace(Arc::clone(&reply.response));
-        *blamed = reply;
-        true
+        let found = timeout_at(deadline, self.fetch_elsewhere_shared(blame, allowance)).await;
+        *blamed = found.ok().flatten()?;
+        Some(blamed.clone())
     }
 
     /// The verdict of a validation, after others were asked.
     pub(super) fn mended(&self, told: Told, last: Verdict) -> Verdict {
-        if told.first_reason.is_some() && matches!(last, Verdict::Proven(_) | Verdict::Unchecked { .. }) {
+        if told.is_mended && matches!(last, Verdict::Proven(_) | Verdict::Unchecked { .. }) {
             self.metrics.bogus_mended.add_one();
         }
         told.verdict(last)

@@ -34,6 +34,8 @@ pub(super) enum Pause {
     Need(Question),
     /// Something on the way is bogus. With the number of the reply to blame, if another server may have a better one.
     Bogus(BogusReason, Option<usize>),
+    /// The same, before it is proven that there is no unsigned zone on the way.
+    Suspect(BogusReason, usize),
     /// Something on the way cannot be found out.
     Indeterminate(IndeterminateReason),
     /// The next signature check of this zone is one to pause before.
@@ -87,6 +89,10 @@ pub(super) struct Chain {
     found: Vec<Found>,
     /// The set in whose verification the walk has paused.
     attempt: Option<(SetId, Name, Attempt)>,
+    /// Whether a reply that looks bogus is told before it is proven to be.
+    pub(super) tells_suspicions: bool,
+    /// Replies of which there are no better ones.
+    settled: Vec<usize>,
 }
 
 impl Chain {
@@ -98,7 +104,7 @@ impl Chain {
         zones: Arc<ZoneCache>,
     ) -> Self {
         let replies = vec![(question, Ok(response))];
-        Self { anchors, zones, replies, found: Vec::new(), attempt: None }
+        Self { anchors, zones, replies, found: Vec::new(), attempt: None, tells_suspicions: false, settled: Vec::new() }
     }
 
     /// What was found out so far.
@@ -134,6 +140,35 @@ impl Chain {
         *known = Ok(response);
         self.found.retain(|found| !matches!(found, Found::Set { id, .. } if id.reply == reply));
         self.attempt.take_if(|(id, ..)| id.reply == reply);
+    }
+
+    /// Takes note that there is no better reply than this one.
+    pub(super) fn settle(&mut self, reply: usize) {
+        self.settled.push(reply);
+    }
+
+    /// Whether there may be a better one.
+    pub(super) fn is_open(&self, reply: usize) -> bool {
+        !self.settled.contains(&reply)
+    }
+
+    /// Whether a set or denial at `side` that fails looks as if its server were to blame, rather than an unsigned zone on the way: it
+    /// has a signature by a secure zone (`signed`), or came with the servers of a secure zone above it, and not of its own.
+    pub(super) fn is_suspect(&mut self, reply: usize, side: &Name, signed: bool, now: Now) -> bool {
+        if !self.tells_suspicions || !self.is_open(reply) {
+            return false;
+        }
+        let Some(response) = self.response(reply) else { return false };
+        let signers = || {
+            let sets = response.answer.iter().chain(&response.authority);
+            sets.flat_map(|set| &set.signatures).map(|signature| &signature.signer)
+        };
+        let servers = || response.authority.iter().filter(|set| set.rtype == RecordType::NS).map(|set| &set.owner);
+        let mut zones: Vec<&Name> = if signed { signers().collect() } else { servers().collect() };
+        zones.retain(|zone| side.is_at_or_below(zone));
+        zones.sort_unstable_by_key(|zone| zone.label_count());
+        let deepest = zones.last().and_then(|zone| self.fact_of(zone, now));
+        deepest.is_some_and(|fact| matches!(fact.what, ZoneFact::Secure(_)))
     }
 
     /// The question that a reply is to.

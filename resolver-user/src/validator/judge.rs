@@ -229,6 +229,9 @@ impl Chain {
         signed: bool,
         work: &mut Work<'_>,
     ) -> Result<Arc<Fact>, Pause> {
+        if self.is_suspect(reply, side, signed, work.now) {
+            return Err(Pause::Suspect(failure, reply));
+        }
         match self.covering(side, work) {
             Ok(fact) if matches!(fact.what, ZoneFact::Insecure(_)) => Ok(fact),
             Ok(_) => Err(Pause::blaming(reply, failure)),

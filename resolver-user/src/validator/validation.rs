@@ -34,6 +34,8 @@ pub struct Validation {
     awaited: Option<Question>,
     /// The reply that made the verdict bogus.
     blamed: Option<usize>,
+    /// Whether that is no more than a suspicion.
+    suspects: bool,
 }
 
 /// A reply that made a verdict bogus.
@@ -43,6 +45,9 @@ pub struct Blame {
     pub question: Question,
     /// The zone that it speaks for, as far as that is known.
     pub zone: Name,
+    /// Whether the verdict stands if there is no better one. Else it only looks so: to be told by [`Validation::settle`] that
+    /// there is none.
+    pub is_proven: bool,
 }
 
 /// What is to be done next.
@@ -92,18 +97,32 @@ impl Validation {
     ) -> Self {
         let chain = Chain::new(question.clone(), response, anchors, zones);
         let stage = Stage::Read(question.clone());
-        Self { visited: Vec::new(), question, policy, chain, stage, parts: Vec::new(), awaited: None, blamed: None }
+        Self {
+            visited: Vec::new(),
+            question,
+            policy,
+            chain,
+            stage,
+            parts: Vec::new(),
+            awaited: None,
+            blamed: None,
+            suspects: false,
+        }
     }
 
     /// Goes on until something must be fetched or the verdict is reached. To be called again after each [`Self::supply`];
     /// without one, says the same again. No question is asked twice.
     pub fn advance(&mut self, now: Now, budget: &mut WorkBudget, pace: Pace) -> Step {
-        self.blamed = None;
+        (self.blamed, self.suspects) = (None, false);
         let (policy, spent_before) = (self.policy, budget.spent().signature_weight);
         match self.run(&mut Work { now, policy: &policy, budget, pace, spent_before }) {
             Ok(verdict) => Step::Done(verdict),
             Err(Pause::Bogus(reason, blamed)) => {
                 self.blamed = blamed;
+                Step::Done(Verdict::Bogus(reason))
+            }
+            Err(Pause::Suspect(reason, blamed)) => {
+                (self.blamed, self.suspects) = (Some(blamed), true);
                 Step::Done(Verdict::Bogus(reason))
             }
             Err(Pause::Indeterminate(reason)) => Step::Done(Verdict::Indeterminate(reason)),
@@ -125,8 +144,22 @@ impl Validation {
     /// The reply to blame for a verdict of bogus, if there is one: another server may have a better one. Not if whatever is
     /// wrong is the same everywhere, such as a limit of ours.
     pub fn blame(&mut self, now: Now) -> Option<Blame> {
-        let (question, zone) = self.chain.spoken_for(self.blamed?, now)?;
-        Some(Blame { question, zone })
+        let blamed = self.blamed.filter(|&blamed| self.chain.is_open(blamed))?;
+        let (question, zone) = self.chain.spoken_for(blamed, now)?;
+        Some(Blame { question, zone, is_proven: !self.suspects })
+    }
+
+    /// Has the verdict "bogus" be told as soon as a reply looks like it, so that another one can be asked for before the rest is found
+    /// out. Whoever wants that must [`Self::settle`] what [`Blame`] says is not proven, or replace it.
+    pub fn tell_suspicions(&mut self) {
+        self.chain.tells_suspicions = true;
+    }
+
+    /// Takes note that there is no better reply than the blamed one: [`Self::advance`] then goes on to the verdict on this one.
+    pub fn settle(&mut self) {
+        if let Some(blamed) = self.blamed.take() {
+            self.chain.settle(blamed);
+        }
     }
 
     /// Hands over another reply in place of the blamed one. The validation then goes on with [`Self::advance`]: what it has

@@ -10,28 +10,45 @@ struct Mended {
     verdict: Verdict,
     /// What was blamed, in order: question, and zone that it speaks for.
     blamed: Vec<String>,
+    /// What was fetched on the way.
+    asked: Vec<String>,
     budget: WorkBudget,
 }
 
 /// Resolves where some replies are broken. Those that are blamed are `mended` elsewhere, or just as broken there.
 fn resolve(world: &mut World, question: &Question, mended: bool) -> Mended {
+    resolve_with(world, question, mended, false)
+}
+
+/// The same; `early`: what only looks bogus is told as well.
+fn resolve_with(world: &mut World, question: &Question, mended: bool, early: bool) -> Mended {
     let mut budget = WorkBudget::new(world.policy.limits);
     let anchors = Arc::new(TrustAnchors::new(world.anchors.clone(), vec![]));
     let response = Arc::new(world.answer(question));
     let mut validation = Validation::new(question.clone(), response, anchors, world.cache.clone(), world.policy);
-    let mut blamed = Vec::new();
+    if early {
+        validation.tell_suspicions();
+    }
+    let (mut blamed, mut asked) = (Vec::new(), Vec::new());
     // Bound: a test world is small.
     for _ in 0..100 {
         match validation.advance(NOW, &mut budget, Pace::Unhindered) {
-            Step::Need(needed) => validation.supply(Ok(Arc::new(world.answer(&needed)))),
+            Step::Need(needed) => {
+                asked.push(needed.to_string());
+                validation.supply(Ok(Arc::new(world.answer(&needed))));
+            }
             Step::Costly { .. } => panic!("nothing pauses"),
             Step::Done(verdict @ Verdict::Bogus(_)) => {
-                let Some(Blame { question, zone }) = validation.blame(NOW) else {
-                    return Mended { verdict, blamed, budget };
+                let Some(Blame { question, zone, is_proven }) = validation.blame(NOW) else {
+                    return Mended { verdict, blamed, asked, budget };
                 };
                 let told = format!("{question} of {zone}");
                 if blamed.contains(&told) {
-                    return Mended { verdict, blamed, budget };
+                    if is_proven {
+                        return Mended { verdict, blamed, asked, budget };
+                    }
+                    validation.settle();
+                    continue;
                 }
                 blamed.push(told);
                 let breaks = std::mem::take(&mut world.breaks);
@@ -40,7 +57,7 @@ fn resolve(world: &mut World, question: &Question, mended: bool) -> Mended {
                 let other = if mended { honest } else { world.answer(&question) };
                 validation.replace(Arc::new(other));
             }
-            Step::Done(verdict) => return Mended { verdict, blamed, budget },
+            Step::Done(verdict) => return Mended { verdict, blamed, asked, budget },
         }
     }
     panic!("no end; blamed {blamed:?}");
@@ -129,6 +146,47 @@ fn data_that_are_bogus_everywhere_stay_so_and_a_limit_of_ours_is_nobodys_fault()
     let mended = resolve(&mut world, &Question::new(name("none.org"), RecordType::A), true);
     assert!(matches!(mended.verdict, Verdict::Bogus(BogusReason::Iterations { .. })), "{:?}", mended.verdict);
     assert_eq!(mended.blamed, [""; 0]);
+}
+
+#[test]
+fn what_only_looks_bogus_is_told_before_more_is_asked_and_is_insecure_all_the_same_where_that_is_proven() {
+    let question = Question::new(name("www.example.org"), RecordType::A);
+    // Signed wrongly; unsigned beside the servers of the secure zone.
+    let breaks: [fn(&mut Response); 2] = [
+        |response| response.answer[0].rdatas[0][3] ^= 1,
+        |response| {
+            strip(response);
+            response.authority.push(unsigned_set(
+                &name("example.org"),
+                RecordType::NS,
+                vec![b"\x02ns\x00".as_slice().into()],
+            ));
+        },
+    ];
+    for breaks in breaks {
+        let mut world = signed_world(Denies::Nsec);
+        world.break_reply("www.example.org", RecordType::A, breaks);
+        let mended = resolve_with(&mut world, &question, true, true);
+        assert!(matches!(mended.verdict, Verdict::Proven(_)), "{:?}", mended.verdict);
+        assert_eq!(mended.blamed, ["www.example.org. A of example.org."]);
+        assert!(!mended.asked.contains(&"www.example.org. DS".to_owned()), "{:?}", mended.asked);
+        // Where there is no better one, the verdict is what it is without suspicions.
+        let mended = resolve_with(&mut world, &question, false, true);
+        assert!(matches!(mended.verdict, Verdict::Bogus(_)), "{:?}", mended.verdict);
+    }
+    // A signature by the zone above, in an unsigned zone.
+    let mut world = signed_world(Denies::Nsec);
+    world.delegate(Zone::new("unsigned.org", Denies::Unsigned, 15));
+    world.add("www.unsigned.org", RecordType::A, &ADDRESS);
+    let (key, terms) = (SigningKey::new(15, 256), world.zone("org").terms);
+    world.break_reply("www.unsigned.org", RecordType::A, move |response| {
+        let set = &mut response.answer[0];
+        set.signatures = vec![key.sign(set, &name("org"), terms)];
+    });
+    let mended = resolve_with(&mut world, &Question::new(name("www.unsigned.org"), RecordType::A), false, true);
+    let Verdict::Proven(validated) = &mended.verdict else { panic!("{:?}", mended.verdict) };
+    assert_eq!(validated.status(), ProvenStatus::Insecure);
+    assert_eq!(mended.blamed, ["www.unsigned.org. A of org."]);
 }
 
 #[test]

@@ -45,7 +45,7 @@ impl fmt::Display for Source {
 pub(super) enum Among {
     /// All, the doubted ones last.
     All,
-    /// None that is doubted, or lately silent: there is a reply already, if only a bogus one.
+    /// None that is doubted: there is a reply already, if only a bogus one.
     Undoubted,
 }
 

@@ -148,7 +148,7 @@ impl Upstream {
         self.fetch_within(question, allowance, None, Among::All).await
     }
 
-    /// The same once what a server has said is bogus: asks none that is doubted about the zone, and none that is lately silent.
+    /// The same once what a server has said is bogus: asks none that is doubted about the zone.
     ///
     /// # Errors
     /// That of the last try, once all have failed or the time is up; or there is nobody else to ask.

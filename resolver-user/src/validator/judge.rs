@@ -233,6 +233,10 @@ impl Chain {
             return Err(Pause::Suspect(failure, reply));
         }
         match self.covering(side, work) {
+            // The way down has proven zones meanwhile.
+            Err(Pause::Need(_)) if self.is_suspect(reply, side, signed, work.now) => {
+                Err(Pause::Suspect(failure, reply))
+            }
             Ok(fact) if matches!(fact.what, ZoneFact::Insecure(_)) => Ok(fact),
             Ok(_) => Err(Pause::blaming(reply, failure)),
             Err(Pause::Bogus(..) | Pause::Indeterminate(IndeterminateReason::Fetch { .. })) if signed => {

@@ -21,6 +21,8 @@ const TRIES_MAX: usize = 14;
 const TRIES_MAX_SHORTENED: usize = 4;
 /// The same as [`TRIES_MAX`] where there is something else to do: for an address of a server that is one of several.
 const TRIES_MAX_ELSE: usize = 6;
+/// The same where there is a reply already, if only a bogus one.
+const TRIES_MAX_BETTER: usize = 3;
 /// The same for the root's servers, which the hints know well enough.
 const PRIMING_TRIES_MAX: usize = 3;
 /// Tries at one server of these.
@@ -320,6 +322,7 @@ impl Frame {
 
     fn tries_max(&self) -> usize {
         match self.purpose {
+            Purpose::Asker if self.among == Among::Undoubted => TRIES_MAX_BETTER,
             Purpose::Asker => TRIES_MAX,
             Purpose::Addresses => TRIES_MAX_ELSE,
             Purpose::Priming => PRIMING_TRIES_MAX,
@@ -365,8 +368,7 @@ impl Frame {
             tries: tries(address),
             is_doubted: infra.doubts.about(&self.zone.zone, address, now_ms),
         });
-        let counts = |one: &Candidate| self.among == Among::All || !one.is_doubted && !one.server.is_silent(now_ms);
-        fitting.filter(counts).collect()
+        fitting.filter(|one| self.among == Among::All || !one.is_doubted).collect()
     }
 
     /// A server's name of which addresses are not known yet: one without any, or, after more tries at those that are `tried`

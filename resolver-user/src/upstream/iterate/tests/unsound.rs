@@ -46,10 +46,10 @@ async fn a_doubt_ends_after_five_minutes_and_is_about_one_zone() {
     }
     let first = scene.fetch_among("www.example.org.", RecordType::A, Among::All).await.unwrap();
     scene.doubt(&first);
-    // A server that is silent is not waited for either, once that is known.
+    // A server that is silent is not waited for as long as for a first reply.
     let started = tokio::time::Instant::now();
     scene.fetch_among("www.example.org.", RecordType::A, Among::Undoubted).await.unwrap_err();
-    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     assert!(scene.fetch_among("www.sub.example.org.", RecordType::A, Among::All).await.is_ok());
     scene.clock.advance_s(301);
     assert!(scene.fetch_among("www.example.org.", RecordType::A, Among::Undoubted).await.is_ok());

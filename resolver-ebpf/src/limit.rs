@@ -133,15 +133,22 @@ impl<'a> Limits<'a> {
         Verdict::Within
     }
 
-    /// Replaces the rules but for their hash key.
+    /// Replaces the rules but for their hash key. Budgets stay, unless prefixes have another length than before: then all begin
+    /// anew, since they were those of others.
     pub fn set_rules(self, rules: &LimitRules) {
         let words: &[u64; size_of::<LimitRules>() / 8] = bytemuck::must_cast_ref(rules);
         let key = KEY_WORD..KEY_WORD.saturating_add(2 * LIMIT_LEVELS);
+        let mut masks = MASK_WORDS.into_iter().filter_map(|at| Some((self.0.get(at)?.load(), *words.get(at)?)));
+        // A table that was never used has no masks.
+        let are_others = masks.any(|(before, after)| before != 0 && before != after);
         // The first word, which has the mode, last.
         for (at, (place, word)) in self.0.iter().zip(words).enumerate().rev() {
             if !key.contains(&at) {
                 place.store(*word);
             }
+        }
+        if are_others {
+            self.0.iter().skip(OFFENDERS_WORD).for_each(|word| word.store(0));
         }
     }
 
@@ -266,11 +273,18 @@ const fn cell_at<const LEVEL: usize, const ROW: usize>(hash: u64) -> usize {
     row.wrapping_add(hash as usize & (LIMIT_CELLS - 1))
 }
 
+/// Where the first mask of a level stands in the table, in words.
+const fn mask_word(level: usize) -> usize {
+    (offset_of!(LimitRules, levels) + level * size_of::<LimitLevel>() + offset_of!(LimitLevel, mask_v4)) / 8
+}
+
 /// Levels.
 const NARROW: usize = 0;
 const WIDE: usize = 1;
 /// Where things stand in the table, in words.
 const KEY_WORD: usize = offset_of!(LimitRules, hash_key) / 8;
+const MASK_WORDS: [usize; 2 * LIMIT_LEVELS] =
+    [mask_word(NARROW), mask_word(NARROW) + 1, mask_word(WIDE), mask_word(WIDE) + 1];
 const OFFENDERS_WORD: usize = offset_of!(LimitTable, offenders) / 8;
 const CELLS_WORD: usize = offset_of!(LimitTable, cells) / 8;
 /// Bits of an offender's number.
@@ -280,4 +294,5 @@ const OFFENDER_BITS: u32 = OFFENDERS.trailing_zeros();
 const AHEAD_NS_MAX: u64 = 1_000_000_000;
 
 const _: () = assert!(offset_of!(LimitRules, mode) == 0 && offset_of!(LimitRules, slip_one_in) == 4);
-const _: () = assert!(offset_of!(LimitTable, rules) == 0 && OFFENDERS.is_power_of_two());
+const _: () = assert!(offset_of!(LimitLevel, mask_v6) == offset_of!(LimitLevel, mask_v4) + 8);
+const _: () = assert!(offset_of!(LimitTable, rules) == 0 && OFFENDERS_WORD < CELLS_WORD && OFFENDERS.is_power_of_two());

@@ -178,6 +178,21 @@ fn tighter_rules_hold_at_once_and_budgets_of_older_rules_do_not_shut_a_client_ou
 }
 
 #[test]
+fn budgets_outlive_new_rates_and_begin_anew_with_prefixes_of_other_lengths() {
+    let mut world = World::new(10, 1000);
+    assert_eq!(world.within(CLIENT, 100), 10);
+    world.limits().set_rules(&rules(LIMIT_ENFORCE, 0, 10, 500));
+    assert_eq!((world.within(CLIENT, 100), world.limits().offenders(0).count()), (0, 1));
+    let mut other = rules(LIMIT_ENFORCE, 0, 10, 500);
+    other.levels[0] = LimitLevel::new(10, 1, 31, 64);
+    world.limits().set_rules(&other);
+    assert_eq!(world.limits().offenders(0).count(), 0, "it was a network that does not count any more");
+    assert_eq!(world.within(CLIENT, 100), 10);
+    world.limits().set_rules(&other);
+    assert_eq!(world.within(CLIENT, 100), 0);
+}
+
+#[test]
 fn clocks_that_differ_by_two_jiffies_give_nothing_away() {
     let mut world = World::new(100, 100_000);
     let skew_ns = 20_000_000;
@@ -194,11 +209,11 @@ fn clocks_that_differ_by_two_jiffies_give_nothing_away() {
 }
 
 /// A flood from made-up sources beside a client that is over its limit, and innocent ones. Out: what the former got in two
-/// seconds at ten times its rate, and the share of the latter's queries that were refused.
-fn flooded(queries_per_s: u64, rate: u32) -> (usize, f64) {
+/// seconds at ten times its rate, and how many of the latter's queries were refused.
+fn flooded(queries_per_s: u64, rate: u32) -> (usize, usize) {
     let mut world = World::new(rate, 10 * rate);
     let (seconds, innocents) = (2, 1000);
-    let (mut guilty_got, mut asked, mut refused) = (0, 0, 0);
+    let (mut guilty_got, mut refused) = (0, 0);
     let step_ns = NS_PER_S / queries_per_s;
     for turn in 0..seconds * queries_per_s {
         let source = world.draw().to_be_bytes();
@@ -210,25 +225,23 @@ fn flooded(queries_per_s: u64, rate: u32) -> (usize, f64) {
         // Two queries a second each.
         if turn % (queries_per_s / (2 * innocents)) == 0 {
             let who = world.draw() % innocents as u32;
-            asked += 1;
             refused += usize::from(world.within([10, (who >> 4) as u8, who as u8, 1], 1) == 0);
         }
         world.now_ns += step_ns;
     }
-    (guilty_got, f64::from(u32::try_from(refused).expect("few")) / f64::from(asked))
+    (guilty_got, refused)
 }
 
 #[test]
-fn a_flood_of_made_up_sources_frees_nobody_and_limits_hardly_anybody() {
-    for (queries_per_s, rate, refused_max) in [(200_000, 20, 0.0), (1_000_000, 20, 0.001), (2_000_000, 20, 0.05)] {
+fn a_flood_of_made_up_sources_frees_nobody_and_limits_nobody_else() {
+    for (queries_per_s, rate) in [(200_000, 20), (1_000_000, 20), (2_000_000, 20)] {
         let (guilty_got, refused) = flooded(queries_per_s, rate);
         println!(
-            "{queries_per_s} made-up sources a second, {rate} answers a second each: the one over its limit got {guilty_got} in 2 s, {:.3} % of innocent queries were refused",
-            refused * 100.0
+            "{queries_per_s} made-up sources a second, {rate} answers a second each: the one over its limit got {guilty_got} in 2 s"
         );
         assert!(guilty_got <= 3 * rate as usize, "{guilty_got} answers at {rate} a second");
         assert!(guilty_got >= rate as usize, "nor is it shut out: {guilty_got}");
-        assert!(refused <= refused_max, "{refused} of innocent queries refused at {queries_per_s}/s");
+        assert!(refused == 0, "{refused} of innocent queries refused at {queries_per_s}/s");
     }
 }
 

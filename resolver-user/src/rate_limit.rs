@@ -70,19 +70,25 @@ impl fmt::Display for Limited {
 }
 
 impl RateLimiter {
-    /// A limiter that limits nobody yet, with the kernel half's table if there is one.
+    /// A limiter that limits nobody yet, with the kernel half's table if there is one. What a daemon before us has left in that
+    /// is not told again.
     pub fn new(shared: Option<SharedTable>, clock: Arc<dyn Clock>) -> Self {
-        Self {
+        let now_boot_ns = clock.boot_ns();
+        let mut limiter = Self {
             clock,
             shared,
             own: OnceLock::new(),
             is_on: AtomicBool::new(false),
             lengths: Mutex::new([PrefixLengths { v4: 32, v6: 64 }; LIMIT_LEVELS]),
             told: Mutex::new(HashMap::new()),
-        }
+        };
+        let told_at = ticks(now_boot_ns).wrapping_sub(TOLD_EVERY_TICKS);
+        let told = limiter.offenders(now_boot_ns).map(|(key, limited)| (key, (told_at, limited.queries))).collect();
+        limiter.told = Mutex::new(told);
+        limiter
     }
 
-    /// Puts the rules of a configuration in force, for both halves. Budgets stay.
+    /// Puts the rules of a configuration in force, for both halves. Budgets stay, unless prefixes have other lengths.
     pub fn configure(&self, config: &Config) {
         let rules = rules(config);
         let is_on = rules.mode != LIMIT_OFF;
@@ -180,7 +186,7 @@ impl RateLimiter {
 static EMPTY: [SharedWord; LIMIT_WORDS] = [const { SharedWord::new(0) }; LIMIT_WORDS];
 
 /// The rules of a configuration; the hash key is none of it.
-fn rules(config: &Config) -> LimitRules {
+pub fn rules(config: &Config) -> LimitRules {
     let config = &config.rate_limit;
     let mode = match (config.narrow, config.log_only) {
         (None, _) => LIMIT_OFF,
@@ -235,6 +241,41 @@ mod tests {
         assert_eq!(["2001:db8::1", "2001:db8::2"].map(|client| within(&limiter, client, 9)), [5, 0]);
         clock.advance_s(1);
         assert_eq!(within(&limiter, "192.0.2.1", 9), 5);
+    }
+
+    /// A table that outlives its limiters, as the kernel half's does.
+    #[derive(Clone)]
+    struct Pinned(Arc<[SharedWord]>);
+
+    impl AsRef<[SharedWord]> for Pinned {
+        fn as_ref(&self) -> &[SharedWord] {
+            &self.0
+        }
+    }
+
+    #[test]
+    fn the_next_daemon_goes_on_with_the_budgets_and_tells_nothing_twice() {
+        let clock = Arc::new(ManualClock::new(Now { unix_s: 0, boot_ns: 1_000_000_000_000 }));
+        let table = Pinned((0..LIMIT_WORDS).map(|_| SharedWord::new(0)).collect());
+        let mut config = Config::default();
+        config.rate_limit.narrow = Some(5);
+        let started = |config: &Config| {
+            let limiter = RateLimiter::new(Some(Box::new(table.clone())), Arc::clone(&clock) as Arc<dyn Clock>);
+            limiter.configure(config);
+            limiter
+        };
+        let first = started(&config);
+        assert_eq!((within(&first, "192.0.2.1", 8), first.to_tell().len()), (5, 1));
+        drop(first);
+        let second = started(&config);
+        assert!(second.to_tell().is_empty() && second.limited()[0].queries == 3);
+        assert_eq!(within(&second, "192.0.2.1", 8), 0);
+        assert_eq!(second.to_tell().iter().map(|limited| limited.queries).collect::<Vec<_>>(), [8]);
+        drop(second);
+        config.rate_limit.narrow_prefix = PrefixLengths { v4: 28, v6: 64 };
+        let third = started(&config);
+        assert!(third.limited().is_empty(), "other prefixes have other budgets");
+        assert_eq!(within(&third, "192.0.2.1", 8), 5);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! step is one function; the rooms know nothing of each other.
 
 mod ahead;
+mod at_hand;
 mod early;
 mod elsewhere;
 mod forgetting;
@@ -24,7 +25,7 @@ use crate::answer::{
 };
 use crate::cache::{
     AnswerCache, CachedAnswer, FAILURE_PAUSE_S_MIN, Failures, InFlight, Joined, Keeping, Leader, Outcome, QuestionKey,
-    QuestionRef, ResponseCache, result,
+    QuestionRef, ResponseCache, SetCache, result,
 };
 use crate::clock::{Clock, NS_PER_S};
 use crate::config::LoggingConfig;
@@ -38,13 +39,12 @@ use crate::publish::Publisher;
 use crate::saved::Restored;
 use crate::slow_lane::{Run, SlowLane};
 use crate::trust::{Basis, KeySentinel, Trust};
-use crate::upstream::{Allowance, Source as Server, Upstream, UpstreamError};
-use crate::validator::{
-    BudgetItem, FetchFailure, IndeterminateReason, Pace, Step, Validated, Validation, Verdict, WorkBudget,
-};
+use crate::upstream::{Allowance, Source as Server, Upstream, UpstreamError, is_circle};
+use crate::validator::{BudgetItem, FetchFailure, IndeterminateReason, Pace, Step, Validated, Validation, Verdict};
 use crate::wire::{Name, Question, RCode, RecordType, Response, Soa};
 use crate::witness::Counting;
 
+use at_hand::{Means, Use};
 use elsewhere::{Fetches, Reply, Told};
 pub use publishing::Offer;
 
@@ -64,6 +64,8 @@ const VALIDATION_TIME: Duration = Duration::from_secs(4);
 pub struct Resolver {
     /// Finished answers.
     pub cache: AnswerCache,
+    /// Single sets of them, for other questions.
+    pub sets: SetCache,
     /// Searches under way.
     pub searches: Arc<InFlight<Arc<CachedAnswer>>>,
     /// Fetches under way on behalf of validations.
@@ -279,7 +281,7 @@ impl Resolver {
                 }
                 Joined::Leader(leader) => {
                     let receiver = leader.follow();
-                    self.tracker.spawn(search(Arc::clone(self), question, leader));
+                    self.tracker.spawn(search(Arc::clone(self), question, leader, Use::AtHand));
                     return (result(receiver).await, Source::Upstream);
                 }
             }
@@ -297,7 +299,7 @@ impl Resolver {
         self: &Arc<Self>,
         question: &Question,
         basis: Option<&Basis>,
-        allowance: &Arc<Allowance>,
+        means: &mut Means,
     ) -> (Outcome, Lifetime) {
         let rules = self.rules.load_full();
         let basis_of_denials = basis.filter(|_| rules.keeping.keeps_negative);
@@ -305,10 +307,15 @@ impl Resolver {
             let ttl_s = known.ttl_s();
             return (Outcome::Proven(known), Lifetime::Own(ttl_s));
         }
-        if let Some((restored, left_s)) = self.restored(question, basis, allowance).await {
+        if let Some((restored, left_s)) = self.restored(question, basis, means).await {
             return (restored, Lifetime::Rest(left_s));
         }
-        let reply = match rules.upstream.fetch(question, allowance).await {
+        if let Some(basis) = basis
+            && let Some(found) = self.found_at_hand(question, basis, means).await
+        {
+            return found;
+        }
+        let reply = match rules.upstream.fetch(question, &means.allowance).await {
             Ok(fetched) if rules.filters.ignores(&fetched.response) => {
                 // Differs: dnsmasq goes on listening for another reply; the client is told that none came.
                 self.metrics.replies_ignored.add_one();
@@ -325,8 +332,9 @@ impl Resolver {
                 return (Outcome::Failed(reason, None), Lifetime::Own(ttl_s));
             }
         };
-        let (outcome, ttl_s) = self.judge(question, basis, reply, allowance).await;
-        (outcome, Lifetime::Own(ttl_s))
+        let (outcome, ttl_s) = self.judge(question, basis, reply, means).await;
+        let lifetime = means.lifetime(&outcome, ttl_s);
+        (outcome, lifetime)
     }
 
     /// What a response is worth, and for how many seconds.
@@ -335,7 +343,7 @@ impl Resolver {
         question: &Question,
         basis: Option<&Basis>,
         reply: Reply,
-        allowance: &Arc<Allowance>,
+        means: &mut Means,
     ) -> (Outcome, u32) {
         let response = Arc::clone(&reply.response);
         let Some(basis) = basis else {
@@ -343,9 +351,9 @@ impl Resolver {
             return (Outcome::Unchecked(response), ttl_s);
         };
         let received = self.clock.now();
-        match self.validate(basis, question, reply, allowance).await {
+        match self.validate(basis, question, reply, means).await {
             Verdict::Proven(validated) => {
-                basis.denials.learn(&validated, received);
+                self.learn(&validated, basis, means, received);
                 let ttl_s = validated.ttl_s().min(ANSWER_TTL_S_MAX);
                 (Outcome::Proven(validated), ttl_s)
             }
@@ -367,14 +375,19 @@ impl Resolver {
         basis: &Basis,
         question: &Question,
         reply: Reply,
-        allowance: &Arc<Allowance>,
+        means: &mut Means,
     ) -> Verdict {
-        let (anchors, zones) = (Arc::clone(&basis.anchors), Arc::clone(&basis.zones));
-        let validation = Validation::new(question.clone(), Arc::clone(&reply.response), anchors, zones, basis.policy);
-        let mut run = Run { validation, budget: WorkBudget::new(basis.policy.limits) };
+        let begin = |response: &Arc<Response>| {
+            let (anchors, zones) = (Arc::clone(&basis.anchors), Arc::clone(&basis.zones));
+            let mut validation = Validation::new(question.clone(), Arc::clone(response), anchors, zones, basis.policy);
+            validation.tell_suspicions();
+            validation
+        };
+        let is_first_at_hand = means.has_taken_any();
+        let mut run = Run { validation: begin(&reply.response), budget: means.take_budget(basis.policy.limits) };
         let mut told = Told::new(question.clone(), reply);
-        run.validation.tell_suspicions();
-        // Bound: every round but the last spends a sub-query of the budget.
+        // Bound: every round but the last spends a sub-query of the budget, or follows an alias, which it pays as well, or settles a
+        // reply. It begins anew once at most.
         let verdict = loop {
             let mut step = run.validation.advance(self.clock.now(), &mut run.budget, Pace::WhileCheap);
             if let Step::Costly { zone } = step {
@@ -385,21 +398,29 @@ impl Resolver {
             }
             match step {
                 Step::Done(Verdict::Bogus(reason))
-                    if self.ask_elsewhere(&mut run, &mut told, &reason, allowance).await => {}
+                    if self.ask_elsewhere(&mut run, &mut told, &reason, &means.allowance).await => {}
+                // A part on the way that is at hand does not hold.
+                Step::Done(Verdict::Bogus(_)) if !is_first_at_hand && means.give_back() => {
+                    run.validation = begin(told.begin_anew());
+                }
                 Step::Done(verdict) => break verdict,
                 Step::Costly { .. } => {}
                 Step::Need(needed) => {
+                    if let Some(known) = self.link_at_hand(&needed, basis, means) {
+                        run.validation.supply(Ok(known));
+                        continue;
+                    }
                     if let Err(item) = run.budget.spend_sub_query() {
                         break Verdict::Indeterminate(item.into());
                     }
-                    let fetched = self.fetch_shared(&needed, allowance).await;
+                    let fetched = self.fetch_shared(&needed, &means.allowance).await;
                     fetched.iter().for_each(|reply| told.note(&needed, reply));
                     run.validation.supply(fetched.map(|reply| reply.response));
                 }
             }
         };
         let verdict = self.mended(told, verdict);
-        self.metrics.work.count(run.budget.spent());
+        means.budget = Some(run.budget);
         self.log_chain(question, &run.validation, &verdict);
         verdict
     }
@@ -503,14 +524,15 @@ impl Resolver {
 }
 
 /// The task of one search: resolves, keeps the outcome, tells everybody who waits.
-async fn search(resolver: Arc<Resolver>, question: Question, leader: Leader<Arc<CachedAnswer>>) {
+async fn search(resolver: Arc<Resolver>, question: Question, leader: Leader<Arc<CachedAnswer>>, use_of: Use) {
     let started_boot_ns = resolver.clock.now().boot_ns;
     let basis = resolver.trust.as_ref().map(Trust::basis);
     let generation = basis.as_ref().map_or_else(|| resolver.rules().generation, |basis| basis.generation);
     let time_max = RESOLUTION_TIME_MAX.max(resolver.rules().upstream.patience().saturating_add(VALIDATION_TIME));
-    let allowance = Arc::new(Allowance::default());
-    let resolved = timeout(time_max, resolver.resolve(&question, basis.as_deref(), &allowance)).await;
-    resolver.metrics.queries_per_search.count(allowance.spent());
+    let mut means = Means::new(use_of);
+    let resolved = timeout(time_max, resolver.resolve(&question, basis.as_deref(), &mut means)).await;
+    resolver.metrics.queries_per_search.count(means.allowance.spent());
+    means.budget.iter().for_each(|budget| resolver.metrics.work.count(budget.spent()));
     let (outcome, lifetime) = resolved.unwrap_or_else(|_| {
         let failure = FetchFailure::NoAnswer;
         let reason = IndeterminateReason::Fetch { question: question.clone(), failure };
@@ -524,9 +546,8 @@ async fn search(resolver: Arc<Resolver>, question: Question, leader: Leader<Arc<
         Lifetime::Own(ttl_s) => {
             resolver.rules().keeping.kept_s(&outcome, resolver.note_failure(&question, &outcome, ttl_s))
         }
-        Lifetime::Rest(left_s) => left_s,
+        Lifetime::Rest(left_s) => resolver.note_failure(&question, &outcome, left_s),
     };
-    let ttl_s = ttl_s.min(ANSWER_TTL_S_MAX);
     let outcome = resolver.filter(resolver.without_ignored(outcome, &question));
     if matches!(outcome, Outcome::Filtered(..)) {
         resolver.metrics.outcomes_filtered.add_one();
@@ -536,6 +557,9 @@ async fn search(resolver: Arc<Resolver>, question: Question, leader: Leader<Arc<
     let took_s = now_boot_ns.saturating_sub(started_boot_ns) / NS_PER_S;
     let passed_s = if outcome.may_be_stale() { took_s } else { 0 };
     let found_at_boot_ns = now_boot_ns.saturating_sub(passed_s * NS_PER_S);
+    // Nor does anything outlive what it was made of.
+    let left_s = u32::try_from(means.until_boot_ns().saturating_sub(found_at_boot_ns) / NS_PER_S).unwrap_or(u32::MAX);
+    let ttl_s = ttl_s.min(ANSWER_TTL_S_MAX).min(left_s);
     let answer = Arc::new(CachedAnswer::new(question, outcome, ttl_s, generation, found_at_boot_ns));
     resolver.keep(&answer, now_boot_ns);
     leader.finish(answer);
@@ -573,7 +597,7 @@ pub(crate) fn fetch_failure(error: &UpstreamError) -> FetchFailure {
 }
 
 /// How long a reply may be kept that was not validated: its smallest TTL, for a negative one also the SOA's minimum. A
-/// negative reply without a SOA is not kept (RFC 2308 §5).
+/// negative reply without a SOA is not kept (RFC 2308 §5). Aliases that lead in a circle deny nothing.
 fn unchecked_ttl_s(response: &Response) -> u32 {
     let soa = response.authority.iter().find(|set| set.rtype == RecordType::SOA);
     let answered = response
@@ -581,7 +605,7 @@ fn unchecked_ttl_s(response: &Response) -> u32 {
         .iter()
         .any(|set| set.rtype == response.question.qtype || response.question.qtype == RecordType::RRSIG);
     let negative_ttl_s = match soa.and_then(|set| Some((set.ttl_s, Soa::read(set.rdatas.first()?)?))) {
-        _ if answered && response.rcode == RCode::NOERROR => ANSWER_TTL_S_MAX,
+        _ if (answered || is_circle(response)) && response.rcode == RCode::NOERROR => ANSWER_TTL_S_MAX,
         Some((ttl_s, soa)) => ttl_s.min(soa.minimum_s),
         None => 0,
     };

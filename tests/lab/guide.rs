@@ -20,6 +20,7 @@ use resolver_tests::daemon::TestDirectory;
 use resolver_tests::guide::{Block, Kind, blocks, path, statements};
 use resolver_tests::lab;
 use resolver_tests::message::TestQuery;
+use resolver_tests::netns;
 use resolver_tests::signed::SignedTree;
 use resolver_tests::upstream::Upstream;
 use resolver_user::control::{Request, ask};
@@ -112,12 +113,7 @@ fn enter() -> Result<(), Failed> {
         "addr add 192.168.1.1/24 dev eth0".to_owned(),
     ];
     commands.extend(SERVERS.iter().map(|server| format!("addr add {}/32 dev eth0-peer", Ipv4Addr::from(*server))));
-    for command in commands {
-        let status = Command::new("ip").args(command.split(' ')).status()?;
-        if !status.success() {
-            return Err(format!("ip {command}: {status}").into());
-        }
-    }
+    commands.iter().for_each(|command| netns::ip_here(command));
     Ok(())
 }
 

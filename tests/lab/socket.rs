@@ -4,7 +4,6 @@
 //! and the sums have to be made anew, or the client's kernel drops the answer.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::process::Command;
 use std::time::Duration;
 
 use aya::programs::XdpMode;
@@ -13,6 +12,7 @@ use resolver_ebpf::abi::Outcome;
 use resolver_ebpf::host::message::{CLIENT_V4, CLIENT_V6, ClientOpt, ClientQuery, SERVER_V4, SERVER_V6};
 use resolver_ebpf::host::records;
 use resolver_tests::kernel::{Kernel, program};
+use resolver_tests::netns;
 
 /// A namespace with a veth pair; the fast path sits on the end that has no address.
 fn enter() {
@@ -30,8 +30,7 @@ fn enter() {
         format!("neigh add {server_v4} lladdr 02:00:00:00:00:02 dev kdev-client"),
         format!("-6 neigh add {server_v6} lladdr 02:00:00:00:00:02 dev kdev-client"),
     ] {
-        let status = Command::new("ip").args(command.split(' ')).status().expect("run ip");
-        assert!(status.success(), "ip {command}");
+        netns::ip_here(&command);
     }
 }
 

@@ -5,7 +5,6 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::process::Command;
 
 use resolver_tests::lab::{self, LabClient, LabDaemon, PATIENCE};
 use resolver_tests::message::TestQuery;
@@ -167,9 +166,8 @@ fn private_answers_are_insecure_published_and_gone_without_their_server() {
         let (verdict, errors) = with_error("www.alg14.test A", &client);
         assert!(verdict == "SERVFAIL" && errors == [9], "signed in public: {verdict} {errors:?}");
         // Only from the daemon's namespace can its servers be reached.
-        let net = format!("--net={}", facts.resolver.path);
-        let mut chain = Command::new("nsenter");
-        chain.arg(net).arg(lab::binary()).args(["chain", "www.lan", "--control-socket"]).arg(&daemon.socket);
+        let mut chain = netns::command(&facts.resolver.path, lab::binary());
+        chain.args(["chain", "www.lan", "--control-socket"]).arg(&daemon.socket);
         let output = chain.output().expect("nsenter");
         let told = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && told.contains("lan. is a private domain"), "{output:?}");

@@ -36,9 +36,7 @@ fn the_kernel_answers_every_vector_as_the_host_does() {
 /// Does something in a network namespace that has interfaces with the vectors' numbers.
 fn among_interfaces(act: impl FnOnce() + Send) {
     netns::in_new(|| {
-        let words = format!("link add a7 index {HIDES_TAGS} type veth peer name a8 index {PLAIN}");
-        let made = Command::new("ip").args(words.split(' ')).status().expect("ip");
-        assert!(made.success(), "interfaces with the vectors' numbers");
+        netns::ip_here(&format!("link add a7 index {HIDES_TAGS} type veth peer name a8 index {PLAIN}"));
         act();
     });
 }

@@ -6,7 +6,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -68,24 +67,18 @@ fn pop(count: usize) -> Vec<[u8; 8]> {
     code
 }
 
-/// Runs a program in a namespace.
-fn run(path: &str, words: &str) {
-    let path = format!("--net={path}");
-    let status = Command::new("nsenter").arg(path).args(words.split(' ')).status();
-    assert!(status.is_ok_and(|status| status.success()), "{words}");
-}
-
 /// Has an interface send with these tags, and receive only with them.
 fn be_in_vlan(path: &str, interface: &str, tags: &[[u8; 4]]) {
     let folder = xtask::paths::target().join("lab-tests");
     std::fs::create_dir_all(&folder).expect("a folder below target/");
-    run(path, &format!("tc qdisc replace dev {interface} clsact"));
+    netns::run(path, "tc", &format!("qdisc replace dev {interface} clsact"));
     for (way, code) in [("egress", push(tags)), ("ingress", pop(tags.len()))] {
         let object: PathBuf = folder.join(format!("{way}.o"));
         std::fs::write(&object, object_of("tc", way, &code)).expect("a file below target/");
-        run(
+        netns::run(
             path,
-            &format!("tc filter replace dev {interface} {way} bpf direct-action obj {} sec tc", object.display()),
+            "tc",
+            &format!("filter replace dev {interface} {way} bpf direct-action obj {} sec tc", object.display()),
         );
     }
 }
@@ -141,8 +134,8 @@ impl Scene {
     /// Both ends in the VLAN of these tags, which are in the frames that the client sends, or beside them.
     fn be_in_vlan(&self, tags: &[[u8; 4]], are_in_frame: bool) {
         let state = if are_in_frame { "off" } else { "on" };
-        let words = format!("ethtool -K {} tx-vlan-hw-insert {state} tx-vlan-stag-hw-insert {state}", self.there);
-        run(&self.facts.client.path, &words);
+        let words = format!("-K {} tx-vlan-hw-insert {state} tx-vlan-stag-hw-insert {state}", self.there);
+        netns::run(&self.facts.client.path, "ethtool", &words);
         be_in_vlan(&self.facts.resolver.path, &self.here, tags);
         be_in_vlan(&self.facts.client.path, &self.there, tags);
     }

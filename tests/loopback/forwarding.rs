@@ -125,15 +125,25 @@ fn the_next_server_is_asked_when_one_fails() {
     let first_options = [closed_option, silent.option(), malformed.option(), servfail.option(), refused.option()];
     for first in &first_options {
         let good = Upstream::replying(address);
-        let daemon = RESOLVER.start(&[first, &good.option()]);
+        let daemon = RESOLVER.start(&["--strict-order", first, &good.option()]);
         assert_eq!(ask(daemon.address, &TestQuery::new("x.", RecordType::A)).answer.len(), 1, "after {first}");
-        // The server that answered is favoured from now on.
-        assert_eq!(ask(daemon.address, &TestQuery::new("y.", RecordType::A)).answer.len(), 1);
-        let [bad, _] = &daemon.status().servers[..] else { panic!("two servers") };
-        // None at all, if all servers were raced and the good one was quicker than we at asking.
-        assert!(bad.sent <= 1, "{first}: {}", bad.sent);
+        let [bad, helped] = &daemon.status().servers[..] else { panic!("two servers") };
+        assert!(bad.sent >= 1 && helped.sent >= 1, "{first}: {} and {}", bad.sent, helped.sent);
     }
-    assert!(silent.seen().len() <= 1);
+    assert!(!silent.seen().is_empty());
+}
+
+#[test]
+fn the_server_that_answered_is_favoured_after_a_race_of_all() {
+    let bad = Upstream::replying(|_| Reply::error(RCode::SERVFAIL));
+    let good = Upstream::replying(address);
+    let daemon = RESOLVER.start(&[&bad.option(), &good.option()]);
+    for number in 0..20 {
+        assert_eq!(ask(daemon.address, &TestQuery::new(&format!("n{number}."), RecordType::A)).answer.len(), 1);
+    }
+    let [lost, won] = &daemon.status().servers[..] else { panic!("two servers") };
+    // Never, if the good one was quicker in the race than we at asking both; once more for each time that it was late.
+    assert!(lost.sent <= 5 && won.sent >= 20, "{} and {}", lost.sent, won.sent);
 }
 
 #[test]

@@ -20,6 +20,9 @@ use resolver_user::wire::{Message, Question, RCode, RecordType, Response, RrSet}
 
 use super::RESOLVER;
 
+/// Longest time that anything here may take, on a machine that is busy with other things.
+const LONG: Duration = Duration::from_secs(120);
+
 /// A server that answers every name with one address for so long, but fails while it is told to.
 fn upstream(ttl_s: u32) -> (Upstream, Arc<AtomicBool>) {
     let fails = Arc::new(AtomicBool::new(false));
@@ -36,16 +39,35 @@ fn asked_for(upstream: &Upstream, qname: &str, qtype: RecordType) -> usize {
     upstream.seen().iter().filter(|asked| asked.question == question).count()
 }
 
-/// Asks for a name again and again for some time; every answer as RCODE and TTL.
-fn ask_for_a_while(server: SocketAddr, qname: &str, seconds: u64) -> Vec<(RCode, u32)> {
-    let end = Instant::now() + Duration::from_secs(seconds);
-    let mut seen = Vec::new();
-    while Instant::now() < end {
-        let answer = ask(server, &TestQuery::new(qname, RecordType::A));
-        seen.push((answer.rcode(), answer.answer.first().map_or(0, |record| record.ttl_s)));
-        thread::park_timeout(Duration::from_millis(100));
+/// What came of asking for a name again and again.
+struct Asking {
+    /// Every answer, as RCODE and TTL.
+    seen: Vec<(RCode, u32)>,
+    /// How often two questions were further apart than they should be, since the machine was busy.
+    held_up: u64,
+    took: Duration,
+}
+
+impl Asking {
+    /// Asks about ten times a second, until `is_enough`.
+    fn until(server: SocketAddr, qname: &str, mut is_enough: impl FnMut(&[(RCode, u32)]) -> bool) -> Self {
+        let (began_at, mut asked_at) = (Instant::now(), Instant::now());
+        let (mut seen, mut held_up) = (Vec::new(), 0);
+        while !is_enough(&seen) {
+            assert!(began_at.elapsed() < LONG, "{qname}: {seen:?}");
+            let answer = ask(server, &TestQuery::new(qname, RecordType::A));
+            seen.push((answer.rcode(), answer.answer.first().map_or(0, |record| record.ttl_s)));
+            held_up += u64::from(asked_at.elapsed() > Duration::from_secs(1));
+            asked_at = Instant::now();
+            thread::park_timeout(Duration::from_millis(100));
+        }
+        Self { seen, held_up, took: began_at.elapsed() }
     }
-    seen
+
+    /// How often a server can at most have been asked meanwhile for a name of which it is known that it fails.
+    fn failures_max(&self) -> usize {
+        (self.took.as_secs() / 4) as usize + 1
+    }
 }
 
 #[test]
@@ -53,20 +75,22 @@ fn a_name_that_is_asked_for_all_the_time_is_missed_once_and_an_idle_one_expires(
     let (upstream, _) = upstream(5);
     let daemon = RESOLVER.start(&[&upstream.option()]);
     ask(daemon.address, &TestQuery::new("idle.example.", RecordType::A));
-    let seen = ask_for_a_while(daemon.address, "hot.example.", 9);
+    let hot = || asked_for(&upstream, "hot.example.", RecordType::A) as u64;
+    let Asking { seen, held_up, took } = Asking::until(daemon.address, "hot.example.", |_| hot() == 3);
     assert!(seen.iter().all(|(rcode, _)| *rcode == RCode::NOERROR), "{seen:?}");
-    assert!(seen.iter().all(|(_, ttl_s)| *ttl_s >= 1), "never the last moment: {seen:?}");
-    assert_eq!(daemon.counter("cache_misses"), 2, "one for each name");
-    let (hot, idle) = ["hot.example.", "idle.example."].map(|name| asked_for(&upstream, name, RecordType::A)).into();
-    assert!((3..=4).contains(&hot) && idle == 1, "{hot} {idle}");
-    assert_eq!(daemon.counter("prefetches"), hot as u64 - 1);
+    assert!(took > Duration::from_secs(5), "in {took:?}: not long before its end");
+    let misses = daemon.counter("cache_misses");
+    assert!((2..=2 + held_up).contains(&misses), "{misses}: one for each name; held up {held_up} times");
+    assert!(held_up > 0 || seen.iter().all(|(_, ttl_s)| *ttl_s >= 1), "never the last moment: {seen:?}");
+    assert_eq!(daemon.counter("prefetches") + misses, hot() + 1, "each is a miss, or ahead of its time");
+    assert_eq!(asked_for(&upstream, "idle.example.", RecordType::A), 1, "nobody asked for it again");
 }
 
 #[test]
 fn without_prefetch_a_name_is_missed_each_time_that_it_expires() {
     let (upstream, _) = upstream(5);
     let daemon = RESOLVER.start(&[&upstream.option(), "--prefetch=0"]);
-    ask_for_a_while(daemon.address, "hot.example.", 6);
+    Asking::until(daemon.address, "hot.example.", |_| asked_for(&upstream, "hot.example.", RecordType::A) == 2);
     assert_eq!((daemon.counter("cache_misses"), daemon.counter("prefetches")), (2, 0));
 }
 
@@ -76,13 +100,15 @@ fn an_answer_that_cannot_be_found_anew_is_given_to_its_end_and_servers_are_left_
     let daemon = RESOLVER.start(&[&upstream.option()]);
     ask(daemon.address, &TestQuery::new("hot.example.", RecordType::A));
     fails.store(true, Ordering::Relaxed);
-    let seen = ask_for_a_while(daemon.address, "hot.example.", 9);
-    let good = seen.iter().filter(|(rcode, _)| *rcode == RCode::NOERROR).count();
-    assert!(good >= 35, "for about five seconds: {seen:?}");
-    assert!(seen[good..].iter().all(|(rcode, _)| *rcode == RCode::SERVFAIL), "{seen:?}");
-    assert!(daemon.counter("prefetches_failed") >= 1);
-    // Ahead of its end, at its end, and perhaps once more: not at each of ninety queries.
-    assert!(asked_for(&upstream, "hot.example.", RecordType::A) <= 4);
+    let is_failure = |(rcode, _): &(RCode, u32)| *rcode == RCode::SERVFAIL;
+    let enough = |seen: &[_]| seen.iter().filter(|answer| is_failure(answer)).count() == 20;
+    let asking = Asking::until(daemon.address, "hot.example.", enough);
+    let (seen, good) = (&asking.seen, asking.seen.len() - 20);
+    assert!(seen[good..].iter().all(is_failure), "{seen:?}");
+    assert!(asking.held_up > 0 || seen[..good].last().is_some_and(|(_, ttl_s)| *ttl_s <= 1), "to its end: {seen:?}");
+    assert!(asking.held_up > 0 || daemon.counter("prefetches_failed") >= 1);
+    // When it was good, and then for each failure once: not at each of seventy queries.
+    assert!(asked_for(&upstream, "hot.example.", RecordType::A) <= 2 + asking.failures_max(), "{:?}", asking.took);
 }
 
 #[test]
@@ -91,10 +117,10 @@ fn stale_data_are_not_looked_for_at_each_query_while_servers_fail_at_once() {
     let daemon = RESOLVER.start(&[&upstream.option(), "--use-stale-cache"]);
     ask(daemon.address, &TestQuery::new("old.example.", RecordType::A));
     fails.store(true, Ordering::Relaxed);
-    let seen = ask_for_a_while(daemon.address, "old.example.", 4);
-    assert!(seen.len() > 20 && seen.iter().all(|(rcode, _)| *rcode == RCode::NOERROR), "{seen:?}");
-    assert!(daemon.counter("failures_remembered") > 10);
-    assert_eq!(asked_for(&upstream, "old.example.", RecordType::A), 2, "once anew, and then not for five seconds");
+    let asking = Asking::until(daemon.address, "old.example.", |_| daemon.counter("failures_remembered") > 10);
+    assert!(asking.seen.iter().all(|(rcode, _)| *rcode == RCode::NOERROR), "{:?}", asking.seen);
+    let asked = asked_for(&upstream, "old.example.", RecordType::A);
+    assert!((2..=1 + asking.failures_max()).contains(&asked), "once anew, and then not for five seconds: {asked}");
 }
 
 #[test]
@@ -105,19 +131,22 @@ fn a_failure_is_remembered_longer_each_time_while_other_names_can_be_found() {
     });
     let daemon = RESOLVER.start(&[&upstream.option()]);
     let broken = TestQuery::new("broken.example.", RecordType::A);
-    let first = Instant::now();
-    let mut asked_at = Vec::new();
-    while first.elapsed() < Duration::from_millis(12_500) {
+    // For each question that came to the server: when the client began to ask, and when it had its answer.
+    let mut asked_at: Vec<(Instant, Instant)> = Vec::new();
+    while asked_at.len() < 3 {
+        let began_at = Instant::now();
+        assert!(asked_at.first().is_none_or(|(first, _)| first.elapsed() < LONG), "{asked_at:?}");
         assert_eq!(ask(daemon.address, &broken).rcode(), RCode::SERVFAIL);
         let asked = asked_for(&upstream, "broken.example.", RecordType::A);
         if asked > asked_at.len() {
-            asked_at.push(first.elapsed().as_secs());
+            asked_at.push((began_at, Instant::now()));
             ask(daemon.address, &TestQuery::new(&format!("n{asked}.example."), RecordType::A));
         }
         thread::park_timeout(Duration::from_millis(50));
     }
-    // At once, after five seconds, and not again before another ten.
-    assert!(matches!(asked_at[..], [0, 4..=6]), "{asked_at:?}");
+    let waited = asked_at.windows(2).map(|pair| pair[1].1 - pair[0].0).collect::<Vec<_>>();
+    // Five seconds and ten, less the last one, in which what is kept could show no TTL.
+    assert!(waited[0] >= Duration::from_secs(4) && waited[1] >= Duration::from_secs(9), "{waited:?}");
 }
 
 #[test]

@@ -42,6 +42,34 @@ pub fn binary() -> PathBuf {
     std::env::var_os("RESOLVER_BIN").map_or_else(xtask::paths::resolver, PathBuf::from)
 }
 
+/// A Secure address.
+///
+/// # Panics
+/// If the lab has none.
+pub fn address(facts: &Facts) -> &Question {
+    addresses(facts)[0]
+}
+
+/// Secure addresses, the first of which XDP can answer with signatures too: those of others may not fit a veth's frames.
+///
+/// # Panics
+/// If there is no such first one.
+pub fn addresses(facts: &Facts) -> Vec<&Question> {
+    let is_secure_address = |question: &&Question| question.status == "secure" && question.qtype == "A";
+    let mut addresses: Vec<_> = facts.questions().filter(is_secure_address).collect();
+    addresses.sort_by_key(|question| question.qname != "www.alg13.test.");
+    assert!(addresses.first().is_some_and(|first| first.qname == "www.alg13.test."), "a secure address");
+    addresses
+}
+
+/// The client by IPv4, as one that may be left without a reply.
+///
+/// # Panics
+/// If its socket cannot be made.
+pub fn asker(facts: &Facts) -> Asker {
+    Asker::new(&facts.client.path, facts.client.interfaces[0].ipv4, facts.resolver.interfaces[0].ipv4)
+}
+
 /// A question of the lab as dig asks it: RD and AD set, EDNS of 1232 bytes.
 ///
 /// # Panics
@@ -282,9 +310,7 @@ impl Drop for LabDaemon {
 
 /// Starts a daemon in a namespace.
 fn spawn(namespace: &str, config: &Path, log: &Path) -> Child {
-    let child = Command::new("nsenter")
-        .arg(format!("--net={namespace}"))
-        .arg(binary())
+    let child = netns::command(namespace, binary())
         .args(["run", "--conf-file"])
         .arg(config)
         .stdin(Stdio::null())

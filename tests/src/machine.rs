@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::netns;
+
 /// Longest wait for anything in the machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Units that would set the kernel, or devices, that the machine shares with its host.
@@ -54,9 +56,7 @@ impl Machine {
         let cgroup = cgroup_root().join(format!("resolver-machine-{name}"));
         fs::create_dir_all(&cgroup).expect("a control group");
         let log = fs::File::create(folder.with_extension("log")).expect("a log file");
-        let unshare = Command::new("nsenter")
-            .arg(format!("--net={network}"))
-            .arg(us)
+        let unshare = netns::command(network, us)
             .arg("enter")
             .args([&folder, &cgroup])
             .stdin(Stdio::null())

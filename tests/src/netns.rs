@@ -1,5 +1,6 @@
 //! Work inside a network namespace: sockets keep the namespace they were made in, so a short visit is enough.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::path::Path;
 use std::process::Command;
@@ -38,17 +39,39 @@ pub fn in_new<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     })
 }
 
+/// A program that will run in the namespace at `path`, where it also sees the BPF file system of ours.
+pub fn command(path: &str, program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--net={path}")).arg(program);
+    command
+}
+
+/// Runs a program in the namespace at `path`, with these words.
+///
+/// # Panics
+/// If it fails.
+pub fn run(path: &str, program: &str, words: &str) {
+    assert!(is_content(command(path, program), words), "{program} {words} in {path}");
+}
+
 /// Runs iproute2 in the namespace at `path`.
 ///
 /// # Panics
 /// If it fails.
 pub fn ip(path: &str, words: &str) {
-    assert!(try_ip(path, words), "ip {words} in {path}");
+    run(path, "ip", words);
 }
 
-fn try_ip(path: &str, words: &str) -> bool {
-    let status = Command::new("nsenter").arg(format!("--net={path}")).arg("ip").args(words.split(' ')).status();
-    status.is_ok_and(|status| status.success())
+/// Runs iproute2 in the namespace of this thread.
+///
+/// # Panics
+/// If it fails.
+pub fn ip_here(words: &str) {
+    assert!(is_content(Command::new("ip"), words), "ip {words}");
+}
+
+fn is_content(mut command: Command, words: &str) -> bool {
+    command.args(words.split(' ')).status().is_ok_and(|status| status.success())
 }
 
 /// Something that iproute2 added to a namespace; removed with the drop.
@@ -112,6 +135,15 @@ impl Added {
         added
     }
 
+    /// Adds an interface whose far end is a program, in this mode (`tun` or `tap`).
+    ///
+    /// # Panics
+    /// If it cannot be added.
+    pub fn tunnel(path: &str, name: &str, mode: &str) -> Self {
+        ip(path, &format!("tuntap add {name} mode {mode}"));
+        Self { path: path.to_owned(), undo: format!("link del {name}") }
+    }
+
     /// The same thing under another name, for its removal.
     pub fn renamed(mut self, old: &str, new: &str) -> Self {
         self.undo = self.undo.replace(old, new);
@@ -139,7 +171,7 @@ impl Added {
 
 impl Drop for Added {
     fn drop(&mut self) {
-        let is_removed = try_ip(&self.path, &self.undo);
+        let is_removed = is_content(command(&self.path, "ip"), &self.undo);
         assert!(is_removed || std::thread::panicking(), "ip {} in {}", self.undo, self.path);
     }
 }

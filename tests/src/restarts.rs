@@ -12,18 +12,19 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use xtask::lab::facts::{Facts, Question};
+use xtask::lab::{
+    TTL_S,
+    facts::{Facts, Question},
+};
 
 use crate::compare::Normal;
-use crate::lab::{self, Asker, LabDaemon};
+use crate::lab::{self, LabDaemon};
 use crate::message::TestQuery;
 
 /// Names that the first client asks for.
 const KNOWN: usize = 40;
 /// Longest wait for an answer of XDP. Choice: far longer than it takes, since the machine has other things to do.
 const KNOWN_PATIENCE: Duration = Duration::from_secs(2);
-/// TTL of every record in the lab, in seconds.
-const TTL_S_MAX: u32 = 300;
 /// Most wrong answers after a kill that are told.
 const WRONG_TOLD: usize = 10;
 /// In its last second an answer is not given any more, and on a busy machine another one may pass.
@@ -192,7 +193,7 @@ fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
 
 /// Has answers published, and notes what they are.
 fn publish(facts: &Facts, daemon: &LabDaemon) -> Vec<Known> {
-    let client = asker(facts);
+    let client = lab::asker(facts);
     // Of several records in one set, the order may change whenever the answer is found anew.
     let told = |question: &&Question| {
         ["secure", "insecure"].contains(&question.status.as_str()) && question.qtype != "ANY" && question.answers <= 1
@@ -218,7 +219,7 @@ fn publish(facts: &Facts, daemon: &LabDaemon) -> Vec<Known> {
 
 /// Asks for published answers, all in turn, without a pause.
 fn ask_known(facts: &Facts, known: &[Known], stop: &AtomicBool, seen: &Mutex<Seen>) {
-    let client = asker(facts);
+    let client = lab::asker(facts);
     for known in known.iter().cycle() {
         if stop.load(Ordering::Relaxed) {
             return;
@@ -232,7 +233,7 @@ fn ask_known(facts: &Facts, known: &[Known], stop: &AtomicBool, seen: &Mutex<See
         let wrong = match &reply {
             None => Some("no answer"),
             Some(reply) if reply.message != known.answer.message => Some("another answer"),
-            Some(reply) if reply.ttls_s.iter().any(|ttl_s| *ttl_s > TTL_S_MAX) => Some("too long a TTL"),
+            Some(reply) if reply.ttls_s.iter().any(|ttl_s| *ttl_s > TTL_S) => Some("too long a TTL"),
             Some(_) => None,
         };
         let mut seen = lock(seen);
@@ -246,7 +247,7 @@ fn ask_known(facts: &Facts, known: &[Known], stop: &AtomicBool, seen: &Mutex<See
 
 /// Asks for known names whose time is over: they are found anew when there is a daemon.
 fn revive(facts: &Facts, known: &[Known], stop: &AtomicBool) {
-    let client = asker(facts);
+    let client = lab::asker(facts);
     while !stop.load(Ordering::Relaxed) {
         for known in known.iter().filter(|known| known.is_over()) {
             let asked_at = Instant::now();
@@ -260,7 +261,7 @@ fn revive(facts: &Facts, known: &[Known], stop: &AtomicBool) {
 
 /// Asks for names that nobody has asked for, each until it is answered.
 fn ask_new(facts: &Facts, stop: &AtomicBool, seen: &Mutex<Seen>) {
-    let client = asker(facts);
+    let client = lab::asker(facts);
     let zone = facts.zones.iter().find(|zone| zone.generated_hosts > 0).expect("a zone of many hosts");
     for number in (0..zone.generated_hosts).cycle() {
         let query =
@@ -286,10 +287,6 @@ fn ask_new(facts: &Facts, stop: &AtomicBool, seen: &Mutex<Seen>) {
         drop(seen);
         thread::sleep(RETRY);
     }
-}
-
-fn asker(facts: &Facts) -> Asker {
-    Asker::new(&facts.client.path, facts.client.interfaces[0].ipv4, facts.resolver.interfaces[0].ipv4)
 }
 
 /// xorshift64, so that every run is the same.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use quick_cache::Weighter;
 
+use super::sets::KnownSet;
 use super::{CachedAnswer, Outcome, QuestionKey};
 use crate::wire::{Response, RrSet};
 
@@ -36,11 +37,21 @@ impl<S> Weighter<QuestionKey, (Arc<Response>, S, u64)> for BySize {
     }
 }
 
+impl Weighter<QuestionKey, Arc<KnownSet>> for BySize {
+    fn weight(&self, _key: &QuestionKey, known: &Arc<KnownSet>) -> u64 {
+        places_of([&known.set])
+    }
+}
+
 fn places(response: &Response) -> u64 {
+    places_of(response.answer.iter().chain(&response.authority))
+}
+
+fn places_of<'a>(sets: impl IntoIterator<Item = &'a RrSet>) -> u64 {
     let len = |set: &RrSet| {
         let signatures = set.signatures.iter().map(|signature| signature.rdata.len());
         set.rdatas.iter().map(|rdata| rdata.len()).chain(signatures).sum::<usize>()
     };
-    let len: usize = response.answer.iter().chain(&response.authority).map(len).sum();
+    let len: usize = sets.into_iter().map(len).sum();
     1 + (len / ORDINARY_LEN) as u64
 }

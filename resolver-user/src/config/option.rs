@@ -245,9 +245,9 @@ pub const NOT_SUPPORTED: &[(&str, &str)] = &[
     ("connmark-allowlist*", CLIENT_DEPENDENT),
     ("clear-on-reload", "a reload keeps what is still right and drops the rest, without being told"),
     ("max-tcp-connections", "connections are tasks here, not processes; their limit is built in"),
-    ("dumpfile", "packets are captured by tcpdump, and those that XDP answers by xdpdump"),
-    ("dumpmask", "packets are captured by tcpdump, and those that XDP answers by xdpdump"),
-    ("log-debug", "details are had by log-queries, log-dnssec and xdp-log"),
+    ("dumpfile", CAPTURE),
+    ("dumpmask", CAPTURE),
+    ("log-debug", "resolver chain NAME tells of a validation step by step; log-queries, log-dnssec and xdp-log of all"),
     ("log-malloc", "there is no allocator of our own that could be logged"),
     ("domain-suffix", "an old name; say domain"),
     ("help", "a word for the command line: resolver help"),
@@ -257,6 +257,7 @@ pub const NOT_SUPPORTED: &[(&str, &str)] = &[
 const DHCP: &str = "DHCP is not this program's business; run dnsmasq with port=0 for it";
 const TFTP: &str = "TFTP is not this program's business";
 const ROUTES: &str = "router advertisements are not this program's business";
+const CAPTURE: &str = "resolver capture FILE writes down what XDP answers, tcpdump everything else";
 const TELLTALE: &str =
     "clients are not told on to servers; an answer that depends on the client could not be cached for all";
 const STRIPPED: &str = "nothing that a client says of itself is ever passed on to servers";

@@ -13,8 +13,8 @@ use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc};
-use tokio::time::timeout;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -28,7 +28,9 @@ use crate::export::Family;
 const REQUEST_LEN_MAX: u64 = 4096;
 /// Longest time to wait for a request, or for a reply to be taken.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Most connections at once.
+/// Rest after a connection could not be accepted, most likely for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Most connections at once; further ones wait.
 const CONNECTIONS_MAX: usize = 16;
 /// Mode of the socket: its owner and group may use it.
 const SOCKET_MODE: u32 = 0o660;
@@ -196,9 +198,12 @@ pub async fn serve_control<S: ControlService>(
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
-            accepted = socket.0.accept() => accepted,
+            accepted = accept(&socket.0, &connections) => accepted,
         };
-        let (Ok((stream, _)), Ok(permit)) = (accepted, Arc::clone(&connections).try_acquire_owned()) else { continue };
+        let Some((stream, permit)) = accepted else {
+            sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
         let (service, stop) = (Arc::clone(&service), stop.clone());
         tracker.spawn(async move {
             tokio::select! {
@@ -208,6 +213,13 @@ pub async fn serve_control<S: ControlService>(
             drop(permit);
         });
     }
+}
+
+/// The next connection, once there is room for it; none if the system has none to give.
+async fn accept(listener: &UnixListener, connections: &Arc<Semaphore>) -> Option<(UnixStream, OwnedSemaphorePermit)> {
+    let permit = Arc::clone(connections).acquire_owned().await.ok()?;
+    let (stream, _) = listener.accept().await.ok()?;
+    Some((stream, permit))
 }
 
 /// A client that does not ask, or does not read, loses its connection.

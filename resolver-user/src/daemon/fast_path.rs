@@ -12,6 +12,7 @@ use crate::config::{Config, XdpConfig, XdpMode};
 use crate::cookies::CookieJar;
 use crate::listener::{Listen, Machine};
 use crate::publish::{AttachMode, Demand, FastPath, FastPathConfig, FastPathError, PinDir, ProgramNames};
+use crate::rate_limit;
 use crate::resolve::ANSWER_TTL_S_MAX;
 use crate::trust::Trust;
 
@@ -90,7 +91,7 @@ fn start(
         access: bound.access.clone(),
         basis: bytemuck::must_cast(fingerprint(config, basis.as_deref())),
         generation: basis.map_or(0, |basis| basis.generation),
-        is_limited: config.rate_limit.narrow.is_some(),
+        limits: rate_limit::rules(config),
         cookies: jar.secrets(),
         log: config.xdp.log,
     };

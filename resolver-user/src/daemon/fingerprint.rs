@@ -125,8 +125,12 @@ mod tests {
     #[test]
     fn whatever_may_change_an_answer_changes_the_fingerprint() {
         let mut seen = vec![of(&config(WORDS), |_| {})];
+        let hints = std::env::temp_dir().join(format!("resolver-hints-{}", std::process::id()));
+        std::fs::write(&hints, ". NS a.root.\na.root. A 192.0.2.53\n").unwrap();
         for added in [
             "--server=192.0.2.2",
+            "--stub=/corp.example/192.0.2.1",
+            &format!("--root-hints={}", hints.display()),
             "--server=/corp.example/192.0.2.1",
             "--address=/d.example/192.0.2.7",
             "--host-record=w.lan,192.0.2.9",
@@ -145,6 +149,12 @@ mod tests {
             "--dnssec-limits=1",
         ] {
             seen.push(of(&config(&[WORDS, &[added]].concat()), |_| {}));
+        }
+        std::fs::remove_file(&hints).unwrap();
+        // From the root instead of by a server.
+        let servers: Vec<&str> = WORDS.iter().copied().filter(|word| !word.starts_with("--server=")).collect();
+        for recursive in ["--recursive", "--recursive=ipv4", "--recursive=ipv6"] {
+            seen.push(of(&config(&[&servers[..], &[recursive]].concat()), |_| {}));
         }
         let unvalidated: Vec<&str> = WORDS.iter().copied().filter(|word| *word != "--dnssec").collect();
         seen.push(of(&config(&unvalidated), |_| {}));

@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use crate::cache::{AnswerCache, Failures, InFlight, ResponseCache};
+use crate::cache::{AnswerCache, Failures, InFlight, ResponseCache, SetCache};
 use crate::clock::{Clock, Now, SystemClock};
 use crate::config::{Config, DnssecConfig, XdpMode};
 use crate::control::{ControlError, ControlService, print_status, serve_control};
@@ -474,6 +474,7 @@ pub fn assemble(
     let restored = cache_file::restore(config, trust.as_ref(), clock.now());
     Ok(Resolver {
         cache: AnswerCache::new(config.cache.size),
+        sets: SetCache::new(if config.dnssec.enabled { config.cache.size } else { 0 }),
         searches: Arc::new(InFlight::default()),
         fetches: Arc::new(InFlight::default()),
         fetches_elsewhere: Arc::new(InFlight::default()),

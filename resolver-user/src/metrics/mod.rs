@@ -266,6 +266,10 @@ metrics! {
     costly_refused,
     /// Searches that earlier denials answered (RFC 8198).
     denials_from_cache,
+    /// Replies that searches had at hand instead of asking a server: answers to other questions, or single sets of them.
+    at_hand,
+    /// Searches that asked servers after all, because what began with such a reply was bogus.
+    at_hand_refused,
     /// Outcomes found secure.
     outcomes_secure,
     /// Outcomes proven insecure.

@@ -1,7 +1,9 @@
 //! What a daemon before us has left pinned, and whether we can go on with it.
 //!
 //! In: a [`PinDir`] that is ours now. Out: a [`Predecessor`], if its maps are of our layout and size and belong together.
-//! We always load our own program with settings and lists of our own; what is kept is the answers and the counters ([`KEPT`]).
+//! We always load our own program with settings and lists of our own; what is kept is the answers, clients' budgets, and all
+//! that was counted ([`kept`]). What may be answered by tags is not: it is a fact of the machine, found out anew before our
+//! program is on any interface.
 //! The old program goes on with the old settings until the new one takes its place on an interface, in one step: so nobody is
 //! answered by half a configuration, and endpoints, access lists and modes need no care of their own.
 //!
@@ -23,17 +25,30 @@ use std::sync::atomic::Ordering;
 
 use aya::maps::{MapData, MapInfo, MapType};
 use resolver_ebpf::abi::{
-    ABI_VERSION, AnswerBlock, BASIS_UNKNOWN, BASIS_WORDS, Bucket, Counters, HASH_KEY_WORDS, Latency, Legacy, Settings,
-    map_name,
+    ABI_VERSION, AnswerBlock, BASIS_UNKNOWN, BASIS_WORDS, Bucket, CookieCounters, Counters, HASH_KEY_WORDS, Latency,
+    Legacy, LimitLog, LimitTable, Settings, Watch, map_name,
 };
 
 use super::memory::MappedArray;
 use super::pins::PinDir;
 
-/// Maps that go from daemon to daemon: the answers, and what was counted, so that counters only rise.
-pub const KEPT: [&str; 4] = [map_name::BUCKETS, map_name::ANSWERS, map_name::COUNTERS, map_name::LATENCY];
+/// Maps of one element that go from daemon to daemon, with its length: budgets, so that no restart gives a flood new ones, and
+/// what was counted, so that counters only rise.
+const SINGLE: [(&str, usize); 6] = [
+    (map_name::LIMITS, size_of::<LimitTable>()),
+    (map_name::LIMIT_LOG, size_of::<LimitLog>()),
+    (map_name::COUNTERS, size_of::<Counters>()),
+    (map_name::COOKIES, size_of::<CookieCounters>()),
+    (map_name::LATENCY, size_of::<Latency>()),
+    (map_name::WATCH, size_of::<Watch>()),
+];
 /// What answers rest on, as a fingerprint.
 pub type Basis = [u64; BASIS_WORDS];
+
+/// Maps that go from daemon to daemon.
+pub fn kept() -> impl Iterator<Item = &'static str> {
+    [map_name::BUCKETS, map_name::ANSWERS].into_iter().chain(SINGLE.map(|(name, _)| name))
+}
 
 /// What was left, and fits.
 pub struct Predecessor {
@@ -112,8 +127,7 @@ fn read(maps: &Path, buckets: u32, blocks: u32) -> Result<Predecessor, Unfit> {
         info(map_name::BUCKETS, size_of::<Bucket>(), buckets)?.id(),
         info(map_name::ANSWERS, size_of::<AnswerBlock>(), blocks)?.id(),
     ];
-    // Per-CPU arrays.
-    for (name, value_len) in [(map_name::COUNTERS, size_of::<Counters>()), (map_name::LATENCY, size_of::<Latency>())] {
+    for (name, value_len) in SINGLE {
         info(name, value_len, 1)?;
     }
     let belongs = settings.legacy.map_ids == ids && settings.bucket_shift == u64::BITS - buckets.trailing_zeros();

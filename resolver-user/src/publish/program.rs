@@ -11,7 +11,7 @@ use aya::programs::xdp::XdpLink;
 use aya::programs::{ProgramError, Xdp, XdpMode};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use nix::errno::Errno;
-use resolver_ebpf::abi::{self, AnswerBlock, Bucket, CookieSecrets, LimitTable, Settings, map_name};
+use resolver_ebpf::abi::{self, AnswerBlock, Bucket, CookieSecrets, LimitRules, LimitTable, Settings, map_name};
 use thiserror::Error;
 
 use super::attach::{LinkMap, ProgramNames};
@@ -21,7 +21,7 @@ use super::links::{self, LinkPin};
 use super::memory::MappedArray;
 use super::pins::PinDir;
 use super::pod::Shared;
-use super::predecessor::{Basis, KEPT};
+use super::predecessor::{Basis, kept};
 use crate::access::AccessList;
 use crate::interfaces::ProgramMode;
 use crate::serving::Serving;
@@ -80,8 +80,8 @@ pub struct FastPathConfig {
     pub basis: Basis,
     /// Generation of that: publications of another one are refused.
     pub generation: u64,
-    /// Whether there are rate limits.
-    pub is_limited: bool,
+    /// The rate limits; their hash key does not count.
+    pub limits: LimitRules,
     /// How often addresses of answers change places, in seconds; 0: never.
     pub rotation_s: u32,
     /// Secrets of cookies; none: cookies are ignored.
@@ -236,7 +236,7 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// Loads the object, attaches and pins nothing yet. `goes_on`: with the maps of a daemon before us that are [`KEPT`].
+    /// Loads the object, attaches and pins nothing yet. `goes_on`: with the maps of a daemon before us that are [`kept`].
     ///
     /// # Errors
     /// Any [`FastPathError`].
@@ -251,7 +251,7 @@ impl Loaded {
         let mut loader = EbpfLoader::new();
         loader.map_max_entries(map_name::BUCKETS, buckets).map_max_entries(map_name::ANSWERS, blocks);
         loader.override_global("XDP_LOG", &log, true);
-        for name in KEPT.into_iter().filter(|_| goes_on) {
+        for name in kept().filter(|_| goes_on) {
             loader.map_pin_path(name, pins.at("maps", name));
         }
         let ebpf = loader.load(object).map_err(Box::new)?;

@@ -1,65 +1,51 @@
 //! The thread that owns the fast path: it publishes, retires, tells the time, and answers questions about itself.
 //!
-//! Long because: it is one thread with all that it can be asked to do, and each is a few lines.
+//! In: commands, each answered when it is done. Out: maps from which XDP answers. `handle` starts and ends the thread, `start`
+//! makes its state, `report` tells of it.
+//! Refuses: to wait for anything but the kernel; see [`super`].
 
-use std::fmt;
+mod handle;
+mod report;
+pub mod start;
+
 use std::mem::offset_of;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
-use std::thread::{Builder, JoinHandle};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::time::{Duration, Instant};
 
-use aya::maps::{MapData, RingBuf};
-use bytemuck::Zeroable as _;
 use resolver_ebpf::abi::{
-    self, ABI_VERSION, AnswerBlock, BASIS_UNKNOWN, BUCKET_ENTRIES, Bucket, CLIENT_NETWORKS_MAX, CookieSecrets,
-    CookieVerdict, LINE_LEN, LINKS_MAX, Legacy, LimitTable, MODE_OFF, OUTCOMES, Outcome, Place, SEEN_RING_LEN,
-    SLOT_START_MAX, Settings, WATCH_CAPTURE, WATCH_COUNT, WATCH_LOG, map_name,
+    self, ABI_VERSION, BASIS_UNKNOWN, CookieSecrets, MODE_OFF, Place, Settings, WATCH_CAPTURE, WATCH_COUNT, WATCH_LOG,
 };
 use resolver_ebpf::slot::answer_key_hash;
 
-use super::attach::{Attachments, NotAttached};
+use super::attach::Attachments;
 use super::clients::Clients;
-use super::clock::{KernelClock, KernelTime};
+use super::clock::KernelClock;
 use super::compare::{Comparing, Comparison, MapsView, Waiting};
 use super::cookies::CookieSlots;
 use super::counters::KernelCounters;
-use super::endpoints::{self, Endpoints, store_u32};
+use super::endpoints::{Endpoints, store_u32};
 use super::memory::MappedArray;
-use super::pins::PinDir;
-use super::predecessor::{Basis, Predecessor, store_basis};
-use super::program::{Demand, FastPathConfig, FastPathError, Loaded};
-use super::seen::{SeenReader, Witness};
+use super::predecessor::{Basis, store_basis};
+use super::program::Loaded;
 use super::slot::{self, NotPublishable};
-use super::status::{FastPathEntry, FastPathStatus, MapStatus, PublisherStatus, SeenStatus};
-use super::table::{Adopted, AnswerTable, Refusal};
+use super::status::{FastPathEntry, FastPathStatus, PublisherStatus};
+use super::table::{AnswerTable, Refusal};
 use super::verify::HeldSlots;
-use super::{NearlyOver, Publication, Publisher, Watched, grace};
+use super::{NearlyOver, Publication, Watched, grace};
 use crate::access::AccessList;
 use crate::answer::Form;
 use crate::clock::{Clock, NS_PER_S};
 use crate::serving::Serving;
 
-/// Commands that may wait for the thread. Choice: as many answers as a busy daemon gives in a tenth of a second.
-const QUEUE_LEN: usize = 4096;
+pub use handle::FastPath;
+
 /// Time between two looks at the clock, at what has expired, and at the kernel half's log.
 const TICK: Duration = Duration::from_millis(250);
-/// Answers of ordinary size take this much of `ANSWERS`, in bytes.
-/// Choice: an address takes 128, signed with ECDSA 256, a signed denial 400 to 1000; most clients of an edge gateway ask
-/// with DO=0.
-const TYPICAL_SLOT_LEN: u64 = 256;
-/// Fewest blocks: so that each slot length finds one.
-const BLOCKS_MIN: u64 = 16;
-/// Memory that the kernel takes for a network, in bytes: its node (kernel/bpf/lpm_trie.c), rounded up.
-const NETWORK_LEN: usize = 64;
 /// Answers whose addresses change places in one tick at most: with the grace period that the old slots need, some milliseconds.
 const TURNS_MAX: usize = 2048;
-/// Memory that the kernel takes for a rule about tags, in bytes: its element (kernel/bpf/hashtab.c), rounded up.
-const RULE_LEN: usize = 80;
-/// With `xdp-log`: one of so many passed queries is logged.
-const LOG_ONE_IN: u32 = 16;
 
 /// What the thread can be asked to do.
 #[derive(Debug)]
@@ -68,6 +54,8 @@ pub enum Command {
     Publish(Publication, Instant),
     /// These slots have seen their grace period.
     Returned(Vec<Place>),
+    /// So many slots have seen none, and stay unused.
+    Lost(usize),
     /// Describe yourself.
     Status(SyncSender<FastPathStatus>),
     /// List what is published.
@@ -104,117 +92,6 @@ pub enum Command {
     Cookies(Option<CookieSecrets>, SyncSender<bool>),
     /// Take the program off and end.
     Stop,
-}
-
-/// A running fast path. Dropping it takes the program off all interfaces and removes the pins.
-#[derive(Debug)]
-pub struct FastPath {
-    commands: SyncSender<Command>,
-    kernel_counters: Arc<KernelCounters>,
-    waiting: Arc<Waiting>,
-    /// Until somebody reads it.
-    seen: Option<Unread>,
-    reader: Option<SeenReader>,
-    crowded: Arc<AtomicBool>,
-    limits: Option<MappedArray>,
-    thread: Option<JoinHandle<()>>,
-}
-
-/// The ring, before it has a reader.
-struct Unread(RingBuf<MapData>);
-
-impl fmt::Debug for Unread {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Unread").finish_non_exhaustive()
-    }
-}
-
-impl FastPath {
-    /// Loads the object, attaches it, and starts the thread. XDP answers with what a daemon before us has published, if that
-    /// rests on the same; else with nothing before something is published.
-    ///
-    /// # Errors
-    /// Any [`FastPathError`]. What a daemon before us has left on interfaces may be there still.
-    pub fn start(
-        object: &[u8],
-        config: &FastPathConfig,
-        pins: PinDir,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, FastPathError> {
-        grace::check().map_err(FastPathError::NoGracePeriod)?;
-        let (commands, inbox) = sync_channel(QUEUE_LEN);
-        let retired = start_reclaimer(commands.clone())?;
-        let mut writer = Writer::new(object, config, pins, clock, retired)?;
-        let limits = Some(writer.loaded.map_limits()?);
-        let seen = Some(Unread(writer.loaded.take_seen()?));
-        let (kernel_counters, waiting) = (Arc::clone(&writer.counters), Arc::clone(&writer.waiting));
-        let crowded = Arc::clone(&writer.crowded);
-        let thread = Builder::new().name("publish".into()).spawn(move || writer.run(&inbox));
-        let thread = Some(thread.map_err(FastPathError::Thread)?);
-        Ok(Self { commands, kernel_counters, crowded, limits, waiting, seen, reader: None, thread })
-    }
-
-    /// Tells somebody of single answers, as far as [`Publisher::watch`] says. To be called once.
-    ///
-    /// # Errors
-    /// [`FastPathError::Thread`].
-    pub fn tell(&mut self, witness: Arc<dyn Witness>) -> Result<(), FastPathError> {
-        if let Some(Unread(seen)) = self.seen.take() {
-            self.reader = Some(SeenReader::start(seen, witness)?);
-        }
-        Ok(())
-    }
-
-    /// Ends the thread, but leaves program and maps as they are: XDP answers on until the TTLs end, and the next daemon takes
-    /// over.
-    pub fn leave(self) {
-        // A send only fails when the thread is gone already; the program went with it.
-        let _ = self.commands.send(Command::Leave);
-    }
-
-    /// A handle to publish with.
-    pub fn publisher(&self) -> Publisher {
-        Publisher {
-            commands: self.commands.clone(),
-            kernel_counters: Arc::clone(&self.kernel_counters),
-            waiting: Arc::clone(&self.waiting),
-            crowded: Arc::clone(&self.crowded),
-        }
-    }
-}
-
-impl FastPath {
-    /// The table of the rate limits. To be taken once; it may outlive us.
-    pub fn take_limits(&mut self) -> Option<MappedArray> {
-        self.limits.take()
-    }
-}
-
-impl Drop for FastPath {
-    fn drop(&mut self) {
-        // A send only fails when the thread is gone already, with the program taken off on its way out.
-        let _ = self.commands.send(Command::Stop);
-        if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
-            tracing::error!("the publishing thread panicked");
-        }
-    }
-}
-
-/// Starts the thread that waits for grace periods, one batch at a time. It ends when its sender is dropped.
-fn start_reclaimer(commands: SyncSender<Command>) -> Result<Sender<Vec<Place>>, FastPathError> {
-    let (retired, batches) = channel::<Vec<Place>>();
-    let reclaim = move || {
-        for batch in batches {
-            if let Err(error) = grace::wait() {
-                // The slots stay unused: lost memory is better than a torn answer.
-                tracing::error!(%error, slots = batch.len(), "no grace period; slots are lost");
-            } else if commands.send(Command::Returned(batch)).is_err() {
-                break;
-            }
-        }
-    };
-    Builder::new().name("reclaim".into()).spawn(reclaim).map_err(FastPathError::Thread)?;
-    Ok(retired)
 }
 
 /// Time from the offer of an answer, made when the client has been answered, to its publication.
@@ -274,89 +151,6 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(
-        object: &[u8],
-        config: &FastPathConfig,
-        pins: PinDir,
-        clock: Arc<dyn Clock>,
-        retired: Sender<Vec<Place>>,
-    ) -> Result<Self, FastPathError> {
-        let (buckets, blocks) = dimensions(config.cache_size);
-        let predecessor = Predecessor::find(&pins, buckets, blocks);
-        let mut loaded = Loaded::load(object, config, pins, (buckets, blocks), predecessor.is_some())?;
-        let mut table = AnswerTable::new(loaded.map_buckets()?, loaded.map_answers()?, blocks);
-        let adopted = predecessor
-            .as_ref()
-            .map(|before| adopt(before, &config.basis, &mut table, &*clock))
-            .transpose()?
-            .unwrap_or_default();
-        let (map, program) = loaded.take_clock()?;
-        let kernel_clock = KernelClock::calibrate(map, program)?;
-        let found = kernel_clock.sample(program)?.abi_version;
-        if found != ABI_VERSION {
-            return Err(FastPathError::Abi { found, expected: ABI_VERSION });
-        }
-        let time = kernel_clock.time(program)?;
-        let settings = loaded.map_settings()?;
-        let mut initial = initial_settings(config, &table, &kernel_clock, time);
-        initial.hash_key = predecessor.map_or_else(rand::random, |before| before.hash_key());
-        initial.legacy.map_ids = [loaded.map_id(map_name::BUCKETS)?, loaded.map_id(map_name::ANSWERS)?];
-        store_settings(&settings, &initial);
-        let (clients_v4, clients_v6) = loaded.take_clients()?;
-        let clients = Clients::new(clients_v4, clients_v6);
-        let log = config.log.then(|| super::log::start(loaded.ebpf_mut())).flatten();
-        let mut writer = Self {
-            attachments: Attachments::new(config, loaded.take_links()?),
-            counters: Arc::new(loaded.take_counters()?),
-            hash_key: initial.hash_key,
-            loaded,
-            table,
-            settings,
-            endpoints: Endpoints::default(),
-            clients,
-            cookies: CookieSlots::default(),
-            kernel_clock,
-            clock,
-            log,
-            retired,
-            retiring: 0,
-            crowded: Arc::default(),
-            rotation_s: config.rotation_s,
-            counts: PublisherStatus { adopted: adopted.kept, adopted_dropped: adopted.dropped, ..Default::default() },
-            delay: Delay::default(),
-            serving: config.serving,
-            watched: Watched::default(),
-            comparing: Comparing::default(),
-            waiting: Arc::default(),
-            buckets,
-            blocks,
-            generation: config.generation,
-            next_tick_boot_ns: 0,
-        };
-        writer.serve(config.serving);
-        // Nobody reads yet.
-        writer.watch(Watched::default());
-        writer.set_endpoints(&config.listen);
-        writer.set_access(&config.access);
-        writer.set_cookies(config.cookies);
-        writer.tell_wall_time();
-        writer.set_interfaces(&config.interfaces);
-        writer.settled(config.demand)
-    }
-
-    /// The thread's state for good, unless it is not on an interface that is demanded.
-    fn settled(mut self, demand: Demand) -> Result<Self, FastPathError> {
-        let stops = |refusal: &NotAttached| match demand {
-            Demand::Nothing => false,
-            Demand::Fit => !matches!(refusal, NotAttached::Unfit(_)),
-            Demand::All => true,
-        };
-        match self.attachments.take_refused().into_iter().find(|(_, refusal)| stops(refusal)) {
-            Some((interface, source)) => Err(FastPathError::Refused { interface, source }),
-            None => self.loaded.settle().map(|()| self),
-        }
-    }
-
     fn run(mut self, inbox: &Receiver<Command>) {
         loop {
             match inbox.recv_timeout(TICK) {
@@ -384,6 +178,7 @@ impl Writer {
                 self.retiring -= places.len();
                 self.table.give_back(&places);
             }
+            Command::Lost(count) => self.retiring -= count,
             // The asker may have gone; then nobody misses the reply.
             Command::Status(reply) => _ = reply.send(self.status()),
             Command::Dump(reply) => _ = reply.send(self.dump()),
@@ -568,170 +363,9 @@ impl Writer {
         slots.iter().filter_map(slot::question).collect()
     }
 
-    fn dump(&self) -> Vec<FastPathEntry> {
-        let now_boot_ns = self.clock.now().boot_ns;
-        let mut answers: Vec<_> = self.table.slots().filter_map(|words| slot::describe(&words, now_boot_ns)).collect();
-        answers.sort_by(|a, b| (&a.name, &a.rtype, &a.form).cmp(&(&b.name, &b.rtype, &b.form)));
-        answers
-    }
-
-    fn status(&self) -> FastPathStatus {
-        let (frames, durations) = self.counters.latency().unwrap_or_else(|error| {
-            tracing::error!(%error, "the kernel half's durations cannot be read");
-            Default::default()
-        });
-        let evictions = self.table.evictions();
-        FastPathStatus {
-            frames,
-            durations,
-            interfaces: self.attachments.status(),
-            logged_rate: self.counters.over_limit().unwrap_or_else(|error| {
-                tracing::error!(%error, "the kernel half's answers over limits cannot be read");
-                Default::default()
-            }),
-            serving: self.serving,
-            seen: self.seen_status(),
-            compared: self.comparing.status(&self.waiting),
-            maps: self.map_status(),
-            published: self.table.published() as u64,
-            publisher: PublisherStatus {
-                published: self.delay.count.into(),
-                retiring: self.retiring as u64,
-                delay_mean_us: self.delay.mean_us(),
-                delay_max_us: self.delay.max.as_micros() as u64,
-                evicted_bucket: evictions.bucket,
-                evicted_length: evictions.length,
-                evicted_block: evictions.block,
-                ..self.counts
-            },
-            counters: self.counters(),
-            cookies: self.cookies(),
-        }
-    }
-
-    fn seen_status(&self) -> SeenStatus {
-        let (told, lost) = self.counters.told().unwrap_or_else(|error| {
-            tracing::error!(%error, "what the kernel half has told cannot be read");
-            (0, 0)
-        });
-        let Watched { log_one_in, count_one_in, capture } = self.watched;
-        SeenStatus { told, lost, log_one_in, count_one_in, capture }
-    }
-
-    fn map_status(&self) -> Vec<MapStatus> {
-        let map = |name: &str, used: usize, elements: u32, per_element: usize, element_len: usize| MapStatus {
-            name: name.to_owned(),
-            entries: used as u64,
-            max_entries: u64::from(elements) * per_element as u64,
-            memory_bytes: u64::from(elements) * element_len as u64,
-        };
-        // A trie takes memory for what is in it.
-        let networks = |name: &str, is_v4: bool| {
-            let used = self.clients.len(is_v4);
-            MapStatus {
-                memory_bytes: (used * NETWORK_LEN) as u64,
-                ..map(name, used, 2 * CLIENT_NETWORKS_MAX as u32, 1, 0)
-            }
-        };
-        let published = self.table.published();
-        let used_blocks = self.table.used_bytes() / size_of::<AnswerBlock>();
-        vec![
-            map(map_name::BUCKETS, published, self.buckets, BUCKET_ENTRIES, size_of::<Bucket>()),
-            map(map_name::ANSWERS, used_blocks, self.blocks, 1, size_of::<AnswerBlock>()),
-            map(map_name::SETTINGS, 1, 1, 1, size_of::<Settings>()),
-            networks(map_name::CLIENTS_V4, true),
-            networks(map_name::CLIENTS_V6, false),
-            MapStatus {
-                memory_bytes: (self.attachments.rules() * RULE_LEN) as u64,
-                ..map(map_name::LINKS, self.attachments.rules(), LINKS_MAX as u32, 1, 0)
-            },
-            map(map_name::LIMITS, 1, 1, 1, size_of::<LimitTable>()),
-            map(map_name::SEEN, 0, SEEN_RING_LEN as u32, 1, 1),
-        ]
-    }
-
-    fn counters(&self) -> Vec<(String, u64)> {
-        let sums = self.counters.outcomes().unwrap_or_else(|error| {
-            tracing::error!(%error, "the kernel half's counters cannot be read");
-            [0; OUTCOMES]
-        });
-        Outcome::ALL.iter().zip(sums).map(|((_, name), sum)| ((*name).to_owned(), sum)).collect()
-    }
-
-    /// Answers with cookies, by verdict.
-    fn cookies(&self) -> Vec<(String, u64)> {
-        let sums = self.counters.cookies().unwrap_or_else(|error| {
-            tracing::error!(%error, "the kernel half's counters of cookies cannot be read");
-            Default::default()
-        });
-        CookieVerdict::ALL.iter().zip(sums).map(|((_, name), sum)| ((*name).to_owned(), sum)).collect()
-    }
-
     /// Stores one aligned word of the settings.
     fn store_setting(&self, offset: usize, value: u64) {
         self.settings.words()[offset / 8].store(value, Ordering::Release);
-    }
-}
-
-/// Takes the answers of a daemon before us over into an empty table, or withdraws them if they rest on something else; then
-/// waits until no program runs that has found what is gone. See [`super::predecessor`] for the order.
-fn adopt(
-    before: &Predecessor,
-    basis: &Basis,
-    table: &mut AnswerTable,
-    clock: &dyn Clock,
-) -> Result<Adopted, FastPathError> {
-    let adopted = if before.rests_on(basis) {
-        table.adopt(&before.hash_key(), clock.now().boot_ns)
-    } else {
-        before.disown();
-        Adopted { kept: 0, dropped: table.disinherit() }
-    };
-    grace::wait().map_err(FastPathError::NoGracePeriod)?;
-    tracing::info!(kept = adopted.kept, dropped = adopted.dropped, "answers that XDP had from an earlier daemon");
-    Ok(adopted)
-}
-
-/// Buckets and blocks for so many answers of ordinary size.
-///
-/// Two entries a bucket on average leave room for four times as many small answers; see the spike on full buckets.
-pub(super) fn dimensions(cache_size: u32) -> (u32, u32) {
-    let buckets = (cache_size / 2).max(2).next_power_of_two();
-    let usable_len = (SLOT_START_MAX * LINE_LEN) as u64;
-    let blocks = (u64::from(cache_size) * TYPICAL_SLOT_LEN).div_ceil(usable_len).max(BLOCKS_MIN);
-    (buckets, u32::try_from(blocks).unwrap_or(u32::MAX))
-}
-
-fn initial_settings(
-    config: &FastPathConfig,
-    table: &AnswerTable,
-    kernel_clock: &KernelClock,
-    time: KernelTime,
-) -> Settings {
-    let mut settings = Settings {
-        abi_version: ABI_VERSION,
-        mode: config.serving.kernel_mode(),
-        bucket_shift: table.bucket_shift(),
-        ttl_shown_s_max: config.ttl_shown_s_max.clamp(1, abi::FAST_TTL_S_MAX),
-        log_one_in: if config.log { LOG_ONE_IN } else { 0 },
-        limits: config.is_limited.into(),
-        jiffy_ns: kernel_clock.jiffy_ns,
-        boot_offset_ns: time.boot_offset_ns,
-        offset_until_jiffies: time.until_jiffies,
-        daemon_pid: std::process::id(),
-        legacy: Legacy { basis: config.basis, ..Legacy::zeroed() },
-        ..Settings::zeroed()
-    };
-    // They come in one by one, before the program is attached.
-    endpoints::clear(&mut settings);
-    settings
-}
-
-/// Writes all settings, the word that lets XDP answer last.
-fn store_settings(memory: &MappedArray, settings: &Settings) {
-    let words: &[u64; size_of::<Settings>() / 8] = bytemuck::must_cast_ref(settings);
-    for (word, value) in memory.words().iter().zip(words).rev() {
-        word.store(*value, Ordering::Release);
     }
 }
 
@@ -742,16 +376,3 @@ fn first_word(mode: u32) -> u64 {
 
 const _: () = assert!(offset_of!(Settings, wall_offset_ns) == offset_of!(Settings, wall_offset_s) + 4);
 const _: () = assert!(offset_of!(Settings, abi_version) == 0 && offset_of!(Settings, mode) == 4);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_default_cache_stays_under_64_mib() {
-        let (buckets, blocks) = dimensions(100_000);
-        let bytes = buckets as usize * size_of::<Bucket>() + blocks as usize * size_of::<AnswerBlock>();
-        assert!(bytes < 64 << 20, "{bytes}");
-        assert!(dimensions(1).0 >= 2 && dimensions(u32::MAX / 4).0.is_power_of_two());
-    }
-}

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::at_hand::{Means, Use};
 use super::elsewhere::Reply;
 use super::{Afterwork, Resolver, search};
 use crate::answer::Form;
@@ -15,7 +16,6 @@ use crate::listener::ClientQuery;
 use crate::prefetch::Permit;
 use crate::publish::NearlyOver;
 use crate::trust::Basis;
-use crate::upstream::Allowance;
 use crate::validator::{FetchFailure, IndeterminateReason};
 use crate::wire::Question;
 
@@ -90,7 +90,7 @@ impl Resolver {
         self: &Arc<Self>,
         question: &Question,
         basis: Option<&Basis>,
-        allowance: &Arc<Allowance>,
+        means: &mut Means,
     ) -> Option<(Outcome, u32)> {
         let response = self.restored.take(question, self.clock.now())?;
         if self.rules().filters.ignores(&response) {
@@ -98,10 +98,12 @@ impl Resolver {
         }
         // It is for a server to say it anew, not for another one to say it better.
         let reply = Reply { response: Arc::new(response), source: None };
-        let (outcome, ttl_s) = Box::pin(self.judge(question, basis, reply, allowance)).await;
+        let (outcome, ttl_s) = Box::pin(self.judge(question, basis, reply, means)).await;
         let holds = outcome.may_be_stale();
         if holds {
             self.metrics.cache_file_answers.add_one();
+        } else {
+            means.give_back();
         }
         holds.then_some((outcome, ttl_s))
     }
@@ -132,7 +134,7 @@ async fn refresh(resolver: Arc<Resolver>, question: Question, forms: Vec<Form>, 
         Joined::Leader(leader) => {
             resolver.metrics.prefetches.add_one();
             let receiver = leader.follow();
-            search(Arc::clone(&resolver), question, leader).await;
+            search(Arc::clone(&resolver), question, leader, Use::Nothing).await;
             receiver
         }
     };

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::at_hand::Use;
 use super::{Resolver, Source, search};
 use crate::answer::{Failure, write_failure, write_local, write_stale};
 use crate::cache::{CachedAnswer, Joined, Outcome, QuestionKey, QuestionRef};
@@ -92,7 +93,7 @@ impl Resolver {
             return;
         }
         if let Joined::Leader(leader) = self.searches.join(QuestionKey::new(&question)) {
-            self.tracker.spawn(search(Arc::clone(self), question, leader));
+            self.tracker.spawn(search(Arc::clone(self), question, leader, Use::AtHand));
         }
     }
 

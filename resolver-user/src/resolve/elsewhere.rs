@@ -47,7 +47,10 @@ pub type Fetches = InFlight<Result<Reply, FetchFailure>>;
 
 /// What one validation was told by whom, and what it has found bogus of that.
 pub(super) struct Told {
-    replies: Vec<(Question, Reply)>,
+    /// The reply that is judged.
+    first: (Question, Reply),
+    /// Those that were needed on the way.
+    others: Vec<(Question, Reply)>,
     /// Why it was bogus at first.
     first_reason: Option<BogusReason>,
     /// Whether any of that was replaced.
@@ -61,12 +64,28 @@ pub(super) struct Told {
 impl Told {
     /// Only the reply that is judged.
     pub(super) fn new(question: Question, reply: Reply) -> Self {
-        Self { replies: vec![(question, reply)], first_reason: None, is_mended: false, asked_again: 0, deadline: None }
+        let first = (question, reply);
+        Self { first, others: Vec::new(), first_reason: None, is_mended: false, asked_again: 0, deadline: None }
     }
 
     /// Takes note of a reply.
     pub(super) fn note(&mut self, question: &Question, reply: &Reply) {
-        self.replies.push((question.clone(), reply.clone()));
+        match self.reply_to(question) {
+            Some(known) => *known = reply.clone(),
+            None => self.others.push((question.clone(), reply.clone())),
+        }
+    }
+
+    /// The reply to a question.
+    fn reply_to(&mut self, question: &Question) -> Option<&mut Reply> {
+        let mut replies = std::iter::once(&mut self.first).chain(&mut self.others);
+        replies.find(|(known, _)| known == question).map(|(_, reply)| reply)
+    }
+
+    /// Begins anew because of something that nobody said just now; with the reply that is judged, as it is by now.
+    pub(super) fn begin_anew(&mut self) -> &Arc<Response> {
+        self.first_reason = None;
+        &self.first.1.response
     }
 
     /// The verdict, after others were asked: if they had nothing better to say, the first one. Only work that others have kept us from
@@ -114,23 +133,24 @@ impl Resolver {
         reason: &BogusReason,
         allowance: &Arc<Allowance>,
     ) -> Option<Reply> {
-        let blamed = told.replies.iter_mut().find(|(question, _)| *question == blame.question);
-        let (_, blamed) = blamed?;
+        let (asked_again, deadline) = (told.asked_again, told.deadline);
+        let blamed = told.reply_to(&blame.question)?;
         let source = blamed.source.as_ref()?;
         if self.rules().logging.dnssec {
             info!(question = %blame.question, %reason, server = %source, "bogus: asking elsewhere");
         }
         self.rules().upstream.doubt(source, &blame.question, &blame.zone);
         self.responses.remove(&blamed.response);
-        let begin = Instant::now();
-        let deadline = *told.deadline.get_or_insert_with(|| begin.checked_add(ELSEWHERE_TIME_MAX).unwrap_or(begin));
-        if told.asked_again >= REPLIES_MAX || run.budget.spend_sub_query().is_err() {
+        if asked_again >= REPLIES_MAX || run.budget.spend_sub_query().is_err() {
             return None;
         }
-        told.asked_again = told.asked_again.saturating_add(1);
+        let begin = Instant::now();
+        let deadline = deadline.unwrap_or_else(|| begin.checked_add(ELSEWHERE_TIME_MAX).unwrap_or(begin));
+        (told.asked_again, told.deadline) = (asked_again.saturating_add(1), Some(deadline));
         let found = timeout_at(deadline, self.fetch_elsewhere_shared(blame, allowance)).await;
-        *blamed = found.ok().flatten()?;
-        Some(blamed.clone())
+        let reply = found.ok().flatten()?;
+        told.note(&blame.question, &reply);
+        Some(reply)
     }
 
     /// The verdict of a validation, after others were asked.

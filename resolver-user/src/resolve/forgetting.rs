@@ -24,6 +24,7 @@ impl Resolver {
     /// every change, and no half of one.
     pub fn forget_in_turn(&self, _turn: &MutexGuard<'_, ()>) {
         self.cache.clear();
+        self.sets.clear();
         self.responses.clear();
         self.failures.clear();
         self.restored.clear();

@@ -14,7 +14,7 @@ use super::forward::forward;
 use super::group::{Group, Order, Place};
 use super::iterate::Recursor;
 use super::refresh::{Watched, fixed_port, read_resolv_files};
-use super::scrub::{CHAIN_LEN_MAX, cut_chain, cut_signatures, rest_of_chain};
+use super::scrub::{CHAIN_LEN_MAX, cut_chain, cut_signatures, rest_of_chain, with_made_aliases};
 use super::server::Server;
 use super::table::{Found, Route, Table};
 use super::transport::Outside;
@@ -200,6 +200,7 @@ impl Upstream {
             && let Some(target) = rest_of_chain(&response)
             && self.follows(&target, question.qtype)
         {
+            response = with_made_aliases(response);
             if visited.contains(&target) || visited.len() >= CHAIN_LEN_MAX {
                 return Err(UpstreamError::Aliases { name: question.qname.clone() });
             }

@@ -48,7 +48,9 @@ pub fn scrub(mut message: Message, question: &Question, competent: impl Fn(&Name
                 _ => false,
             }
     });
-    let rcode = if foreign.is_some() { RCode::NOERROR } else { message.rcode() };
+    // It is about the end of the chain, unless the alias was asked for.
+    let is_foreign = foreign.is_some() && question.qtype != RecordType::CNAME;
+    let rcode = if is_foreign { RCode::NOERROR } else { message.rcode() };
     Response { question: question.clone(), rcode, answer, authority }.compact()
 }
 
@@ -102,6 +104,34 @@ pub(super) fn cut_chain(response: Response, competent: impl Fn(&Name) -> bool) -
     Response { question, rcode: RCode::NOERROR, answer, authority }
 }
 
+/// A reply with the CNAME of each name that a DNAME of it leads away from (RFC 6672 §3.1).
+pub(super) fn with_made_aliases(mut response: Response) -> Response {
+    let chain = chain_of_sets(&response.answer, &response.question.qname);
+    for (owner, target) in chain.iter().zip(chain.iter().skip(1)) {
+        if !response.answer.iter().any(|set| set.rtype == RecordType::CNAME && set.owner == *owner) {
+            let mut dnames = response.answer.iter().filter(|set| set.rtype == RecordType::DNAME);
+            let Some(dname) = dnames.find(|dname| owner.is_below(&dname.owner)) else { continue };
+            let (owner, ttl_s, rdatas) = (owner.clone(), dname.ttl_s, vec![target.wire().into()]);
+            response.answer.push(RrSet { owner, rtype: RecordType::CNAME, ttl_s, rdatas, signatures: Vec::new() });
+        }
+    }
+    response
+}
+
+/// Whether the aliases of a reply lead back to one of themselves: it says all that there is to be said.
+pub fn is_circle(response: &Response) -> bool {
+    let chain = chain_of_sets(&response.answer, &response.question.qname);
+    let aliases = response.answer.iter().filter(|set| matches!(set.rtype, RecordType::CNAME | RecordType::DNAME));
+    let target = |set: &RrSet| Name::from_wire(set.rdatas.first()?).ok();
+    let led = |last: &Name, set: &RrSet| match set.rtype {
+        RecordType::CNAME if set.owner == *last => target(set),
+        RecordType::DNAME if last.is_below(&set.owner) => last.moved(&set.owner, &target(set)?),
+        _ => None,
+    };
+    let Some(last) = chain.last() else { return false };
+    aliases.filter_map(|set| led(last, set)).any(|target| chain.contains(&target))
+}
+
 /// The names that the aliases of scrubbed sets lead to, the question's first.
 fn chain_of_sets(answer: &[RrSet], qname: &Name) -> Vec<Name> {
     let aliases = answer.iter().filter(|set| matches!(set.rtype, RecordType::CNAME | RecordType::DNAME));
@@ -126,7 +156,7 @@ fn alias_chain(answer: &[Record], question: &Question) -> Vec<Name> {
         let dname = || answer.iter().find(|record| record.rtype == RecordType::DNAME && last.is_below(&record.owner));
         let next = match cname {
             Some(cname) => Name::from_wire(&cname.rdata).ok(),
-            None => dname().and_then(|dname| substitute(last, dname)),
+            None => dname().and_then(|dname| last.moved(&dname.owner, &Name::from_wire(&dname.rdata).ok()?)),
         };
         match next {
             Some(next) if !chain.contains(&next) => chain.push(next),
@@ -134,14 +164,6 @@ fn alias_chain(answer: &[Record], question: &Question) -> Vec<Name> {
         }
     }
     chain
-}
-
-/// The name that a DNAME makes of a name below its owner (RFC 6672 §2.2); none if that is too long.
-fn substitute(name: &Name, dname: &Record) -> Option<Name> {
-    let target = Name::from_wire(&dname.rdata).ok()?;
-    let kept = name.label_count().checked_sub(dname.owner.label_count())?;
-    let labels: Vec<&[u8]> = name.labels().take(kept).collect();
-    labels.iter().rev().try_fold(target, |suffix, label| suffix.prepend(label).ok())
 }
 
 #[cfg(test)]
@@ -217,7 +239,13 @@ mod tests {
             record("a.", RecordType::CNAME, name("b.").wire()),
             record("b.", RecordType::CNAME, name("a.").wire()),
         ];
-        assert_eq!(scrub(reply(answer, Vec::new()), &question, |_| true).answer.len(), 2);
+        let response = scrub(reply(answer, Vec::new()), &question, |_| true);
+        assert_eq!((response.answer.len(), is_circle(&response)), (2, true));
+        let own = vec![record("d.", RecordType::DNAME, name("d.").wire())];
+        let question = Question::new(name("x.d."), RecordType::A);
+        assert!(is_circle(&scrub(reply(own, Vec::new()), &question, |_| true)));
+        let other = vec![record("d.", RecordType::DNAME, name("e.").wire())];
+        assert!(!is_circle(&scrub(reply(other, Vec::new()), &question, |_| true)));
     }
 
     #[test]
@@ -225,7 +253,12 @@ mod tests {
         let question = Question::new(name("x.y.d."), RecordType::A);
         let answer =
             vec![record("d.", RecordType::DNAME, name("e.").wire()), record("x.y.e.", RecordType::A, &[1, 2, 3, 4])];
-        assert_eq!(owners(&scrub(reply(answer, Vec::new()), &question, |_| true).answer), ["d. DNAME", "x.y.e. A"]);
+        let response = scrub(reply(answer, Vec::new()), &question, |_| true);
+        assert_eq!(owners(&response.answer), ["d. DNAME", "x.y.e. A"]);
+        let made = with_made_aliases(response);
+        assert_eq!(owners(&made.answer), ["d. DNAME", "x.y.e. A", "x.y.d. CNAME"]);
+        assert_eq!(&*made.answer[2].rdatas[0], name("x.y.e.").wire());
+        assert_eq!(with_made_aliases(made.clone()), made);
     }
 
     #[test]

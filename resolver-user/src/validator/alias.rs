@@ -68,11 +68,16 @@ pub(super) fn read(
     let mut targets: Vec<Name> = Vec::new();
     let mut at = question.qname.clone();
     let qtype = question.qtype;
+    // A server that denies an alias that was asked for has followed it: its RCODE is about where the alias leads (RFC 6604 §3).
+    // Choice: it is taken at its word, which is proven like every other, as by Unbound.
+    let chases = qtype == RecordType::CNAME && response.rcode == RCode::NXDOMAIN;
     while targets.len() <= hops_max {
-        if let Some(end) = terminal(response, &at, qtype, &mut claims, floor) {
+        let alias = if chases || follows_aliases(qtype) { alias_at(response, &at, floor) } else { None };
+        if (!chases || alias.is_none())
+            && let Some(end) = terminal(response, &at, qtype, &mut claims, floor)
+        {
             return Some(Reading { claims, targets, end });
         }
-        let alias = if follows_aliases(qtype) { alias_at(response, &at, floor) } else { None };
         let Some(alias) = alias else { break };
         claims.push(Claim::Set { index: alias.index, synthesised: alias.synthesised });
         let Some(target) = alias.target else {
@@ -174,7 +179,7 @@ fn dname_above(response: &Response, at: &Name, floor: Floor<'_>) -> Option<Alias
         .enumerate()
         .filter(|(_, set)| set.rtype == RecordType::DNAME && set.rdatas.len() == 1 && counts(&set.owner));
     let (index, dname) = dnames.max_by_key(|(_, set)| set.owner.label_count())?;
-    let target = substitute(at, &dname.owner, &target_of(dname)?);
+    let target = at.moved(&dname.owner, &target_of(dname)?);
     let synthesised = target.as_ref().map(|target| RrSet {
         owner: at.clone(),
         rtype: RecordType::CNAME,
@@ -183,13 +188,6 @@ fn dname_above(response: &Response, at: &Name, floor: Floor<'_>) -> Option<Alias
         signatures: Vec::new(),
     });
     Some(Alias { index, synthesised, target })
-}
-
-/// `name` with its ending `owner` replaced by `target`; none if that is too long.
-fn substitute(name: &Name, owner: &Name, target: &Name) -> Option<Name> {
-    let kept = name.label_count().checked_sub(owner.label_count())?;
-    let labels: Vec<&[u8]> = name.labels().take(kept).collect();
-    labels.iter().rev().try_fold(target.clone(), |below, label| below.prepend(label).ok())
 }
 
 /// The one name that the RDATA of a CNAME or DNAME is.

@@ -190,6 +190,14 @@ impl Name {
         if wire.len() > NAME_LEN_MAX { Err(NameError::TooLong) } else { Ok(Self { wire: wire.into() }) }
     }
 
+    /// This name, which lies at or below `from`, with that ending replaced by `to` (RFC 6672 §2.2); none if it does not, or
+    /// that is too long.
+    pub fn moved(&self, from: &Self, to: &Self) -> Option<Self> {
+        let kept = self.wire.len().checked_sub(from.wire.len()).filter(|_| self.is_at_or_below(from))?;
+        let wire = [self.wire.get(..kept)?, &to.wire].concat();
+        (wire.len() <= NAME_LEN_MAX).then(|| Self { wire: wire.into() })
+    }
+
     /// `*` in front of this name; none if that is too long.
     pub fn wildcard(&self) -> Option<Self> {
         self.prepend(b"*").ok()
@@ -413,6 +421,21 @@ mod tests {
         assert_eq!(name("a.b.c").ancestor(1).unwrap(), name("c"));
         assert_eq!(name("a.b.c").ancestor(4), None);
         assert_eq!(name("a.b.c").common_ancestor(&name("x.B.c")), name("b.c"));
+    }
+
+    #[test]
+    fn a_moved_name_keeps_what_is_below_the_old_ending() {
+        let moved = |text: &str, from: &str, to: &str| {
+            let moved = name(text).moved(&name(from), &name(to));
+            moved.map(|name| name.to_string())
+        };
+        assert_eq!(moved("a.B.c.example.", "C.example.", "d.").as_deref(), Some("a.B.d."));
+        assert_eq!(moved("a.example.", ".", "x.").as_deref(), Some("a.example.x."));
+        assert_eq!(moved("a.example.", "example.", ".").as_deref(), Some("a."));
+        assert_eq!(moved("a.myexample.", "example.", "x."), None);
+        let long = format!("{0}.{0}.{0}.{1}.", "x".repeat(63), "y".repeat(59));
+        assert_eq!(moved("a.b.", "b.", &long).map(|name| name.len()), Some(long.len() + 2));
+        assert_eq!(moved("ab.b.", "b.", &long), None);
     }
 
     #[test]

@@ -32,4 +32,16 @@ impl Response {
         self.authority.shrink_to_fit();
         self
     }
+
+    /// With no TTL longer than this, in seconds.
+    #[must_use]
+    pub fn with_ttl_s(mut self, ttl_s_max: u32) -> Self {
+        for set in self.answer.iter_mut().chain(&mut self.authority) {
+            set.ttl_s = set.ttl_s.min(ttl_s_max);
+            for signature in &mut set.signatures {
+                signature.ttl_s = signature.ttl_s.min(ttl_s_max);
+            }
+        }
+        self
+    }
 }

@@ -2,15 +2,14 @@
 
 use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr};
-use std::process::Command;
 use std::time::Duration;
 
 use resolver_tests::compare::extended_error;
 use resolver_tests::lab::{self, Asker, LabClient, LabDaemon};
 use resolver_tests::message::TestQuery;
-use resolver_tests::netns::Added;
+use resolver_tests::netns::{self, Added};
 use resolver_user::wire::{Message, RCode};
-use xtask::lab::facts::{Facts, Question};
+use xtask::lab::facts::Facts;
 
 /// Longest wait for a reply that ought to come.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -18,12 +17,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_millis(100);
 /// A client that is in no network of the resolver's (RFC 5737).
 const STRANGER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 77);
-
-/// A Secure address.
-fn address(facts: &Facts) -> &Question {
-    let mut questions = facts.zones.iter().flat_map(|zone| &zone.questions);
-    questions.find(|q| q.qname == "www.alg13.test." && q.qtype == "A").expect("a secure address")
-}
 
 /// Has the answer published, by asking from the daemon's own machine.
 fn publish(facts: &Facts, daemon: &LabDaemon, query: &TestQuery) {
@@ -50,7 +43,7 @@ fn a_denied_client_is_refused_and_never_answered_by_xdp() {
     let lines = format!("deny-client={},fd53::/96\nallow-client={}", client_at.ipv4, client_at.ipv6);
     // With an allow-client the others are refused, and so is the daemon's own machine by its outer addresses.
     let daemon = LabDaemon::start(&facts, &format!("{lines},{},{}", resolver_at.ipv4, resolver_at.ipv6));
-    let query = lab::query(address(&facts), false);
+    let query = lab::query(lab::address(&facts), false);
     publish(&facts, &daemon, &query);
     let denied = Asker::new(&facts.client.path, client_at.ipv4, resolver_at.ipv4);
     let (answered, passed) = (daemon.counter("answered_"), daemon.counter("pass_client"));
@@ -70,7 +63,7 @@ fn local_service_follows_the_networks_that_the_machine_is_attached_to() {
     let facts = lab::facts();
     let (client_at, resolver_at) = (&facts.client.interfaces[0], &facts.resolver.interfaces[0]);
     let daemon = LabDaemon::listening(&facts, "local-service");
-    let query = lab::query(address(&facts), false);
+    let query = lab::query(lab::address(&facts), false);
     let neighbour = Asker::new(&facts.client.path, client_at.ipv4, resolver_at.ipv4);
     publish(&facts, &daemon, &query);
     ask_until_xdp_answers(&daemon, &neighbour, &query);
@@ -121,15 +114,14 @@ impl Drop for Firewall<'_> {
 }
 
 fn nft(facts: &Facts, words: &[&OsStr]) -> bool {
-    let inside = format!("--net={}", facts.resolver.path);
-    Command::new("nsenter").arg(inside).arg("nft").args(words).status().is_ok_and(|status| status.success())
+    netns::command(&facts.resolver.path, "nft").args(words).status().is_ok_and(|status| status.success())
 }
 
 #[test]
 fn a_firewall_does_not_see_what_xdp_answers_and_stops_what_it_passes() {
     let facts = lab::facts();
     let daemon = LabDaemon::start(&facts, "");
-    let query = lab::query(address(&facts), false);
+    let query = lab::query(lab::address(&facts), false);
     let (client_at, resolver_at) = (&facts.client.interfaces[0], &facts.resolver.interfaces[0]);
     let ends: [(IpAddr, IpAddr); 2] =
         [(client_at.ipv4.into(), resolver_at.ipv4.into()), (client_at.ipv6.into(), resolver_at.ipv6.into())];
@@ -154,5 +146,5 @@ fn local_service_for_the_host_listens_on_loopback_alone() {
     let listening = daemon.status().listening;
     assert!(!listening.is_empty() && listening.iter().all(loopback), "{listening:?}");
     let client = Asker::new(&facts.resolver.path, Ipv4Addr::LOCALHOST, IpAddr::from([127, 0, 0, 1]));
-    assert!(client.ask(&lab::query(address(&facts), false), PATIENCE).is_some());
+    assert!(client.ask(&lab::query(lab::address(&facts), false), PATIENCE).is_some());
 }

@@ -1,20 +1,13 @@
 //! The README's page on bpftool and jq: every command on it works as written.
 
-use std::process::Command;
-
 use resolver_tests::lab::{self, LabClient, LabDaemon};
 use resolver_tests::message::TestQuery;
+use resolver_tests::netns;
 use serde_json::Value;
-use xtask::lab::facts::{Facts, Question};
+use xtask::lab::facts::Facts;
 
 const README: &str = include_str!("../../../README.md");
 const HEADING: &str = "### With bpftool and jq";
-
-/// A Secure address.
-fn address(facts: &Facts) -> &Question {
-    let mut questions = facts.zones.iter().flat_map(|zone| &zone.questions);
-    questions.find(|q| q.qname == "www.alg13.test." && q.qtype == "A").expect("a secure address")
-}
 
 /// The commands of the page.
 fn commands() -> Vec<&'static str> {
@@ -27,9 +20,8 @@ fn commands() -> Vec<&'static str> {
 /// What a command prints in the resolver's namespace, with our pins for those of the page.
 fn run(facts: &Facts, command: &str) -> String {
     let command = command.replace("/sys/fs/bpf/resolver/", &format!("{}/", lab::pin_dir(facts).display()));
-    let output = Command::new("nsenter")
-        .arg(format!("--net={}", facts.resolver.path))
-        .args(["bash", "-o", "pipefail", "-c", &command])
+    let output = netns::command(&facts.resolver.path, "bash")
+        .args(["-o", "pipefail", "-c", &command])
         .output()
         .expect("nsenter");
     assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
@@ -42,7 +34,7 @@ fn every_command_of_the_page_shows_what_it_says() {
     let lines = "xdp-cache-size=100\nallow-client=10.0.0.0/8\nallow-client=fd53::/16\nlog-queries";
     let daemon = LabDaemon::start(&facts, lines);
     let client = LabClient::remote(&facts);
-    let query: TestQuery = lab::query(address(&facts), false);
+    let query: TestQuery = lab::query(lab::address(&facts), false);
     daemon.ask_until_xdp_answers(&client, &query, false);
     for _ in 0..300 {
         client.ask(&query, false);

@@ -1,12 +1,11 @@
 //! DNS cookies on real packets: both halves make the same ones, and common clients are content with them.
 
-use std::process::Command;
-
 use nix::sys::signal::Signal;
 use resolver_ebpf::host::cookies::server_cookie;
 use resolver_tests::compare::Normal;
 use resolver_tests::lab::{self, LabClient, LabDaemon};
 use resolver_tests::message::TestQuery;
+use resolver_tests::netns;
 use resolver_user::wire::{Message, RecordType};
 use xtask::lab::facts::Facts;
 
@@ -151,21 +150,21 @@ fn dig_and_kdig_are_content_with_the_cookies_of_xdp() {
     daemon.ask_until_xdp_answers(&client, &TestQuery::new(qname, qtype).edns(1232, true), false);
     let at = &facts.resolver.interfaces[0];
     for server in [at.ipv4.to_string(), at.ipv6.to_string()] {
-        let run = |words: &[&str]| {
-            let output = Command::new("nsenter").arg(format!("--net={}", facts.client.path)).args(words).output();
+        let run = |program: &str, words: &[&str]| {
+            let output = netns::command(&facts.client.path, program).args(words).output();
             String::from_utf8(output.expect("nsenter").stdout).expect("text")
         };
         let before = (daemon.counter("answered_"), xdp_cookies(&daemon, "new"), xdp_cookies(&daemon, "valid"));
         let server = format!("@{server}");
-        let told = run(&["dig", &server, "+dnssec", "+cookie", "+bufsize=1232", qname, "A"]);
+        let told = run("dig", &[&server, "+dnssec", "+cookie", "+bufsize=1232", qname, "A"]);
         let line = told.lines().find(|line| line.contains("COOKIE:")).unwrap_or_else(|| panic!("{told}"));
         assert!(line.ends_with("(good)") && told.contains(" ad"), "{told}");
         let cookie = line.split_whitespace().nth(2).expect("a cookie");
         assert_eq!(cookie.len(), 48, "{line}");
         // dig takes a whole cookie by hand; what comes back is the same.
-        let told = run(&["dig", &server, "+dnssec", &format!("+cookie={cookie}"), "+bufsize=1232", qname, "A"]);
+        let told = run("dig", &[&server, "+dnssec", &format!("+cookie={cookie}"), "+bufsize=1232", qname, "A"]);
         assert!(told.contains(&format!("COOKIE: {cookie} (good)")), "{told}");
-        let told = run(&["kdig", &server, "+dnssec", "+cookie", "+bufsize=1232", qname, "A"]);
+        let told = run("kdig", &[&server, "+dnssec", "+cookie", "+bufsize=1232", qname, "A"]);
         assert!(told.contains("COOKIE") && told.contains("NOERROR") && !told.contains("WARNING"), "{told}");
         let after = (daemon.counter("answered_"), xdp_cookies(&daemon, "new"), xdp_cookies(&daemon, "valid"));
         assert_eq!((after.0 - before.0, after.1 - before.1, after.2 - before.2), (3, 2, 1), "by XDP, all of them");

@@ -53,8 +53,7 @@ fn answer(client: &Asker, query: &TestQuery) -> Message {
 fn floods_leave_others_their_answers_and_the_daemon_its_bounds() {
     let facts = lab::facts();
     let daemon = LabDaemon::start(&facts, "rate-limit=200\ncache-size=2000");
-    let mut questions = facts.zones.iter().flat_map(|zone| &zone.questions);
-    let hit = questions.find(|q| q.qname == "www.alg13.test." && q.qtype == "A").expect("a secure address");
+    let hit = lab::address(&facts);
     let hit = lab::query(hit, false);
     let local = LabClient::local(&facts);
     daemon.wait_until("publication", |daemon| {

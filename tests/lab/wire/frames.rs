@@ -25,9 +25,7 @@ fn a_hundred_thousand_strange_frames_pass_unaltered() {
     let facts = lab::facts();
     let daemon = LabDaemon::start(&facts, "");
     let client = LabClient::remote(&facts);
-    let secure =
-        facts.zones.iter().flat_map(|zone| &zone.questions).find(|q| q.qname == "www.alg13.test." && q.qtype == "A");
-    let secure = secure.expect("a secure answer");
+    let secure = lab::address(&facts);
     let queries = [lab::query(secure, false), lab::query(secure, true)];
     for query in &queries {
         daemon.ask_until_xdp_answers(&client, query, false);

@@ -10,8 +10,6 @@ use resolver_tests::netns::{self, Added};
 use resolver_user::control::report::InterfaceStatus;
 use xtask::lab::facts::Facts;
 
-use super::life::address;
-
 /// Longest wait for a reply that ought to come.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Times that an interface is deleted and made again under load.
@@ -35,8 +33,7 @@ fn reason(daemon: &LabDaemon, name: &str) -> String {
 
 /// An interface's line of `ip link`.
 fn shown(facts: &Facts, name: &str) -> String {
-    let path = format!("--net={}", facts.resolver.path);
-    let output = std::process::Command::new("nsenter").args([&path, "ip", "-details", "link", "show", name]).output();
+    let output = netns::command(&facts.resolver.path, "ip").args(["-details", "link", "show", name]).output();
     String::from_utf8(output.expect("nsenter").stdout).expect("UTF-8")
 }
 
@@ -52,7 +49,7 @@ fn pair(facts: &Facts, name: &str) -> Added {
 
 /// Asks from the client's end of the pair until XDP answers, by IPv4 and IPv6.
 fn until_xdp_answers(facts: &Facts, daemon: &LabDaemon) {
-    let query = lab::query(address(facts), true);
+    let query = lab::query(lab::address(facts), true);
     for (client, server) in [("10.98.0.2", "10.98.0.1"), ("fd98::2", "fd98::1")] {
         let [client, server] = [client, server].map(|text| text.parse::<std::net::IpAddr>().expect("an address"));
         let asker = Asker::new(&facts.client.path, client, server);
@@ -70,7 +67,7 @@ fn xdp_follows_interfaces_that_come_go_and_change_their_names_and_loses_no_query
     // As somebody else: to attach later takes rights, too.
     let lines = format!("user=nobody\nxdp-interface={}", named(&facts, "x*"));
     let daemon = LabDaemon::listening(&facts, &lines);
-    let query = lab::query(address(&facts), false);
+    let query = lab::query(lab::address(&facts), false);
     let (client_at, resolver_at) = (&facts.client.interfaces[0], &facts.resolver.interfaces[0]);
     let neighbour = || Asker::new(&facts.client.path, client_at.ipv4, resolver_at.ipv4);
     assert!(neighbour().ask(&query, PATIENCE).is_some());
@@ -207,7 +204,7 @@ fn loopback_answers_local_clients_in_generic_mode() {
     for (client, server) in ways {
         let asker = Asker::new(&facts.resolver.path, client, server);
         for dnssec_ok in [false, true] {
-            let query = lab::query(address(&facts), dnssec_ok);
+            let query = lab::query(lab::address(&facts), dnssec_ok);
             daemon.wait_until(&format!("an answer of XDP to {client}"), |daemon| {
                 let before = daemon.counter("answered_");
                 asker.ask(&query, PATIENCE).is_some() && daemon.counter("answered_") > before
@@ -253,14 +250,11 @@ fn interfaces_where_an_answer_reaches_nobody_are_refused_with_the_reason() {
     let facts = lab::facts();
     let path = &facts.resolver.path;
     let (tun, tap, ifb) = (named(&facts, "t0"), named(&facts, "t1"), named(&facts, "i0"));
-    netns::ip(path, &format!("tuntap add {tun} mode tun"));
-    netns::ip(path, &format!("tuntap add {tap} mode tap"));
+    let _tun = Added::tunnel(path, &tun, "tun");
+    let _tap = Added::tunnel(path, &tap, "tap");
     let _ifb = Added::link(path, &ifb, "type ifb");
     let daemon = LabDaemon::listening(&facts, &format!("xdp=auto\nxdp-interface={tun},{tap},{ifb}"));
     let stated = [&tun, &tap, &ifb].map(|name| (mode(&daemon, name), reason(&daemon, name)));
-    drop(daemon);
-    netns::ip(path, &format!("link del {tun}"));
-    netns::ip(path, &format!("link del {tap}"));
     let [(tun, why_tun), (tap, why_tap), (ifb, why_ifb)] = stated;
     assert!(tun == "none" && why_tun.contains("no Ethernet header"), "{tun}: {why_tun}");
     assert_eq!((tap.as_str(), why_tap.as_str()), ("native", ""));

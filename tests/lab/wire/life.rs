@@ -1,28 +1,22 @@
 //! The daemon's life: what it leaves on the machine, and what it finds there.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use nix::sys::signal::Signal;
 use resolver_ebpf::abi::map_name;
 use resolver_tests::lab::{self, LabClient, LabDaemon};
+use resolver_tests::netns;
 use resolver_user::wire::Message;
-use xtask::lab::facts::{Facts, Question};
+use xtask::lab::facts::Facts;
 
 /// Whether a program is on the client-side interface of the resolver.
 pub fn is_attached(facts: &Facts) -> bool {
-    let output = Command::new("nsenter")
-        .arg(format!("--net={}", facts.resolver.path))
-        .args(["ip", "-details", "link", "show", "dev", &facts.resolver.interfaces[0].name])
+    let output = netns::command(&facts.resolver.path, "ip")
+        .args(["-details", "link", "show", "dev", &facts.resolver.interfaces[0].name])
         .output()
         .expect("ip");
     assert!(output.status.success());
     String::from_utf8_lossy(&output.stdout).contains("xdp")
-}
-
-/// A Secure address.
-pub fn address(facts: &Facts) -> &Question {
-    let mut questions = facts.zones.iter().flat_map(|zone| &zone.questions);
-    questions.find(|q| q.qname == "www.alg13.test." && q.qtype == "A").expect("a secure address")
 }
 
 #[test]
@@ -51,7 +45,7 @@ fn a_daemon_takes_over_from_a_killed_one() {
     assert!(is_attached(&facts), "nobody took the program off");
     drop(killed);
     let daemon = LabDaemon::start(&facts, "");
-    let question = address(&facts);
+    let question = lab::address(&facts);
     let client = LabClient::remote(&facts);
     daemon.ask_until_xdp_answers(&client, &lab::query(question, false), false);
     drop(daemon);
@@ -63,9 +57,7 @@ fn a_second_daemon_is_refused_and_the_first_goes_on() {
     let facts = lab::facts();
     let daemon = LabDaemon::start(&facts, "");
     let config = daemon.socket.with_file_name("resolver.conf");
-    let second = Command::new("nsenter")
-        .arg(format!("--net={}", facts.resolver.path))
-        .arg(lab::binary())
+    let second = netns::command(&facts.resolver.path, lab::binary())
         .args(["run", "--conf-file"])
         .arg(config)
         .stdin(Stdio::null())
@@ -82,7 +74,7 @@ fn generic_mode_answers_too() {
     let facts = lab::facts();
     let daemon = LabDaemon::start(&facts, "xdp=generic");
     assert_eq!(daemon.fast_path().interfaces[0].mode, "generic");
-    let question = address(&facts);
+    let question = lab::address(&facts);
     let client = LabClient::remote(&facts);
     for ipv6 in [false, true] {
         daemon.ask_until_xdp_answers(&client, &lab::query(question, true), ipv6);
@@ -103,9 +95,8 @@ impl<'f> OffloadOff<'f> {
     fn set(&self, state: &str) -> bool {
         [&self.0.client, &self.0.resolver].iter().all(|namespace| {
             let interface = &namespace.interfaces[0].name;
-            let status = Command::new("nsenter")
-                .arg(format!("--net={}", namespace.path))
-                .args(["ethtool", "-K", interface, "tx", state, "rx", state])
+            let status = netns::command(&namespace.path, "ethtool")
+                .args(["-K", interface, "tx", state, "rx", state])
                 .stdout(Stdio::null())
                 .status();
             status.is_ok_and(|status| status.success())
@@ -126,7 +117,7 @@ fn without_checksum_offload_answers_are_right_too() {
     let daemon = LabDaemon::start(&facts, "");
     let client = LabClient::remote(&facts);
     let _offload_off = OffloadOff::new(&facts);
-    let questions = facts.zones.iter().flat_map(|zone| &zone.questions).filter(|q| q.status != "bogus");
+    let questions = facts.questions().filter(|q| q.status != "bogus");
     let before = daemon.counter("answered_");
     // A reply with a wrong checksum would be dropped by the client's stack, and asking would fail.
     for question in questions {
@@ -143,7 +134,7 @@ fn without_checksum_offload_answers_are_right_too() {
 fn a_negative_anchor_withdraws_what_xdp_answered_and_its_end_brings_it_back() {
     let facts = lab::facts();
     let daemon = LabDaemon::start(&facts, "");
-    let question = address(&facts);
+    let question = lab::address(&facts);
     let client = LabClient::remote(&facts);
     let query = lab::query(question, true);
     let is_authentic = |packet: &[u8]| Message::read(packet).expect("a message").header.flags.authentic_data;

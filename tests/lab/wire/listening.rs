@@ -1,15 +1,15 @@
 //! Addresses and interfaces come and go; sockets and XDP's endpoints follow, and no query is lost on the way.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use resolver_tests::lab::{self, Asker, LabClient, LabDaemon};
 use resolver_tests::message::TestQuery;
-use resolver_tests::netns::Added;
-use xtask::lab::facts::{Facts, Question};
+use resolver_tests::netns::{self, Added};
+use xtask::lab::facts::Facts;
 
 /// Longest wait for a reply that ought to come.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -21,12 +21,6 @@ const ROUNDS: usize = 20;
 const STRANGER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 9);
 /// Addresses that come and go, as added and as bound.
 const COMING: [(&str, &str); 2] = [("10.53.0.101/24", "10.53.0.101:53"), ("fd53::101/64", "[fd53::101]:53")];
-
-/// A Secure address.
-fn address(facts: &Facts) -> &Question {
-    let mut questions = facts.zones.iter().flat_map(|zone| &zone.questions);
-    questions.find(|q| q.qname == "www.alg13.test." && q.qtype == "A").expect("a secure address")
-}
 
 fn is_listening(daemon: &LabDaemon, address: &str) -> bool {
     daemon.status().listening.iter().any(|listening| listening == address)
@@ -48,7 +42,7 @@ fn xdp_answers_for_an_address_that_comes_and_for_none_that_went() {
     let facts = lab::facts();
     let (client_at, resolver_at) = (&facts.client.interfaces[0], &facts.resolver.interfaces[0]);
     let daemon = LabDaemon::listening(&facts, &format!("interface={}*", facts.prefix));
-    let query = lab::query(address(&facts), false);
+    let query = lab::query(lab::address(&facts), false);
     daemon.ask_until_xdp_answers(&LabClient::remote(&facts), &query, false);
     for (added, bound) in COMING {
         // So that packets are sent there even while the resolver does not have the address.
@@ -81,7 +75,7 @@ fn addresses_come_and_go_under_load_without_a_lost_query_and_strangers_get_none_
     let (client_at, resolver_at) = (&facts.client.interfaces[0], &facts.resolver.interfaces[0]);
     // Each address that comes or goes changes the sockets, XDP's endpoints, and the list of who may ask.
     let daemon = LabDaemon::listening(&facts, "local-service");
-    let query = lab::query(address(&facts), false);
+    let query = lab::query(lab::address(&facts), false);
     daemon.ask_until_xdp_answers(&LabClient::remote(&facts), &query, false);
     let _far_address = Added::address(&facts.client.path, &format!("{STRANGER}/32"), &client_at.name);
     let _way_back = Added::route(&facts.resolver.path, &format!("{STRANGER} via {}", client_at.ipv4));
@@ -170,7 +164,7 @@ fn an_interface_that_comes_later_is_listened_on_and_one_that_is_excepted_is_not(
     resolver_tests::netns::ip(path, &format!("address add 10.99.0.1/24 dev {wanted}"));
     resolver_tests::netns::ip(path, &format!("address add 10.99.1.1/24 dev {excepted}"));
     daemon.wait_until("the new interface", |daemon| is_listening(daemon, "10.99.0.1:53"));
-    let query = lab::query(address(&facts), false);
+    let query = lab::query(lab::address(&facts), false);
     let ask = |server: [u8; 4]| Asker::new(path, server, server).ask(&query, Duration::from_secs(1));
     assert!(ask([10, 99, 0, 1]).is_some() && ask([10, 99, 1, 1]).is_none());
     drop(pair);
@@ -187,7 +181,7 @@ fn with_bind_interfaces_nothing_is_followed_and_xdp_stays_silent_for_an_address_
     let ip = ip(added);
     let _station = Added::neighbour(&facts.client.path, &ip.to_string(), &resolver_at.mac, &client_at.name);
     let client = Asker::new(&facts.client.path, client_at.ipv4, ip);
-    let query = lab::query(address(&facts), false);
+    let query = lab::query(lab::address(&facts), false);
     let by_xdp = |daemon: &LabDaemon| {
         let before = daemon.counter("answered_");
         client.ask(&query, SILENCE);
@@ -206,9 +200,7 @@ fn with_bind_interfaces_nothing_is_followed_and_xdp_stays_silent_for_an_address_
 #[test]
 fn an_interface_that_is_missing_is_an_error_with_bind_interfaces() {
     let facts = lab::facts();
-    let output = Command::new("nsenter")
-        .arg(format!("--net={}", facts.resolver.path))
-        .arg(lab::binary())
+    let output = netns::command(&facts.resolver.path, lab::binary())
         .args(["run", "--no-resolv", "--server=127.0.0.1", "--xdp=off", "--bind-interfaces", "--interface=lis-none0"])
         .arg(format!("--control-socket={}", xtask::paths::target().join("lab-tests/none.sock").display()))
         .stdin(Stdio::null())

@@ -9,15 +9,9 @@ use resolver_tests::message::TestQuery;
 use resolver_tests::netns;
 use resolver_tests::openmetrics::Exposition;
 use resolver_user::wire::{Message, RecordType};
-use xtask::lab::facts::{Facts, Question};
 
 /// Queries asked of XDP: enough for several to be timed.
 const QUERIES: u64 = 20 * LATENCY_ONE_IN;
-
-fn address(facts: &Facts) -> &Question {
-    let mut questions = facts.zones.iter().flat_map(|zone| &zone.questions);
-    questions.find(|q| q.qname == "www.alg13.test." && q.qtype == "A").expect("a secure address")
-}
 
 fn shown(daemon: &LabDaemon) -> Exposition {
     let text = daemon.command(&["metrics"]);
@@ -38,7 +32,7 @@ fn both_halves_are_counted_and_the_sums_add_up() {
     let facts = lab::facts();
     let daemon = LabDaemon::start(&facts, "");
     let (remote, local) = (LabClient::remote(&facts), LabClient::local(&facts));
-    let query = lab::query(address(&facts), false);
+    let query = lab::query(lab::address(&facts), false);
     daemon.ask_until_xdp_answers(&remote, &query, false);
     let (before, hits_before) = (shown(&daemon), hits_bind(&local));
     for _ in 0..QUERIES {
@@ -78,7 +72,7 @@ fn a_scrape_over_http_is_what_promtool_takes_for_good() {
     let facts = lab::facts();
     let daemon = LabDaemon::start(&facts, "metrics-address=127.0.0.1:9153");
     let client = LabClient::remote(&facts);
-    daemon.ask_until_xdp_answers(&client, &lab::query(address(&facts), true), false);
+    daemon.ask_until_xdp_answers(&client, &lab::query(lab::address(&facts), true), false);
     let response = netns::inside(&facts.resolver.path, || {
         let mut stream = std::net::TcpStream::connect("127.0.0.1:9153").expect("the scraper's port");
         stream.write_all(b"GET /metrics HTTP/1.1\r\nAccept: text/plain\r\n\r\n").expect("sent");
@@ -105,9 +99,7 @@ fn a_query_tells_why_xdp_passed_it_on() {
     let facts = lab::facts();
     let daemon = LabDaemon::start(&facts, "");
     let at = &facts.resolver.interfaces[0];
-    let output = Command::new("nsenter")
-        .arg(format!("--net={}", facts.client.path))
-        .arg(lab::binary())
+    let output = netns::command(&facts.client.path, lab::binary())
         .args(["query", "www.alg14.test", "A", &format!("@{}", at.ipv4), "--control-socket"])
         .arg(&daemon.socket)
         .output()

@@ -1,7 +1,7 @@
 //! No maintenance window: XDP answers on without a daemon, and the next daemon goes on where the last one ended.
 
 use std::io;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -13,16 +13,17 @@ use resolver_tests::restarts;
 use resolver_user::wire::Message;
 use xtask::lab::facts::Facts;
 
-use super::life::{address, is_attached};
+use super::life::is_attached;
 
-fn asker(facts: &Facts) -> Asker {
-    Asker::new(&facts.client.path, facts.client.interfaces[0].ipv4, facts.resolver.interfaces[0].ipv4)
-}
+/// Number of the COOKIE option.
+const COOKIE: u16 = 10;
+/// How long nothing has to come where nothing may.
+const SILENCE: Duration = Duration::from_millis(20);
 
 /// A daemon that has published a Secure address, and the query for it.
 fn started(facts: &Facts, lines: &str) -> (LabDaemon, TestQuery) {
     let daemon = LabDaemon::start(facts, lines);
-    let query = lab::query(address(facts), true);
+    let query = lab::query(lab::address(facts), true);
     daemon.ask_until_xdp_answers(&LabClient::remote(facts), &query, false);
     (daemon, query)
 }
@@ -45,7 +46,7 @@ fn xdp_answers_on_after_a_kill_and_its_ttls_end_in_time_though_nobody_tells_it_t
     const TTL_S: u64 = CLOCK_HOLDS_S + 3;
     let facts = lab::facts();
     let (mut daemon, query) = started(&facts, &format!("max-cache-ttl={TTL_S}"));
-    let client = asker(&facts);
+    let client = lab::asker(&facts);
     let published_at = Instant::now();
     daemon.kill();
     // Longer than the last word of the daemon about the time holds.
@@ -88,18 +89,61 @@ fn adopted_answers_are_listed_flushed_and_replaced_like_others() {
     let after = daemon.published();
     assert_eq!((after.len(), &after[0].name), (1, &before[0].name));
     assert!(after[0].ttl_s <= before[0].ttl_s && after[0].status == "secure", "{after:?}");
-    assert!(xdp_answers(&facts, &asker(&facts), &query));
+    assert!(xdp_answers(&facts, &lab::asker(&facts), &query));
     daemon.command(&["fastpath", "flush"]);
     assert!(daemon.published().is_empty());
     daemon.ask_until_xdp_answers(&LabClient::remote(&facts), &query, false);
 }
 
+/// No counter of these is lower after a restart.
+fn only_rise(before: &[(String, u64)], after: &[(String, u64)]) {
+    assert!(before.iter().any(|(_, count)| *count > 0), "{before:?}");
+    for ((name, before), (_, after)) in before.iter().zip(after) {
+        assert!(before <= after, "{name} fell from {before} to {after}");
+    }
+}
+
+#[test]
+fn a_restart_gives_no_client_another_budget_and_lowers_no_counter() {
+    let facts = lab::facts();
+    // Fifty answers at once, and then one a second.
+    let lines = "rate-limit=1\nrate-limit-wide=1000\nrate-limit-burst=50\nrate-limit-slip=0";
+    let mut daemon = LabDaemon::start(&facts, lines);
+    let (query, local) = (lab::query(lab::address(&facts), true), LabClient::local(&facts));
+    // From the daemon's own machine, whose budget nobody needs.
+    daemon.wait_until("publication", |daemon| {
+        local.ask(&query, false);
+        !daemon.published().is_empty()
+    });
+    let (client, began_at, mut answered) = (lab::asker(&facts), Instant::now(), 0);
+    assert!(client.ask(&query.clone().option(COOKIE, &[7; 8]), PATIENCE).is_some());
+    let mut ask = || answered += u64::from(client.ask(&query, SILENCE).is_some());
+    (0..60).for_each(|_| ask());
+    // The second time answers rest on something else.
+    for lines in [lines, &format!("{lines}\ntrust-anchor=test")] {
+        let before = daemon.fast_path();
+        daemon.kill();
+        (0..20).for_each(|_| ask());
+        daemon.start_with(&facts, lines);
+        (0..60).for_each(|_| ask());
+        let after = daemon.fast_path();
+        only_rise(&before.counters, &after.counters);
+        only_rise(&before.cookies, &after.cookies);
+    }
+    let earned = began_at.elapsed().as_secs() + 1;
+    assert!((30..50 + earned).contains(&answered), "{answered} answers in {earned} s");
+    // Networks of another length are other clients.
+    daemon.kill();
+    daemon.start_with(&facts, &format!("{lines}\nrate-limit-prefix=30"));
+    assert!((0..40).all(|_| client.ask(&query, PATIENCE).is_some()), "{}", daemon.log());
+}
+
 #[test]
 fn what_rests_on_another_configuration_is_withdrawn_before_the_next_daemon_answers() {
     let facts = lab::facts();
-    let question = address(&facts);
+    let question = lab::address(&facts);
     let (mut daemon, query) = started(&facts, "");
-    let client = asker(&facts);
+    let client = lab::asker(&facts);
     let own = format!("address=/{}/192.0.2.99", question.qname);
     for lines in ["trust-anchor=test", &own, "xdp-cache-size=5000"] {
         daemon.kill();
@@ -122,7 +166,7 @@ fn what_rests_on_another_configuration_is_withdrawn_before_the_next_daemon_answe
 fn a_negative_anchor_that_was_added_for_a_time_dies_with_its_daemon_and_so_do_its_answers() {
     let facts = lab::facts();
     let (mut daemon, query) = started(&facts, "");
-    let client = asker(&facts);
+    let client = lab::asker(&facts);
     daemon.command(&["anchors", "negative", "add", "example.", "--for", "1h"]);
     daemon.ask_until_xdp_answers(&LabClient::remote(&facts), &query, false);
     daemon.kill();
@@ -142,7 +186,7 @@ fn a_daemon_of_another_layout_takes_the_program_s_place_with_maps_of_its_own() {
     let pin = lab::pin_dir(&facts).join("maps").join(map_name::SETTINGS);
     let settings = resolver_tests::kernel::MappedMap::of_pin(&pin, 8);
     settings.words()[0].store(settings.words()[0].load() - 1);
-    assert_eq!(asker(&facts).ask(&query, PATIENCE), None, "nobody answers");
+    assert_eq!(lab::asker(&facts).ask(&query, PATIENCE), None, "nobody answers");
     daemon.start_again();
     daemon.wait_until_ready();
     assert!(is_attached(&facts) && daemon.published().is_empty(), "{}", daemon.log());
@@ -160,7 +204,7 @@ fn half_made_pins_are_replaced_and_the_program_never_goes_off() {
         let removed = if path.is_dir() { remove_folder(&path) } else { std::fs::remove_file(&path) };
         removed.expect("a pin");
         assert!(is_attached(&facts), "without {lost}");
-        assert!(asker(&facts).ask(&query, PATIENCE).is_some(), "without {lost}");
+        assert!(lab::asker(&facts).ask(&query, PATIENCE).is_some(), "without {lost}");
         daemon.start_again();
         daemon.wait_until_ready();
         assert!(path.exists() && is_attached(&facts), "{lost}: {}", daemon.log());
@@ -180,9 +224,8 @@ fn remove_folder(path: &std::path::Path) -> io::Result<()> {
 fn second(facts: &Facts, config: &str) -> Output {
     let path = xtask::paths::target().join("lab-tests/second.conf");
     std::fs::write(&path, config).expect("a file");
-    let mut command = Command::new("nsenter");
-    command.arg(format!("--net={}", facts.resolver.path)).arg(lab::binary()).args(["run", "--conf-file"]).arg(path);
-    command.stdin(Stdio::null()).output().expect("nsenter")
+    let mut command = netns::command(&facts.resolver.path, lab::binary());
+    command.args(["run", "--conf-file"]).arg(path).stdin(Stdio::null()).output().expect("nsenter")
 }
 
 #[test]
@@ -196,7 +239,7 @@ fn a_second_daemon_does_not_get_the_pins_of_one_that_lives_and_is_told_whose_the
     assert!(!refused.status.success());
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(said.contains(&format!("another daemon that is running (process {})", daemon.status().pid)), "{said}");
-    assert!(xdp_answers(&facts, &asker(&facts), &query));
+    assert!(xdp_answers(&facts, &lab::asker(&facts), &query));
     assert_eq!(daemon.published().len(), 1);
 }
 
@@ -210,7 +253,7 @@ fn a_daemon_that_is_told_so_leaves_xdp_answering_and_one_that_is_not_takes_it_of
         daemon.signal(signal);
         assert!(daemon.wait().success(), "{}", daemon.log());
         assert_eq!(is_attached(&facts), stays, "{lines} {signal}");
-        assert_eq!(asker(&facts).ask(&query, PATIENCE).is_some(), stays, "{lines} {signal}");
+        assert_eq!(lab::asker(&facts).ask(&query, PATIENCE).is_some(), stays, "{lines} {signal}");
         daemon.start_with(&facts, lines);
         assert_eq!(daemon.published().len(), usize::from(stays));
         daemon.signal(Signal::SIGTERM);
@@ -242,7 +285,7 @@ fn another_user_takes_over_what_root_has_left_and_root_what_another_has() {
         daemon.kill();
         daemon.start_with(&facts, lines);
         assert_eq!(daemon.fast_path().publisher.adopted, 1, "{lines}: {}", daemon.log());
-        assert!(xdp_answers(&facts, &asker(&facts), &query), "{lines}");
+        assert!(xdp_answers(&facts, &lab::asker(&facts), &query), "{lines}");
     }
 }
 
@@ -251,8 +294,7 @@ fn links_of_interfaces_that_are_gone_renamed_or_not_wanted_any_more_are_put_righ
     let facts = lab::facts();
     let path = &facts.resolver.path;
     let on = |interface: &str| {
-        let output =
-            Command::new("nsenter").arg(format!("--net={path}")).args(["ip", "-d", "link", "show", interface]).output();
+        let output = netns::command(path, "ip").args(["-d", "link", "show", interface]).output();
         String::from_utf8_lossy(&output.expect("ip").stdout).contains("prog/xdp")
     };
     let links = || {

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use resolver_tests::lab::{self, LabClient, LabDaemon};
 use xtask::lab::facts::{Facts, Question};
 
-use super::life::{address, is_attached};
+use super::life::is_attached;
 
 /// CAP_NET_BIND_SERVICE (10), CAP_NET_ADMIN (12), CAP_PERFMON (38), CAP_BPF (39).
 const KEPT: u64 = 1 << 10 | 1 << 12 | 1 << 38 | 1 << 39;
@@ -32,7 +32,7 @@ fn a_daemon_that_became_another_user_keeps_few_rights_and_xdp_answers() {
     let facts = lab::facts();
     for signal in [Signal::SIGKILL, Signal::SIGTERM] {
         let mut daemon = LabDaemon::start(&facts, "user=nobody\n");
-        ask_until_xdp_answers(&facts, &daemon, address(&facts));
+        ask_until_xdp_answers(&facts, &daemon, lab::address(&facts));
         for uids in of_threads(&daemon, "Uid") {
             assert!(uids.split_whitespace().all(|uid| uid == "65534"), "{uids}");
         }
@@ -59,7 +59,7 @@ fn a_daemon_with_another_root_answers_and_takes_its_program_along() {
     fs::create_dir_all(&root).expect("a folder below target/");
     for user in ["", "user=nobody\n"] {
         let mut daemon = LabDaemon::start(&facts, &format!("chroot={}\n{user}", root.display()));
-        ask_until_xdp_answers(&facts, &daemon, address(&facts));
+        ask_until_xdp_answers(&facts, &daemon, lab::address(&facts));
         let link = fs::read_link(format!("/proc/{}/root", daemon.status().pid)).expect("a process");
         assert_eq!(link, root.canonicalize().expect("a folder"));
         daemon.signal(Signal::SIGTERM);

@@ -10,19 +10,10 @@ use resolver_tests::lab::{self, LabClient, LabDaemon};
 use resolver_tests::message::TestQuery;
 use resolver_user::control::report::{CountsReport, Serving};
 use serde_json::Value;
-use xtask::lab::facts::{Facts, Question};
+use xtask::lab::facts::Question;
 
 /// Queries of one test that XDP answers.
 const QUERIES: u64 = 200;
-
-/// Secure addresses, the first of which XDP can answer with signatures too: those of others may not fit a veth's frames.
-fn addresses(facts: &Facts) -> Vec<&Question> {
-    let questions = facts.zones.iter().flat_map(|zone| &zone.questions);
-    let mut addresses: Vec<_> =
-        questions.filter(|question| question.status == "secure" && question.qtype == "A").collect();
-    addresses.sort_by_key(|question| question.qname != "www.alg13.test.");
-    addresses
-}
 
 /// Lines of the log that tell of XDP's answers.
 fn lines_of_xdp(daemon: &LabDaemon) -> Vec<String> {
@@ -34,7 +25,7 @@ fn every_answer_of_xdp_stands_in_the_query_log_like_the_daemons() {
     let facts = lab::facts();
     let daemon = LabDaemon::start(&facts, "log-queries=proto");
     let client = LabClient::remote(&facts);
-    let question = addresses(&facts)[0];
+    let question = lab::addresses(&facts)[0];
     let query = lab::query(question, true);
     for _ in 0..QUERIES {
         client.ask(&query, false);
@@ -61,7 +52,7 @@ fn every_answer_of_xdp_stands_in_the_query_log_like_the_daemons() {
 fn the_query_log_is_sampled_or_without_xdp_as_the_operator_wants() {
     let facts = lab::facts();
     let client = LabClient::remote(&facts);
-    let query = lab::query(addresses(&facts)[0], false);
+    let query = lab::query(lab::addresses(&facts)[0], false);
     for (lines, is_within) in [
         ("log-queries\nxdp-log-queries=0", (|told| told == 0) as fn(u64) -> bool),
         ("log-queries=only_failed", |told| told == 0),
@@ -85,7 +76,7 @@ fn a_reload_changes_what_is_logged_and_whether_xdp_answers() {
     let facts = lab::facts();
     let daemon = LabDaemon::start(&facts, "");
     let client = LabClient::remote(&facts);
-    let query = lab::query(addresses(&facts)[0], false);
+    let query = lab::query(lab::addresses(&facts)[0], false);
     daemon.ask_until_xdp_answers(&client, &query, false);
     assert_eq!((daemon.fast_path().seen.told, lines_of_xdp(&daemon).len()), (0, 0));
     let config = daemon.socket.with_file_name("resolver.conf");
@@ -145,7 +136,7 @@ fn a_capture_holds_what_the_client_sent_and_got_and_others_read_it() {
     let facts = lab::facts();
     let daemon = LabDaemon::start(&facts, "");
     let client = LabClient::remote(&facts);
-    let questions = addresses(&facts);
+    let questions = lab::addresses(&facts);
     let (wanted, unwanted) = (lab::query(questions[0], true), lab::query(questions[1], false));
     for ipv6 in [false, true] {
         daemon.ask_until_xdp_answers(&client, &wanted, ipv6);
@@ -185,7 +176,7 @@ fn a_capture_ends_by_size_and_by_time_and_filters_by_client_and_rcode() {
     let facts = lab::facts();
     let daemon = LabDaemon::start(&facts, "");
     let client = LabClient::remote(&facts);
-    let query = lab::query(addresses(&facts)[0], false);
+    let query = lab::query(lab::addresses(&facts)[0], false);
     daemon.ask_until_xdp_answers(&client, &query, false);
     let by_size = Running::start(&daemon, "size.pcapng", &["--size", "2000", "--client", "10.53.0.0/24"]);
     while daemon.fast_path().seen.capture {
@@ -210,7 +201,7 @@ fn a_capture_that_nobody_takes_loses_answers_and_is_told_how_many() {
     let facts = lab::facts();
     let daemon = LabDaemon::start(&facts, "");
     let client = LabClient::remote(&facts);
-    let query = lab::query(addresses(&facts)[0], false);
+    let query = lab::query(lab::addresses(&facts)[0], false);
     daemon.ask_until_xdp_answers(&client, &query, false);
     // It stands still until it is to go on.
     let capture = Running::start(&daemon, "slow.pcapng", &[]);
@@ -235,7 +226,7 @@ fn the_live_view_tells_shares_rates_and_the_hottest_names_of_both_halves() {
     let facts = lab::facts();
     let daemon = LabDaemon::start(&facts, "");
     let (remote, local) = (LabClient::remote(&facts), LabClient::local(&facts));
-    let questions = addresses(&facts);
+    let questions = lab::addresses(&facts);
     let (by_xdp, by_daemon) = (lab::query(questions[0], false), lab::query(questions[1], false));
     daemon.ask_until_xdp_answers(&remote, &by_xdp, false);
     local.ask(&by_daemon, false);
@@ -284,7 +275,7 @@ fn queries_of_both_halves_are_counted_by_client() {
     let facts = lab::facts();
     let daemon = LabDaemon::start(&facts, "client-counts=10");
     let (remote, local) = (LabClient::remote(&facts), LabClient::local(&facts));
-    let query = lab::query(addresses(&facts)[0], false);
+    let query = lab::query(lab::addresses(&facts)[0], false);
     daemon.ask_until_xdp_answers(&remote, &query, false);
     for _ in 0..QUERIES {
         remote.ask(&query, false);

@@ -4,13 +4,6 @@ use std::process::Command;
 
 use resolver_tests::lab::{self, LabClient, LabDaemon};
 use resolver_tests::message::TestQuery;
-use xtask::lab::facts::{Facts, Question};
-
-/// A Secure address.
-fn address(facts: &Facts) -> &Question {
-    let mut questions = facts.zones.iter().flat_map(|zone| &zone.questions);
-    questions.find(|q| q.qname == "www.alg13.test." && q.qtype == "A").expect("a secure address")
-}
 
 #[test]
 fn bpftool_names_the_fields_of_every_map() {
@@ -43,7 +36,7 @@ fn counters_add_up_and_a_flush_withdraws_everything() {
     let facts = lab::facts();
     let daemon = LabDaemon::start(&facts, "");
     let client = LabClient::remote(&facts);
-    let question = address(&facts);
+    let question = lab::address(&facts);
     let query = lab::query(question, false);
     daemon.ask_until_xdp_answers(&client, &query, false);
     let before = daemon.fast_path();
@@ -78,7 +71,7 @@ fn the_kernel_half_says_why_it_passes_when_asked_to() {
     let facts = lab::facts();
     let daemon = LabDaemon::start(&facts, "xdp-log");
     let client = LabClient::remote(&facts);
-    let query = TestQuery { recursion_desired: false, ..lab::query(address(&facts), false) };
+    let query = TestQuery { recursion_desired: false, ..lab::query(lab::address(&facts), false) };
     daemon.wait_until("a message of the kernel half", |daemon| {
         (0..32).for_each(|_| drop(client.ask(&query, false)));
         daemon.log().contains("pass_header")

@@ -6,13 +6,6 @@ use resolver_ebpf::abi::{BODY_AT, FLAG_SECURE};
 use resolver_tests::lab::{self, LabClient, LabDaemon};
 use resolver_tests::pinned::PinnedAnswers;
 use resolver_user::control::report::{Serving, VerifyReport};
-use xtask::lab::facts::{Facts, Question};
-
-/// Secure addresses.
-fn addresses(facts: &Facts) -> Vec<&Question> {
-    let questions = facts.zones.iter().flat_map(|zone| &zone.questions);
-    questions.filter(|question| question.status == "secure" && question.qtype == "A").collect()
-}
 
 /// `resolver fastpath verify --json`: what it says, and whether it is content.
 fn verify(daemon: &LabDaemon) -> (VerifyReport, bool) {
@@ -34,7 +27,7 @@ fn dry_run_answers_nothing_counts_it_and_finds_both_halves_agreeing() {
     let daemon = LabDaemon::start(&facts, "xdp-mode=dry-run");
     let client = LabClient::remote(&facts);
     assert_eq!(daemon.fast_path().serving, Serving::DryRun);
-    for question in addresses(&facts) {
+    for question in lab::addresses(&facts) {
         for dnssec_ok in [false, true] {
             for _ in 0..2 {
                 client.ask(&lab::query(question, dnssec_ok), false);
@@ -43,7 +36,7 @@ fn dry_run_answers_nothing_counts_it_and_finds_both_halves_agreeing() {
         }
     }
     daemon.wait_until("comparisons", |daemon| {
-        client.ask(&lab::query(addresses(&facts)[0], false), false);
+        client.ask(&lab::query(lab::addresses(&facts)[0], false), false);
         daemon.fast_path().compared.equal > 20
     });
     let status = daemon.fast_path();
@@ -63,7 +56,7 @@ fn xdp_is_switched_on_and_off_while_running() {
     let facts = lab::facts();
     let daemon = LabDaemon::start(&facts, "xdp-mode=off");
     let client = LabClient::remote(&facts);
-    let query = lab::query(addresses(&facts)[0], false);
+    let query = lab::query(lab::addresses(&facts)[0], false);
     for _ in 0..5 {
         client.ask(&query, false);
     }
@@ -86,7 +79,7 @@ fn dry_run_tells_of_an_answer_that_xdp_would_have_sent_otherwise() {
     let facts = lab::facts();
     let daemon = LabDaemon::start(&facts, "xdp-mode=dry-run");
     let client = LabClient::remote(&facts);
-    let question = addresses(&facts)[0];
+    let question = lab::addresses(&facts)[0];
     let query = lab::query(question, false);
     daemon.wait_until("a comparison", |daemon| {
         client.ask(&query, false);
@@ -112,7 +105,7 @@ fn verify_finds_every_published_answer_equal_and_names_each_that_was_changed() {
     let facts = lab::facts();
     let daemon = LabDaemon::start(&facts, "");
     let client = LabClient::remote(&facts);
-    let questions = addresses(&facts);
+    let questions = lab::addresses(&facts);
     for question in &questions {
         for dnssec_ok in [false, true] {
             client.ask(&lab::query(question, dnssec_ok).edns(4096, dnssec_ok), true);
@@ -131,15 +124,22 @@ fn verify_finds_every_published_answer_equal_and_names_each_that_was_changed() {
     let published = pinned.find(&first.qname, 1, true).expect("it is published");
     let other = pinned.find(&second.qname, 1, true).expect("it is published");
     let flags_at = std::mem::offset_of!(resolver_ebpf::abi::AnswerHead, flags);
+    let name_at = std::mem::offset_of!(resolver_ebpf::abi::AnswerHead, name_at);
+    let name_word = (pinned.word(published, name_at / 8).load() >> (8 * (name_at % 8))) as u16 / 8;
     // A record, the status of validation, the time, the name: each alone, by one bit.
-    for (at, bit) in [(BODY_AT / 8 + 1, 60), (flags_at / 8, 8 * (flags_at % 8)), (0, 33), (BODY_AT / 8 + 20, 3)] {
+    for (at, bit, name) in [
+        (BODY_AT / 8 + 1, 60, first.qname.clone()),
+        (flags_at / 8, 8 * (flags_at % 8), first.qname.clone()),
+        (0, 33, first.qname.clone()),
+        (usize::from(name_word), 8, first.qname.replacen('w', "v", 1)),
+    ] {
         let word = pinned.word(published, at);
         let before = word.load();
         word.store(before ^ 1 << bit);
         let (report, is_content) = verify(&daemon);
         word.store(before);
         assert!(!is_content && report.wrong == 1, "word {at}, bit {bit}: {report:?}");
-        assert_eq!(report.faults[0].name, first.qname.to_ascii_lowercase(), "word {at}, bit {bit}: {report:?}");
+        assert_eq!(report.faults[0].name, name, "word {at}, bit {bit}: {report:?}");
     }
     assert_eq!(FLAG_SECURE, 1, "the bit above is that of the status");
     // An entry that leads to another answer; the answer that it led to can then not be found.
@@ -160,18 +160,32 @@ fn verify_tells_what_the_daemon_has_no_more_from_what_is_wrong() {
     // One answer is all that the daemon keeps.
     let daemon = LabDaemon::start(&facts, "cache-size=1");
     let client = LabClient::remote(&facts);
-    for question in addresses(&facts).iter().take(4) {
+    for question in lab::addresses(&facts).iter().take(4) {
         daemon.ask_until_xdp_answers(&client, &lab::query(question, false), false);
     }
     let (report, is_content) = verify(&daemon);
     assert!(is_content && report.not_cached >= 2, "{report:?}");
     let pinned = PinnedAnswers::open(&lab::pin_dir(&facts));
     // The first was evicted long ago; still it is known to be changed.
-    let published = pinned.find(&addresses(&facts)[0].qname, 1, false).expect("it is published");
+    let published = pinned.find(&lab::addresses(&facts)[0].qname, 1, false).expect("it is published");
     let word = pinned.word(published, BODY_AT / 8 + 1);
     let before = word.load();
     word.store(before ^ 1 << 56);
     let (report, is_content) = verify(&daemon);
     word.store(before);
     assert!(!is_content && report.wrong == 1, "{report:?}");
+}
+
+#[test]
+fn verify_is_content_with_what_the_next_daemon_has_taken_over() {
+    let facts = lab::facts();
+    let mut daemon = LabDaemon::start(&facts, "");
+    let (client, query) = (LabClient::remote(&facts), lab::query(lab::address(&facts), true));
+    daemon.ask_until_xdp_answers(&client, &query, false);
+    daemon.kill();
+    daemon.start_again();
+    daemon.wait_until_ready();
+    assert_eq!(daemon.fast_path().publisher.adopted, 1);
+    let (report, is_content) = verify(&daemon);
+    assert!(is_content && (report.wrong, report.not_cached) == (0, 1), "{report:?}");
 }

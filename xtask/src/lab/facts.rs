@@ -193,6 +193,11 @@ impl Facts {
         write(&path, text)
     }
 
+    /// The questions of all zones.
+    pub fn questions(&self) -> impl Iterator<Item = &Question> {
+        self.zones.iter().flat_map(|zone| &zone.questions)
+    }
+
     /// The namespace that a word names: `client`, `resolver`, `auth`, or its full name.
     pub fn namespace(&self, word: &str) -> Option<&Namespace> {
         let short = word.strip_prefix(&self.prefix).map_or(word, |rest| rest.trim_start_matches('-'));

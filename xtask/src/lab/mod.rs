@@ -32,6 +32,7 @@ use crate::{
     setup::{self, require_root},
 };
 use facts::{Facts, Upstream, ZoneFacts};
+pub use records::TTL_S;
 pub use servers::{copy_unconfined, last_lines, unconfined};
 pub use topology::inside as inside_namespace;
 use zones::ZONES;

@@ -209,7 +209,7 @@ const LONG_NAME_LEN: usize = 250;
 const RECORD_SETS_ASKED_MAX: usize = 40;
 
 /// TTL of almost everything, and of negative answers, in seconds. Longer than a run of the tests, as the upstreams are shared.
-const TTL_S: u32 = 3600;
+pub const TTL_S: u32 = 3600;
 
 /// TTL of `short`, in seconds.
 const SHORT_TTL_S: u32 = 5;

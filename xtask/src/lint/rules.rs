@@ -139,6 +139,11 @@ const RULES: &[Rule] = &[
         says: "rule 4: only answer/ writes AD",
     },
     Rule {
+        applies: |place| place.room != "validator",
+        words: &["sha1_taken_on_trust"],
+        says: "rule 4: signatures are taken on trust by scripts of tests alone",
+    },
+    Rule {
         applies: |place| place.in_kernel(&["bin/xdp", "serve"]),
         words: &["XDP_ABORTED", "XDP_REDIRECT"],
         says: "rule 5: the kernel half returns PASS or TX, and DROP for what an operator's policy refuses",
@@ -383,6 +388,18 @@ mod tests {
     fn only_answer_writes_ad() {
         check_lines("resolver-user/src/answer/mod.rs", "m.metadata.authentic_data = true;", &[]);
         check_lines("resolver-user/src/cache/mod.rs", "m.authentic_data = true;\nif m.authentic_data == true {}", &[1]);
+    }
+
+    #[test]
+    fn only_tests_take_signatures_on_trust() {
+        let text = "Policy { sha1_taken_on_trust: true, ..policy }";
+        check_lines("resolver-user/src/validator/policy.rs", text, &[]);
+        check_lines("tests/src/scenario/play.rs", text, &[]);
+        for path in
+            ["resolver-user/src/config/dnssec.rs", "resolver-user/src/resolve.rs", "resolver-ebpf/src/abi/mod.rs"]
+        {
+            check_lines(path, text, &[1]);
+        }
     }
 
     #[test]

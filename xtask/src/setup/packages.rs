@@ -135,6 +135,9 @@ const NEEDS: &[Need] = &[
     need("sysctl", "procps"),
     need("ethtool", "ethtool"),
     need("nsenter", "util-linux"),
+    need("mount", "mount"),
+    // A terminal for `resolver top`.
+    need("script", "bsdutils"),
     need("bpftool", "bpftool"),
     // What reads maps and captures, for people and in tests.
     need("jq", "jq"),

@@ -2,7 +2,6 @@
 //!
 //! Off unless somebody wants to know. Then both functions here are never called; on, they stand out of the way of the fast path.
 
-use aya_ebpf::EbpfContext as _;
 use aya_ebpf::helpers::generated::{bpf_get_prandom_u32, bpf_ktime_get_boot_ns, bpf_ringbuf_output};
 use aya_ebpf::programs::XdpContext;
 use resolver_ebpf::abi::{KEPT_WORDS_MAX, Outcome, SeenHead, Settings, WATCH_CAPTURE, WATCH_COUNT, WATCH_LOG, Watch};

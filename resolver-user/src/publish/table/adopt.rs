@@ -32,6 +32,7 @@ struct Sound {
     place: Place,
     lines: usize,
     expires_at_boot_ns: u64,
+    words: SlotWords,
 }
 
 impl AnswerTable {
@@ -94,6 +95,7 @@ impl AnswerTable {
             place,
             lines: usize::from(head.slot_lines),
             expires_at_boot_ns: head.expires_at_boot_ns,
+            words,
         })
     }
 
@@ -118,11 +120,11 @@ impl AnswerTable {
     /// Remembers an answer that is published already. Nobody waits to hear when it leaves, and when it came is not known: it is
     /// as wanted as its last use says, and is found anew towards the end of the time that it had left.
     fn enlist(&mut self, entry_at: usize, sound: &Sound, now_boot_ns: u64) {
-        let Sound { place, lines, expires_at_boot_ns } = *sound;
+        let &Sound { place, lines, expires_at_boot_ns, ref words } = sound;
         let last_part_ns = (expires_at_boot_ns.saturating_sub(now_boot_ns) / REFRESH_PART).max(REFRESH_NS_MIN);
         let entry = Entry {
             key_hash: 0,
-            slot: &[0; _],
+            slot: words,
             lines,
             expires_at_boot_ns,
             refresh_from_boot_ns: expires_at_boot_ns.saturating_sub(last_part_ns),

@@ -201,7 +201,7 @@ fn places_of_published_answers_differ() {
 /// The bound that the project sets itself: 1.6 × the stored bytes + 128 bytes an answer, preallocation included.
 #[test]
 fn a_default_cache_full_of_ordinary_answers_keeps_the_memory_bound() {
-    let (buckets, blocks) = super::super::writer::dimensions(100_000);
+    let (buckets, blocks) = super::super::writer::start::dimensions(100_000);
     let mut table = table(buckets as usize, blocks);
     let (mut stored, mut number) = (0, 0);
     // Of twenty: fourteen addresses with DO=0, four signed ones, a plain denial, a signed one (RFC 4035 §5.4).

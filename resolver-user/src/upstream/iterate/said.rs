@@ -3,7 +3,7 @@
 //! In: a reply, what was asked, and the zone whose server it is. Out: [`Said`]. Records outside of the zone are dropped first
 //! ([`cut_down`]): nobody speaks of names that are not below the zone it was asked about.
 
-use crate::wire::{Message, Name, Question, RCode, RecordType};
+use crate::wire::{Message, Name, Question, RCode, Record, RecordType, Rrsig};
 
 /// What a reply amounts to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,8 +47,9 @@ pub(super) fn read(message: &Message, asked: &Question, zone: &Name) -> Said {
     if !is_reply(rcode) {
         return Said::Refused(rcode);
     }
-    // A recursive server answers from its cache, which is not what the zone has to say.
-    let is_cache = flags.recursion_available && !flags.authoritative;
+    // A recursive server answers from its cache, which is not what the zone has to say; but what is signed is, wherever it comes from.
+    let is_signed = message.answer.iter().any(|record| signs(record, asked));
+    let is_cache = flags.recursion_available && !flags.authoritative && !is_signed;
     let has = |rtype| message.authority.iter().any(|record| record.rtype == rtype);
     if rcode == RCode::YXDOMAIN && !is_renamed(message, asked) {
         return Said::Refused(rcode);
@@ -73,6 +74,11 @@ pub(super) fn read(message: &Message, asked: &Question, zone: &Name) -> Said {
         return if is_cache { Said::Doubtful } else { Said::Absent { nxdomain: false, proven: true } };
     }
     if flags.authoritative || is_cache { Said::Doubtful } else { Said::Lame }
+}
+
+/// Whether a record is a signature of the very set that was asked for.
+fn signs(record: &Record, asked: &Question) -> bool {
+    record.owner == asked.qname && Rrsig::read(record).is_some_and(|signature| signature.type_covered == asked.qtype)
 }
 
 /// Whether a DNAME is above the name.

@@ -1,10 +1,11 @@
 //! A daemon dies between any two stores, or leaves nonsense: what is taken over is in order.
 
-use resolver_ebpf::abi::{AnswerBlock, Bucket, BucketEntry};
+use resolver_ebpf::abi::{AnswerBlock, BODY_AT, Bucket, BucketEntry};
 
 use super::super::tests::{KEY, Offer, memory};
 use super::super::{JOURNAL, MappedArray};
 use super::*;
+use crate::publish::SlotFault;
 
 const BUCKETS: usize = 16;
 const BLOCKS: u32 = 12;
@@ -122,6 +123,19 @@ fn world() -> (AnswerTable, Vec<Offer>) {
     table.retire_expired(105 * NS_PER_S);
     offers.retain(Offer::is_published);
     (table, offers)
+}
+
+#[test]
+fn what_was_adopted_can_be_verified_and_a_change_since_is_seen() {
+    let (before, offers) = world();
+    let mut table = Image::of(&before).table();
+    table.adopt(&KEY, NOW);
+    let faults = |table: &AnswerTable| table.held(0, &KEY).slots.into_iter().map(|slot| slot.fault).collect::<Vec<_>>();
+    assert!(!offers.is_empty() && faults(&table) == vec![None; offers.len()], "{:?}", faults(&table));
+    let place = entry_of(&offers[0], &table).unwrap().place;
+    table.slot_words(place)[BODY_AT / 8].fetch_xor(1, Ordering::Relaxed);
+    let changed = faults(&table).into_iter().flatten().collect::<Vec<_>>();
+    assert_eq!(changed, [SlotFault::Changed]);
 }
 
 /// Does something to a table in use, and adopts what a daemon leaves that dies after each store of it.

@@ -7,6 +7,7 @@ mod ahead;
 mod at_hand;
 mod early;
 mod elsewhere;
+mod fetching;
 mod forgetting;
 mod publishing;
 mod telling;
@@ -39,13 +40,15 @@ use crate::publish::Publisher;
 use crate::saved::Restored;
 use crate::slow_lane::{Run, SlowLane};
 use crate::trust::{Basis, KeySentinel, Trust};
-use crate::upstream::{Allowance, Source as Server, Upstream, UpstreamError, is_circle};
+use crate::upstream::{Source as Server, Upstream, UpstreamError, is_circle};
 use crate::validator::{BudgetItem, FetchFailure, IndeterminateReason, Pace, Step, Validated, Validation, Verdict};
 use crate::wire::{Name, Question, RCode, RecordType, Response, Soa};
 use crate::witness::Counting;
 
 use at_hand::{Means, Use};
-use elsewhere::{Fetches, Reply, Told};
+use elsewhere::Told;
+pub(crate) use fetching::fetch_failure;
+use fetching::{Fetches, Reply};
 pub use publishing::Offer;
 
 /// Longest time an answer is kept, in seconds; no TTL shown to a client exceeds it.
@@ -425,31 +428,6 @@ impl Resolver {
         verdict
     }
 
-    /// Fetches on behalf of a validation: from a moment ago, from whoever is fetching the same now, or from upstream.
-    async fn fetch_shared(
-        self: &Arc<Self>,
-        question: &Question,
-        allowance: &Arc<Allowance>,
-    ) -> Result<Reply, FetchFailure> {
-        self.metrics.sub_queries.add_one();
-        if let Some((response, source)) = self.responses.response(question, self.clock.now().boot_ns) {
-            self.metrics.sub_queries_merged.add_one();
-            return Ok(Reply { response, source: Some(source) });
-        }
-        match self.fetches.join(QuestionKey::new(question)) {
-            Joined::Follower(receiver) => {
-                self.metrics.sub_queries_merged.add_one();
-                result(receiver).await.unwrap_or(Err(FetchFailure::NoAnswer))
-            }
-            Joined::Leader(leader) => {
-                let receiver = leader.follow();
-                let allowance = Arc::clone(allowance);
-                self.tracker.spawn(fetch(Arc::clone(self), question.clone(), allowance, leader));
-                result(receiver).await.unwrap_or(Err(FetchFailure::NoAnswer))
-            }
-        }
-    }
-
     /// Fetches the keys of an anchored zone from upstream, and tells the zone which anchors we have for it.
     ///
     /// # Errors
@@ -563,37 +541,6 @@ async fn search(resolver: Arc<Resolver>, question: Question, leader: Leader<Arc<
     let answer = Arc::new(CachedAnswer::new(question, outcome, ttl_s, generation, found_at_boot_ns));
     resolver.keep(&answer, now_boot_ns);
     leader.finish(answer);
-}
-
-/// The task of one fetch for validations.
-async fn fetch(
-    resolver: Arc<Resolver>,
-    question: Question,
-    allowance: Arc<Allowance>,
-    leader: Leader<Result<Reply, FetchFailure>>,
-) {
-    resolver.signal_anchors(&question);
-    let rules = resolver.rules.load_full();
-    let fetched = rules.upstream.fetch_more(&question, &allowance).await;
-    let fetched = fetched.map(Reply::from).map_err(|error| fetch_failure(&error));
-    if let Ok(reply) = &fetched {
-        resolver.keep_for_others(reply, rules.generation);
-    }
-    leader.finish(fetched);
-}
-
-/// What a failed fetch means to a validation.
-pub(crate) fn fetch_failure(error: &UpstreamError) -> FetchFailure {
-    match error {
-        UpstreamError::Timeout { .. } | UpstreamError::NoServer | UpstreamError::Exhausted => FetchFailure::NoAnswer,
-        UpstreamError::TooMany { .. } => FetchFailure::TooMany,
-        UpstreamError::Network { .. } => FetchFailure::Network,
-        UpstreamError::Malformed { .. }
-        | UpstreamError::Refused { .. }
-        | UpstreamError::Lame { .. }
-        | UpstreamError::Truncated { .. }
-        | UpstreamError::Aliases { .. } => FetchFailure::ServerError,
-    }
 }
 
 /// How long a reply may be kept that was not validated: its smallest TTL, for a negative one also the SOA's minimum. A

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::at_hand::{Means, Use};
-use super::elsewhere::Reply;
+use super::fetching::Reply;
 use super::{Afterwork, Resolver, search};
 use crate::answer::Form;
 use crate::cache::{CachedAnswer, Joined, Outcome, QuestionKey, QuestionRef, result};

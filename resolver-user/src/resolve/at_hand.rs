@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::elsewhere::Reply;
+use super::fetching::Reply;
 use super::{ANSWER_TTL_S_MAX, Lifetime, Resolver};
 use crate::cache::{AtHand, Moment, Outcome, QuestionRef, is_answered_by_sets};
 use crate::clock::{NS_PER_S, Now};

@@ -13,10 +13,11 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::info;
 
-use super::{Resolver, fetch_failure};
-use crate::cache::{InFlight, Joined, Leader, QuestionKey, result};
+use super::Resolver;
+use super::fetching::{Reply, fetch_failure};
+use crate::cache::{Joined, Leader, QuestionKey, result};
 use crate::slow_lane::Run;
-use crate::upstream::{Allowance, Fetched, Source};
+use crate::upstream::Allowance;
 use crate::validator::{Blame, BogusReason, BudgetItem, FetchFailure, IndeterminateReason, Verdict};
 use crate::wire::{Question, Response};
 
@@ -26,24 +27,6 @@ const REPLIES_MAX: usize = 8;
 /// How long a validation may look for them. Choice: clients give up after five seconds; a zone that is bogus everywhere, with one of its
 /// servers dead, is told to be bogus before that.
 pub(super) const ELSEWHERE_TIME_MAX: Duration = Duration::from_secs(3);
-
-/// A reply, and who gave it, if anybody was asked.
-#[derive(Clone, Debug)]
-pub struct Reply {
-    /// What it says.
-    pub response: Arc<Response>,
-    /// Who said it.
-    pub source: Option<Source>,
-}
-
-impl From<Fetched> for Reply {
-    fn from(Fetched { response, source }: Fetched) -> Self {
-        Self { response: Arc::new(response), source }
-    }
-}
-
-/// Fetches under way, by question.
-pub type Fetches = InFlight<Result<Reply, FetchFailure>>;
 
 /// What one validation was told by whom, and what it has found bogus of that.
 pub(super) struct Told {
@@ -178,14 +161,6 @@ impl Resolver {
             }
         };
         result(receiver).await?.ok()
-    }
-
-    /// Keeps a reply for other validations for a moment. One of servers that are not asked any more is for those who wait, and for nobody
-    /// else. `generation`: of the rules that it was fetched under.
-    pub(super) fn keep_for_others(&self, reply: &Reply, generation: u64) {
-        if let (Some(source), true) = (&reply.source, generation == self.rules().generation) {
-            self.responses.insert(Arc::clone(&reply.response), source.clone(), self.clock.now().boot_ns);
-        }
     }
 }
 

@@ -180,8 +180,9 @@ impl Upstream {
         let mut fetched = self.fetch_chain(question, allowance, max, among).await;
         match &mut fetched {
             Ok(fetched) if !self.validating => cut_signatures(&mut fetched.response),
-            Ok(_) => {}
-            Err(_) => self.metrics.upstream_failures.add_one(),
+            Err(_) if among == Among::All => self.metrics.upstream_failures.add_one(),
+            // There is a reply already.
+            Ok(_) | Err(_) => {}
         }
         fetched
     }

@@ -275,7 +275,8 @@ const fn cell_at<const LEVEL: usize, const ROW: usize>(hash: u64) -> usize {
 
 /// Where the first mask of a level stands in the table, in words.
 const fn mask_word(level: usize) -> usize {
-    (offset_of!(LimitRules, levels) + level * size_of::<LimitLevel>() + offset_of!(LimitLevel, mask_v4)) / 8
+    let level_at = offset_of!(LimitRules, levels).wrapping_add(level.wrapping_mul(size_of::<LimitLevel>()));
+    level_at.wrapping_add(offset_of!(LimitLevel, mask_v4)) / 8
 }
 
 /// Levels.
@@ -294,5 +295,5 @@ const OFFENDER_BITS: u32 = OFFENDERS.trailing_zeros();
 const AHEAD_NS_MAX: u64 = 1_000_000_000;
 
 const _: () = assert!(offset_of!(LimitRules, mode) == 0 && offset_of!(LimitRules, slip_one_in) == 4);
-const _: () = assert!(offset_of!(LimitLevel, mask_v6) == offset_of!(LimitLevel, mask_v4) + 8);
+const _: () = assert!(offset_of!(LimitLevel, mask_v6) == offset_of!(LimitLevel, mask_v4).wrapping_add(8));
 const _: () = assert!(offset_of!(LimitTable, rules) == 0 && OFFENDERS_WORD < CELLS_WORD && OFFENDERS.is_power_of_two());

@@ -305,7 +305,7 @@ impl Resolver {
         means: &mut Means,
     ) -> (Outcome, Lifetime) {
         let rules = self.rules.load_full();
-        let basis_of_denials = basis.filter(|_| rules.keeping.keeps_negative);
+        let basis_of_denials = basis.filter(|_| rules.keeping.keeps_negative && means.may_use());
         if let Some(known) = basis_of_denials.and_then(|basis| self.known_denial(basis, question)) {
             let ttl_s = known.ttl_s();
             return (Outcome::Proven(known), Lifetime::Own(ttl_s));

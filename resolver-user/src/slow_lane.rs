@@ -199,7 +199,7 @@ mod tests {
         let question = Question::new(qname.parse().unwrap(), RecordType::A);
         let response =
             Response { question: question.clone(), rcode: RCode::NOERROR, answer: Vec::new(), authority: Vec::new() };
-        let (anchors, zones) = (TrustAnchors::new(Vec::new(), Vec::new()), ZoneCache::new(1));
+        let (anchors, zones) = (TrustAnchors::new(Vec::new(), Vec::new()), ZoneCache::new(1, 0));
         let validation =
             Validation::new(question, Arc::new(response), Arc::new(anchors), Arc::new(zones), Policy::DEFAULT);
         Run { validation, budget: WorkBudget::new(WorkLimits::DEFAULT) }

@@ -37,7 +37,7 @@ fn is_attached(machine: &Machine, facts: &Facts) -> bool {
 /// Asks a secure name until XDP answers.
 fn xdp_answers(machine: &mut Machine, facts: &Facts) {
     let client = LabClient::remote(facts);
-    let question = lab::address(&facts);
+    let question = lab::address(facts);
     machine.wait_until("an answer of XDP", |machine| {
         let reply = Message::read(&client.ask(&lab::query(question, true), false)).expect("a message");
         assert!(reply.header.flags.authentic_data, "{reply:?}");

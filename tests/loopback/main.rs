@@ -5,6 +5,7 @@
 mod access;
 mod anchors;
 mod answers;
+mod at_hand;
 mod chain;
 mod cookies;
 mod elsewhere;

@@ -8,7 +8,7 @@ use ring::digest::{SHA256, digest};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
 
-use crate::message::{TestRecord, a, name, record, soa};
+use crate::message::{TestRecord, a, cname, name, record, soa};
 use crate::upstream::{Asked, Reply};
 
 /// TTL of everything, in seconds.
@@ -58,7 +58,9 @@ pub struct SignedZone {
 }
 
 /// The tree. What it answers to `<name>.example.`: `www` is right, `forged` has a signature of other data, `expired` one
-/// that is over, `naked` none, and `x<anything>` is as right as `www`; all else does not exist.
+/// that is over, `naked` none, and `x<anything>` is as right as `www`. `z-…` are aliases, whatever the type: `z-tree` moves what is
+/// below it to `example.`, `z-forged` leads to `forged`, others lead to `www`, and `z-0` for this once. All else does not exist. In
+/// `plain.`, `t` moves what is below it to `plain.`, unsigned.
 pub struct SignedTree {
     root: SignedZone,
     example: SignedZone,
@@ -192,6 +194,17 @@ impl SignedTree {
                 (reply.rcode, reply.authority) = (denial.rcode, denial.authority);
                 reply
             }
+            (other, qtype) if qtype != RecordType::DS && other.trim_end_matches(".example.").contains("z-") => {
+                Reply::answer(self.alias(other))
+            }
+            (other, RecordType::A) if other.ends_with(".t.plain.") => {
+                let moved = other.replace(".t.", ".");
+                let dname = record("t.plain.", RecordType::DNAME, TTL_S, name("plain.").wire());
+                Reply::answer(vec![dname, cname(other, TTL_S, &moved), a(&moved, TTL_S, [192, 0, 2, 6])])
+            }
+            ("t.plain.", RecordType::DS) => {
+                Reply { authority: vec![soa("plain.", TTL_S, 60)], ..Reply::answer(Vec::new()) }
+            }
             ("www.plain.", RecordType::A) => Reply::answer(vec![a(&owner, TTL_S, [192, 0, 2, 2])]),
             ("forged.example.", RecordType::A) => {
                 let mut records = self.example.sign(a(&owner, TTL_S, [192, 0, 2, 3]));
@@ -220,6 +233,17 @@ impl SignedTree {
             }
             _ => Reply::error(RCode::REFUSED),
         }
+    }
+
+    /// The alias at or above a name of the kind `z-…`. It is not followed.
+    fn alias(&self, owner: &str) -> Vec<TestRecord> {
+        if let Some(below) = owner.strip_suffix(".z-tree.example.") {
+            let dname = record("z-tree.example.", RecordType::DNAME, TTL_S, name("example.").wire());
+            let made = cname(owner, TTL_S, &format!("{below}.example."));
+            return [self.example.sign(dname), vec![made]].concat();
+        }
+        let target = if owner.starts_with("z-forged") { "forged.example." } else { "www.example." };
+        self.example.sign(cname(owner, if owner.starts_with("z-0") { 0 } else { TTL_S }, target))
     }
 }
 

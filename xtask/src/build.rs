@@ -57,7 +57,7 @@ fn bpf_objects(toolchain: &BpfToolchain) -> Result<(), Failure> {
 }
 
 /// Flags of the BPF half: the architecture whose kernel structures are meant, type information for the maps and the
-/// verifier, and unaligned loads as one instruction.
+/// verifier, unaligned loads as one instruction, and the instructions of Linux 5.1 (arithmetic and jumps of 32 bits).
 fn bpf_flags() -> String {
     let architecture = format!("--cfg=bpf_target_arch=\"{}\"", std::env::consts::ARCH);
     let flags = [
@@ -66,6 +66,7 @@ fn bpf_flags() -> String {
         "-Clink-arg=--btf",
         "-Clinker=bpf-linker",
         "-Ctarget-feature=+allows-misaligned-mem-access",
+        "-Ctarget-cpu=v3",
     ];
     flags.join(ENCODED_FLAG_SEPARATOR)
 }

@@ -30,7 +30,7 @@ pub struct Options {
 }
 
 /// The programs in `tests/fuzz/fuzz_targets`, one for each claim. A test of `resolver-tests` holds them against the claims.
-pub const TARGETS: [&str; 7] = ["message", "name", "canonical", "nsec3", "validation", "fast_path", "slot"];
+pub const TARGETS: [&str; 8] = ["message", "name", "canonical", "nsec3", "validation", "at_hand", "fast_path", "slot"];
 
 /// Runs the verb.
 ///

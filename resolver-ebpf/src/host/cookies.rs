@@ -50,6 +50,13 @@ fn cookie_option(server_cookie: &[u8]) -> Vec<u8> {
     option(10, &[CLIENT_COOKIE.as_slice(), server_cookie].concat())
 }
 
+/// The COOKIE option of a client that has just got its server cookie of us, or has none yet.
+pub fn client_option(over_v6: bool, has_server_cookie: bool) -> Vec<u8> {
+    let address: &[u8] = if over_v6 { &CLIENT_V6 } else { &CLIENT_V4 };
+    let server = server_cookie(SECRET, CLIENT_COOKIE, START, NOW_WALL_S, address);
+    cookie_option(if has_server_cookie { &server } else { &[] })
+}
+
 /// Version 1 and reserved bytes of zero.
 const START: [u8; 4] = [1, 0, 0, 0];
 

@@ -127,6 +127,10 @@ impl Frame for PlainFrame {
         value
     }
 
+    fn hide(&self, value: usize) -> usize {
+        value
+    }
+
     fn forget_len(&self, len: usize, _noise: u64) -> usize {
         len
     }
@@ -156,6 +160,15 @@ impl Frame for PlainFrame {
     fn grow_head(&mut self, by: i32) -> bool {
         let Ok(by) = usize::try_from(by) else { return false };
         let Some(start) = self.start.checked_sub(by) else { return false };
+        self.start = start;
+        true
+    }
+
+    fn shrink_head(&mut self, by: i32) -> bool {
+        let Some(start) = self.start.checked_add_signed(by as isize) else { return false };
+        if start < self.start || self.end < start + 14 {
+            return false;
+        }
         self.start = start;
         true
     }

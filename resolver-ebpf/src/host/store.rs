@@ -95,12 +95,8 @@ impl Store for PlainStore<'_> {
         self.links.iter().find(|(known, _)| *known == link).map(|(_, rule)| *rule)
     }
 
-    fn ask_limits(&self, client: u64, is_v4: bool, now_boot_ns: u64) -> Verdict {
-        Limits(self.limits).ask(client, is_v4, Use::Pass, now_boot_ns, || self.random)
-    }
-
-    fn charge_limits(&self, client: u64, is_v4: bool, now_boot_ns: u64) -> Verdict {
-        let verdict = Limits(self.limits).ask(client, is_v4, Use::Answer, now_boot_ns, || self.random);
+    fn ask_limits(&self, client: u64, is_v4: bool, purpose: Use, now_boot_ns: u64) -> Verdict {
+        let verdict = Limits(self.limits).ask(client, is_v4, purpose, now_boot_ns, || self.random);
         if let Some(count) = verdict.logged_level().and_then(|level| self.limit_log.get(level)) {
             count.store(count.load() + 1);
         }

@@ -1,26 +1,21 @@
-//! What differs between IPv4 and IPv6, and between numbers of VLAN tags: where things stand, whom we answer, and the header
-//! of the answer.
+//! What differs between IPv4 and IPv6: where things stand, whom we answer, and the header of the answer.
 
 use super::{Frame, Store};
 use crate::abi::{
-    CLIENTS_ALL, ClientRule, ClientV4, ClientV6, CookieSecrets, Link, ListenV4, ListenV6, Outcome, Settings, TAGS_MAX,
-    client_v4, client_v6,
+    CLIENTS_ALL, ClientRule, ClientV4, ClientV6, CookieSecrets, ListenV4, ListenV6, Outcome, Settings, client_v4,
+    client_v6,
 };
 use crate::wire::bytes::{Be16, low_u32};
 use crate::wire::checksum::add_word;
 use crate::wire::cookie::{self, Cookies, SentCookies, address_v4, address_v6};
 use crate::wire::dns::{DNS_HEADER_LEN, QUESTION_END_LEN};
 use crate::wire::ip::{IPV4_LEN, IPV6_FRAGMENT, IPV6_LEN, Ipv4, Ipv6, PROTOCOL_UDP};
-use crate::wire::link::{ETHERNET_LEN, VLAN_TAG_LEN, VLAN_TAG_MASK, VLAN_TAGS_AT};
+use crate::wire::link::ETHERNET_LEN;
 use crate::wire::name::NAME_WORDS_MAX;
 use crate::wire::udp::{UDP_LEN, Udp};
 
-/// One IP version behind so many VLAN tags.
+/// One IP version, behind an Ethernet header without tags.
 pub(super) trait Family {
-    /// VLAN tags: 0..=2.
-    const TAGS: usize;
-    /// Offset of the IP header in the frame, in bytes.
-    const IP_AT: usize = ETHERNET_LEN + Self::TAGS * VLAN_TAG_LEN;
     /// Offset of the UDP header in the frame, in bytes.
     const UDP_AT: usize;
     /// Offset of the DNS header in the frame, in bytes.
@@ -46,18 +41,6 @@ pub(super) trait Family {
     /// Turns the IP header back to its sender, for a UDP packet of `udp_len` bytes.
     /// Out: the sum of both addresses for the UDP checksum. `None`, with nothing changed, when the frame has no such header.
     fn turn_back<F: Frame>(frame: &mut F, udp_len: usize) -> Option<u64>;
-
-    /// The link that the frame came by: its tags, without their priorities, and its interface.
-    #[inline(always)]
-    fn link<F: Frame>(frame: &F) -> Option<Link> {
-        let mut tags = [[0; VLAN_TAG_LEN]; TAGS_MAX];
-        for (turn, tag) in tags.iter_mut().take(Self::TAGS).enumerate() {
-            let at = VLAN_TAGS_AT.wrapping_add(turn.wrapping_mul(VLAN_TAG_LEN));
-            let came = u32::from_le_bytes(*frame.view::<[u8; VLAN_TAG_LEN]>(at)?);
-            *tag = (came & u32::from_le_bytes(VLAN_TAG_MASK)).to_le_bytes();
-        }
-        Some(Link::new(frame.ingress(), tags))
-    }
 }
 
 /// What is known before the DNS header is looked at.
@@ -68,19 +51,18 @@ pub(super) struct Admitted {
     pub limits: u32,
 }
 
-/// IPv4 behind so many tags.
-pub(super) struct V4<const TAGS: usize>;
-/// IPv6 behind so many tags.
-pub(super) struct V6<const TAGS: usize>;
+/// IPv4.
+pub(super) struct V4;
+/// IPv6.
+pub(super) struct V6;
 
-impl<const TAGS: usize> Family for V4<TAGS> {
+impl Family for V4 {
     const IS_V4: bool = true;
-    const TAGS: usize = TAGS;
-    const UDP_AT: usize = Self::IP_AT + IPV4_LEN;
+    const UDP_AT: usize = IP_AT + IPV4_LEN;
 
     #[inline(always)]
     fn admit<F: Frame, S: Store>(frame: &F, store: &S, settings: &Settings) -> Result<Admitted, Outcome> {
-        let ip = frame.view::<Ipv4>(Self::IP_AT).ok_or(Outcome::PassTruncated)?;
+        let ip = frame.view::<Ipv4>(IP_AT).ok_or(Outcome::PassTruncated)?;
         if ip.version_ihl != 0x45 {
             return Err(Outcome::PassIpHeader);
         }
@@ -116,32 +98,31 @@ impl<const TAGS: usize> Family for V4<TAGS> {
 
     #[inline(always)]
     fn client<F: Frame>(frame: &F) -> Option<u64> {
-        Some(client_v4(frame.view::<Ipv4>(Self::IP_AT)?.source))
+        Some(client_v4(frame.view::<Ipv4>(IP_AT)?.source))
     }
 
     #[inline(always)]
     fn judge_cookies<F: Frame>(frame: &F, secrets: &CookieSecrets, sent: SentCookies, now_s: u32) -> Option<Cookies> {
-        let ip = frame.view::<Ipv4>(Self::IP_AT)?;
+        let ip = frame.view::<Ipv4>(IP_AT)?;
         Some(cookie::judge(secrets, sent, &address_v4(ip.source), now_s))
     }
 
     #[inline(always)]
     fn turn_back<F: Frame>(frame: &mut F, udp_len: usize) -> Option<u64> {
-        let ip = frame.view_mut::<Ipv4>(Self::IP_AT)?;
+        let ip = frame.view_mut::<Ipv4>(IP_AT)?;
         let (client, server) = (ip.source, ip.destination);
         *ip = Ipv4::udp_packet(server, client, udp_len);
         Some(u64::from(u32::from_le_bytes(client)).wrapping_add(u64::from(u32::from_le_bytes(server))))
     }
 }
 
-impl<const TAGS: usize> Family for V6<TAGS> {
+impl Family for V6 {
     const IS_V4: bool = false;
-    const TAGS: usize = TAGS;
-    const UDP_AT: usize = Self::IP_AT + IPV6_LEN;
+    const UDP_AT: usize = IP_AT + IPV6_LEN;
 
     #[inline(always)]
     fn admit<F: Frame, S: Store>(frame: &F, store: &S, settings: &Settings) -> Result<Admitted, Outcome> {
-        let ip = frame.view::<Ipv6>(Self::IP_AT).ok_or(Outcome::PassTruncated)?;
+        let ip = frame.view::<Ipv6>(IP_AT).ok_or(Outcome::PassTruncated)?;
         if !ip.is_version_6() || ip.has_extension() {
             return Err(Outcome::PassIpHeader);
         }
@@ -176,18 +157,18 @@ impl<const TAGS: usize> Family for V6<TAGS> {
 
     #[inline(always)]
     fn client<F: Frame>(frame: &F) -> Option<u64> {
-        Some(client_v6(frame.view::<Ipv6>(Self::IP_AT)?.source))
+        Some(client_v6(frame.view::<Ipv6>(IP_AT)?.source))
     }
 
     #[inline(always)]
     fn judge_cookies<F: Frame>(frame: &F, secrets: &CookieSecrets, sent: SentCookies, now_s: u32) -> Option<Cookies> {
-        let ip = frame.view::<Ipv6>(Self::IP_AT)?;
+        let ip = frame.view::<Ipv6>(IP_AT)?;
         Some(cookie::judge(secrets, sent, &address_v6(ip.source), now_s))
     }
 
     #[inline(always)]
     fn turn_back<F: Frame>(frame: &mut F, udp_len: usize) -> Option<u64> {
-        let ip = frame.view_mut::<Ipv6>(Self::IP_AT)?;
+        let ip = frame.view_mut::<Ipv6>(IP_AT)?;
         let (client, server) = (ip.source, ip.destination);
         *ip = Ipv6::udp_packet(server, client, udp_len);
         let ([a, b], [c, d]) = (words_v6(client), words_v6(server));
@@ -263,6 +244,8 @@ fn words_v6(address: [u8; 16]) -> [u64; 2] {
     halves.map(u64::from_le_bytes)
 }
 
+/// Offset of the IP header in the frame, in bytes.
+const IP_AT: usize = ETHERNET_LEN;
 /// First byte of the loopback addresses of IPv4.
 const LOOPBACK_NET: u8 = 127;
 /// The words of `::1`, as they lie.

@@ -3,7 +3,7 @@
 use bytemuck::Pod;
 
 /// Furthest offset that the `_far` methods reach, in bytes.
-/// VERIFIER: bounds the variable part of a packet offset. A frame of ours ends below: at most 70 bytes of headers before
+/// VERIFIER: bounds the variable part of a packet offset. A frame of ours ends below: at most 62 bytes of headers before
 /// 1232 bytes of DNS.
 pub const FAR_MAX: usize = 2047;
 
@@ -42,6 +42,11 @@ pub trait Frame {
     /// program would be gone through once for each way in which it was decided.
     fn forget(&self, value: u64, noise: u64) -> u64;
 
+    /// `value`, of which the compiler knows nothing any more, and the verifier as much as before.
+    ///
+    /// VERIFIER: keeps a comparison and the addition to a pointer on one register.
+    fn hide(&self, value: usize) -> usize;
+
     /// The same for a length.
     fn forget_len(&self, len: usize, noise: u64) -> usize;
 
@@ -54,4 +59,8 @@ pub trait Frame {
 
     /// Adds `by` bytes before the frame. False, with nothing changed, when there is no room.
     fn grow_head(&mut self, by: i32) -> bool;
+
+    /// Takes `by` bytes off the front of the frame, which become room. False, with nothing changed, when less than an Ethernet header
+    /// would be left.
+    fn shrink_head(&mut self, by: i32) -> bool;
 }

@@ -103,14 +103,14 @@ impl<'s> Found<'s> {
 
     /// The slot from its name on.
     #[inline(always)]
-    fn named(&self) -> Option<&'s [SharedWord; NAMED_WORDS]> {
-        part(self.slot, usize::from(self.head::<LENGTHS>().name_at >> 3))
+    fn named<F: Frame>(&self, frame: &F) -> Option<&'s [SharedWord; NAMED_WORDS]> {
+        part(frame, self.slot, usize::from(self.head::<LENGTHS>().name_at >> 3))
     }
 
     /// The offsets of the TTL fields, four in a word.
     #[inline(always)]
-    pub fn ttl_offsets(&self) -> Option<&'s [SharedWord; TTL_WORDS]> {
-        part(self.named()?, self.name_len().wrapping_add(7) >> 3)
+    pub fn ttl_offsets<F: Frame>(&self, frame: &F) -> Option<&'s [SharedWord; TTL_WORDS]> {
+        part(frame, self.named(frame)?, self.name_len().wrapping_add(7) >> 3)
     }
 
     /// Notes the second of use, which the daemon evicts by. Written only when it changes, so that the line of a hot slot
@@ -146,16 +146,20 @@ fn find_place<S: Store>(store: &S, settings: &Settings, key_hash: u64) -> Option
 
 /// `LEN` words of a slot from word `at` on.
 #[inline(always)]
-pub(super) fn part<const LEN: usize>(words: &[SharedWord], at: usize) -> Option<&[SharedWord; LEN]> {
+pub(super) fn part<'w, const LEN: usize, F: Frame>(
+    frame: &F,
+    words: &'w [SharedWord],
+    at: usize,
+) -> Option<&'w [SharedWord; LEN]> {
     // VERIFIER: keeps the comparison and the addition on one register. With a constant length, and so one comparison for
     // the whole part, the compiler need not carry an address through a loop that is checked by another counter.
-    words.get(core::hint::black_box(at)..)?.first_chunk()
+    words.get(frame.hide(at)..)?.first_chunk()
 }
 
 /// Whether the name in the slot is that of the query, whose last word is `last_word`. Their lengths are known to be equal.
 #[inline(always)]
 fn has_name<I: Family, F: Frame>(frame: &F, found: &Found<'_>, last_word: u64) -> bool {
-    let (Some(named), name_len) = (found.named(), found.name_len()) else { return false };
+    let (Some(named), name_len) = (found.named(frame), found.name_len()) else { return false };
     for (turn, stored) in named.iter().take(NAME_WORDS_MAX).enumerate() {
         let stored = stored.load();
         let read = turn.wrapping_mul(8);
@@ -163,7 +167,9 @@ fn has_name<I: Family, F: Frame>(frame: &F, found: &Found<'_>, last_word: u64) -
             return stored == last_word;
         }
         let Some(word) = frame.view::<[u8; 8]>(I::NAME_AT.wrapping_add(read)) else { return false };
-        if stored != fold_word(u64::from_le_bytes(*word)) {
+        let word = u64::from_le_bytes(*word);
+        // What is stored is folded, so a word that is equal as it came need not be.
+        if stored != word && stored != fold_word(word) {
             return false;
         }
     }

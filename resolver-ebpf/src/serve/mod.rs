@@ -27,6 +27,7 @@ mod reply;
 mod shared;
 mod slip;
 mod store;
+mod tags;
 
 pub use copy::copy_words;
 pub use frame::{FAR_MAX, Frame};
@@ -34,62 +35,42 @@ pub use shared::SharedWord;
 pub use store::{Bucket, Slot, Store};
 
 use crate::abi::{ABI_VERSION, CookieVerdict, MODE_DRY_RUN, MODE_OFF, MODE_SERVE, Outcome, Settings};
-use crate::limit::Verdict;
+use crate::limit::{Use, Verdict};
 use crate::wire::bytes::Be16;
-use crate::wire::link::{ETHER_IPV4, ETHER_IPV6, ETHER_VLAN, Ethernet, VLAN_TAG_LEN, VLAN_TAGS_AT};
+use crate::wire::link::{ETHER_IPV4, ETHER_IPV6, ETHER_VLAN, Ethernet};
 use admit::Query;
 use family::{Family, V4, V6};
 use lookup::Found;
 use reply::Plan;
+use tags::Tags;
 
-/// Answers the query in `frame`, if that can be done from `store`.
+/// Answers the query in `frame`, if that can be done from `store`. VLAN tags are kept.
 #[inline(always)]
 pub fn serve<F: Frame, S: Store>(frame: &mut F, store: &S) -> Outcome {
-    if is_tagged(frame) { serve_tagged(frame, store) } else { serve_untagged(frame, store) }
-}
-
-/// Whether a frame has VLAN tags.
-#[inline(always)]
-pub fn is_tagged<F: Frame>(frame: &F) -> bool {
-    frame.view::<Ethernet>(0).is_some_and(|link| ETHER_VLAN.contains(&link.ether_type))
-}
-
-/// The same as [`serve`] for a frame without tags. The kernel half has it and [`serve_tagged`] in functions of their own: neither
-/// needs the other's stack, and untagged frames meet no code of tags.
-#[inline(always)]
-pub fn serve_untagged<F: Frame, S: Store>(frame: &mut F, store: &S) -> Outcome {
     let Some(settings) = store.settings() else { return Outcome::PassOff };
-    let link = match link_to_us(frame, settings) {
-        Ok(link) => link,
-        Err(outcome) => return outcome,
-    };
-    either(match link {
-        ETHER_IPV4 => serve_family::<V4<0>, F, S>(frame, store, settings),
-        ETHER_IPV6 => serve_family::<V6<0>, F, S>(frame, store, settings),
-        _ => Err(Outcome::PassNotIp),
-    })
+    either(serve_link(frame, store, settings))
 }
 
-/// The same as [`serve`] for a frame with VLAN tags, whose answer keeps them.
+/// The journey of a frame, as far as its link goes.
 #[inline(always)]
-pub fn serve_tagged<F: Frame, S: Store>(frame: &mut F, store: &S) -> Outcome {
-    let Some(settings) = store.settings() else { return Outcome::PassOff };
-    if let Err(outcome) = link_to_us(frame, settings) {
-        return outcome;
+fn serve_link<F: Frame, S: Store>(frame: &mut F, store: &S, settings: &Settings) -> Result<Outcome, Outcome> {
+    let mut behind = link_to_us(frame, settings)?;
+    let mut tags = Tags::NONE;
+    if ETHER_VLAN.contains(&behind) {
+        tags = tags::take_off(frame)?;
+        behind = frame.view::<Ethernet>(0).ok_or(Outcome::PassTruncated)?.ether_type;
     }
-    let Some(inner) = type_behind::<1, F>(frame) else { return Outcome::PassTruncated };
-    either(match inner {
-        ETHER_IPV4 => serve_family::<V4<1>, F, S>(frame, store, settings),
-        ETHER_IPV6 => serve_family::<V6<1>, F, S>(frame, store, settings),
-        other if ETHER_VLAN.contains(&other) => match type_behind::<2, F>(frame) {
-            Some(ETHER_IPV4) => serve_family::<V4<2>, F, S>(frame, store, settings),
-            Some(ETHER_IPV6) => serve_family::<V6<2>, F, S>(frame, store, settings),
-            Some(other) if ETHER_VLAN.contains(&other) => Err(Outcome::PassVlan),
-            Some(_) => Err(Outcome::PassNotIp),
-            None => Err(Outcome::PassTruncated),
-        },
+    // VERIFIER: with tags and without, all that follows is the same to it.
+    let tags = tags.forgotten(frame, settings.boot_offset_ns);
+    let outcome = either(match behind {
+        ETHER_IPV4 => serve_family::<V4, F, S>(frame, store, settings, tags),
+        ETHER_IPV6 => serve_family::<V6, F, S>(frame, store, settings, tags),
         _ => Err(Outcome::PassNotIp),
-    })
+    });
+    if !tags.is_none() {
+        tags::put_back(frame, tags).ok_or(Outcome::PassNoRoom)?;
+    }
+    Ok(outcome)
 }
 
 /// The type of what is behind the Ethernet header, if the frame may be answered as far as that goes.
@@ -102,12 +83,6 @@ fn link_to_us<F: Frame>(frame: &F, settings: &Settings) -> Result<Be16, Outcome>
     if link.is_to_group() { Err(Outcome::PassNotIp) } else { Ok(link.ether_type) }
 }
 
-/// The type of what stands behind so many tags.
-#[inline(always)]
-fn type_behind<const TAGS: usize, F: Frame>(frame: &F) -> Option<Be16> {
-    frame.view::<Be16>(const { VLAN_TAGS_AT + TAGS * VLAN_TAG_LEN }).copied()
-}
-
 /// The outcome, whichever way it came about.
 #[inline(always)]
 fn either(served: Result<Outcome, Outcome>) -> Outcome {
@@ -116,31 +91,40 @@ fn either(served: Result<Outcome, Outcome>) -> Outcome {
     }
 }
 
-/// The whole journey of a query, for one IP version and number of tags.
+/// The whole journey of a query, for one IP version.
 #[inline(always)]
 fn serve_family<I: Family, F: Frame, S: Store>(
     frame: &mut F,
     store: &S,
     settings: &Settings,
+    tags: Tags,
 ) -> Result<Outcome, Outcome> {
     let query = admit::admit::<I, F, S>(frame, store, settings)?;
-    if (I::TAGS != 0 || settings.untagged_ruled != 0) && !is_answered_link::<I, F, S>(frame, store) {
+    if (!tags.is_none() || settings.untagged_ruled != 0) && !is_answered_link(frame, store, tags) {
         return Err(Outcome::PassVlan);
     }
     let is_limited = query.limits != 0 && settings.mode == MODE_SERVE;
-    // What a cookie is worth is found out below, or by the daemon.
-    if is_limited && query.cookie.forgotten(frame, query.key_hash).is_none() {
-        limit::<I, F, S>(frame, store, settings, &query)?;
+    let has_cookie = !query.cookie.forgotten(frame, query.key_hash).is_none();
+    // VERIFIER: a `Result` of these would have parts without a value, which the compiler saves all the same.
+    let (mut ready, mut plan, mut passed) = (None, Plan::default(), Outcome::PassMiss);
+    match self::ready::<I, F, S>(frame, store, settings, &query) {
+        Ok((found, planned)) => (ready, plan) = (Some(found), planned),
+        Err(outcome) => passed = outcome,
     }
-    let (found, plan) = ready::<I, F, S>(frame, store, settings, &query)?;
+    // What a cookie is worth is found out below, or by the daemon.
+    if is_limited && !has_cookie {
+        let purpose = if ready.is_some() { Use::Answer } else { Use::Pass };
+        limit::<I, F, S>(frame, store, settings, &query, purpose)?;
+    }
+    let Some(found) = ready else { return Err(passed) };
     if settings.mode == MODE_DRY_RUN {
         return Err(Outcome::PassDryRun);
     }
     let cookies = cookies::judge::<I, F, S>(frame, store, settings, &query)?;
-    if is_limited {
+    if is_limited && has_cookie {
         charge::<I, F, S>(frame, store, settings, cookies.verdict(frame, &query))?;
     }
-    let outcome = reply::reply::<I, F>(frame, &query, &found, &plan, &cookies)?;
+    let outcome = reply::reply::<I, F>(frame, &query, &found, &plan, &cookies, tags)?;
     if let Some(verdict) = cookies.verdict(frame, &query) {
         store.count_cookies(verdict);
     }
@@ -150,9 +134,8 @@ fn serve_family<I: Family, F: Frame, S: Store>(
 /// Whether queries of the frame's link are answered here. Tags that are none of ours would lead an answer to a VLAN that we do
 /// not serve; without tags, some may have been taken off, and the answer would leave without them.
 #[inline(always)]
-fn is_answered_link<I: Family, F: Frame, S: Store>(frame: &F, store: &S) -> bool {
-    let Some(link) = I::link(frame) else { return false };
-    store.link(link).map_or(I::TAGS == 0, |rule| rule.answers == 1)
+fn is_answered_link<F: Frame, S: Store>(frame: &F, store: &S, tags: Tags) -> bool {
+    store.link(tags.link(frame)).map_or(tags.is_none(), |rule| rule.answers == 1)
 }
 
 /// The answer to a query, if it is here and can be given.
@@ -168,8 +151,8 @@ fn ready<'s, I: Family, F: Frame, S: Store>(
     Ok((found, plan))
 }
 
-/// Holds a query to its rate limits, whatever it asks for: what nobody here can answer is over them, too, and the daemon is
-/// spared it. Nothing is charged yet. What is passed is asked for again there, and charged.
+/// Holds a query without cookies to its rate limits, whatever it asks for: what nobody here can answer is over them, too, and
+/// the daemon is spared it. What is answered is charged; what is passed is asked for again there, and charged.
 ///
 /// # Errors
 /// It is over a limit: it was dropped, or its empty answer is written.
@@ -179,10 +162,11 @@ fn limit<I: Family, F: Frame, S: Store>(
     store: &S,
     settings: &Settings,
     query: &Query,
+    purpose: Use,
 ) -> Result<(), Outcome> {
     let client = I::client(frame).ok_or(Outcome::PassTruncated)?;
     let now_boot_ns = clock::boot_ns(store, settings);
-    let over = match store.ask_limits(client, I::IS_V4, now_boot_ns) {
+    let over = match store.ask_limits(client, I::IS_V4, purpose, now_boot_ns) {
         Verdict::Within | Verdict::LoggedNarrow | Verdict::LoggedWide => return Ok(()),
         Verdict::SlippedNarrow => Outcome::SlippedRate,
         Verdict::SlippedWide => Outcome::SlippedRateWide,
@@ -195,7 +179,7 @@ fn limit<I: Family, F: Frame, S: Store>(
     Err(over)
 }
 
-/// Charges a client for the answer that it is about to get. One that has proven by a cookie that it receives what is sent to
+/// Charges a client with cookies for the answer that it is about to get. One that has proven by a cookie that it receives what is sent to
 /// its address is not limited.
 ///
 /// # Errors
@@ -212,7 +196,7 @@ fn charge<I: Family, F: Frame, S: Store>(
     }
     let client = I::client(frame).ok_or(Outcome::PassTruncated)?;
     let now_boot_ns = clock::boot_ns(store, settings);
-    match store.charge_limits(client, I::IS_V4, now_boot_ns) {
+    match store.ask_limits(client, I::IS_V4, Use::Answer, now_boot_ns) {
         Verdict::Within | Verdict::LoggedNarrow | Verdict::LoggedWide => Ok(()),
         Verdict::SlippedNarrow | Verdict::SlippedWide => Err(Outcome::PassRate),
         Verdict::DroppedNarrow => Err(Outcome::DroppedRate),

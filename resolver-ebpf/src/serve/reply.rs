@@ -13,16 +13,18 @@ use super::admit::{Query, rest_of_frame};
 use super::cookies::JudgedCookies;
 use super::family::Family;
 use super::lookup::{Found, part};
+use super::tags::Tags;
 use crate::abi::{BODY_AT, FAST_TTL_S_MAX, Outcome, SLOT_WORDS_MAX, Settings, TTL_FIELDS_MAX};
 use crate::wire::bytes::{Be16, low_len, low_u16, low_u32};
 use crate::wire::checksum::{self, at_parity};
 use crate::wire::cookie::COOKIE_OPTION_LEN;
 use crate::wire::dns::{DNS_HEADER_LEN, DnsHeader, HIGH_QR, HIGH_RD, LOW_AD, LOW_RA, QUESTION_END_LEN};
 use crate::wire::ip::PROTOCOL_UDP;
-use crate::wire::link::Ethernet;
+use crate::wire::link::{STATIONS_WORDS, turn_stations};
 use crate::wire::udp::{UDP_LEN, Udp};
 
 /// An answer that can be given.
+#[derive(Default)]
 pub(super) struct Plan {
     /// Length of the message, in bytes.
     dns_len: usize,
@@ -72,8 +74,10 @@ pub(super) fn reply<I: Family, F: Frame>(
     found: &Found<'_>,
     plan: &Plan,
     cookies: &JudgedCookies,
+    tags: Tags,
 ) -> Result<Outcome, Outcome> {
-    if !resize::<I, F>(frame, I::DNS_AT.wrapping_add(plan.dns_len), I::DNS_AT.wrapping_add(before_body(found))) {
+    let (len, front) = (I::DNS_AT.wrapping_add(plan.dns_len), I::DNS_AT.wrapping_add(before_body(found)));
+    if !resize::<I, F>(frame, len, front, tags) {
         return Err(Outcome::PassNoRoom);
     }
     // From here on the frame has its new length and all that is written lies inside: none of these can fail.
@@ -97,12 +101,13 @@ pub(super) fn reply<I: Family, F: Frame>(
 /// Where the tail has none, as with packets of local sockets on veth, the head grows and the front, up to `body_at`,
 /// moves there.
 #[inline(always)]
-fn resize<I: Family, F: Frame>(frame: &mut F, len: usize, body_at: usize) -> bool {
+fn resize<I: Family, F: Frame>(frame: &mut F, len: usize, body_at: usize, tags: Tags) -> bool {
     let grow = i32::from(low_len(len)).wrapping_sub(i32::from(low_len(frame.len())));
     if grow == 0 || frame.resize_tail(grow) {
         return true;
     }
-    if grow <= 0 || !frame.grow_head(grow) {
+    // With room before it for the tags, which have to fit when it is too late to say no.
+    if grow <= 0 || !frame.grow_head(grow.wrapping_add(tags.room())) || !frame.shrink_head(tags.room()) {
         return false;
     }
     move_front::<I, F>(frame, body_at, grow.unsigned_abs())
@@ -147,7 +152,7 @@ fn write_body<F: Frame>(frame: &mut F, at: usize, query: &Query, found: &Found<'
     if rest == 0 {
         return true;
     }
-    let Some([before, last]) = part(slot, (len >> 3).wrapping_add(BODY_AT / 8 - 1)) else { return false };
+    let Some([before, last]) = part(frame, slot, (len >> 3).wrapping_add(BODY_AT / 8 - 1)) else { return false };
     let word = before.load() >> (rest << 3) | last.load() << (64usize.wrapping_sub(rest << 3));
     match frame.view_far_mut::<[u8; 8]>(at.wrapping_add(len).wrapping_sub(8)) {
         Some(place) => *place = word.to_le_bytes(),
@@ -161,7 +166,7 @@ fn write_body<F: Frame>(frame: &mut F, at: usize, query: &Query, found: &Found<'
 fn write_ttls<F: Frame>(frame: &mut F, body_at: usize, found: &Found<'_>, plan: &Plan) -> bool {
     let kind = found.kind();
     let count = usize::from(kind.ttl_even_count).wrapping_add(usize::from(kind.ttl_odd_count));
-    let Some(offset_words) = found.ttl_offsets() else { return false };
+    let Some(offset_words) = found.ttl_offsets(frame) else { return false };
     let mut offsets = 0u64;
     for turn in 0..TTL_FIELDS_MAX {
         if turn >= count {
@@ -258,8 +263,8 @@ pub(super) fn write_headers<I: Family, F: Frame>(frame: &mut F, query: &Query, h
     .fold(0u64, u64::wrapping_add);
     *udp = Udp { source: server_port, destination: client_port, len, checksum: Be16::from_raw(checksum::udp(sum)) };
 
-    let link = frame.view_mut::<Ethernet>(0)?;
-    *link = Ethernet { destination: link.source, source: link.destination, ether_type: link.ether_type };
+    let stations = frame.view_mut::<[[u8; 4]; STATIONS_WORDS]>(0)?;
+    *stations = turn_stations(*stations);
     Some(())
 }
 

@@ -4,7 +4,7 @@ use super::SharedWord;
 use crate::abi::{
     BUCKET_ENTRIES, ClientRule, ClientV4, ClientV6, CookieVerdict, Link, LinkRule, Place, SLOT_REACH_WORDS, Settings,
 };
-use crate::limit::Verdict;
+use crate::limit::{Use, Verdict};
 
 /// A line of the index, as shared memory; each word is an [`crate::abi::BucketEntry`].
 pub type Bucket = [SharedWord; BUCKET_ENTRIES];
@@ -32,11 +32,9 @@ pub trait Store {
     /// What `LINKS` says about a link.
     fn link(&self, link: Link) -> Option<LinkRule>;
 
-    /// Asks the limiter about a query of a client, and charges nothing. `LIMITS` is its table, random numbers are its own.
-    fn ask_limits(&self, client: u64, is_v4: bool, now_boot_ns: u64) -> Verdict;
-
-    /// Asks it about an answer, and charges the client; one over a limit that only logs is counted.
-    fn charge_limits(&self, client: u64, is_v4: bool, now_boot_ns: u64) -> Verdict;
+    /// Asks the limiter about a query of a client; an answer over a limit that only logs is counted. `LIMITS` is its table, random
+    /// numbers are its own.
+    fn ask_limits(&self, client: u64, is_v4: bool, purpose: Use, now_boot_ns: u64) -> Verdict;
 
     /// Counts an answer with cookies, in `COOKIES`.
     fn count_cookies(&self, verdict: CookieVerdict);

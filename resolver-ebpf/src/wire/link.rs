@@ -41,4 +41,14 @@ impl Ethernet {
     }
 }
 
+/// The two stations of a header, in words of four bytes.
+pub const STATIONS_WORDS: usize = 3;
+
+/// The stations of a header in each other's place. In words, because BPF copies six bytes one by one.
+#[inline(always)]
+pub const fn turn_stations([a, b, c]: [[u8; 4]; STATIONS_WORDS]) -> [[u8; 4]; STATIONS_WORDS] {
+    let (a, b, c) = (u32::from_le_bytes(a), u32::from_le_bytes(b), u32::from_le_bytes(c));
+    [(b >> 16 | c << 16).to_le_bytes(), (c >> 16 | a << 16).to_le_bytes(), (a >> 16 | b << 16).to_le_bytes()]
+}
+
 const _: () = assert!(ETHERNET_LEN == 14 && align_of::<Ethernet>() == 1);

@@ -83,7 +83,7 @@ impl Walk {
         match (&mut self.validation, reply) {
             (Some(validation), reply) => validation.supply(reply),
             (None, Ok(response)) => {
-                let (anchors, zones) = (Arc::clone(&self.anchors), Arc::new(ZoneCache::new(ZONES_MAX)));
+                let (anchors, zones) = (Arc::clone(&self.anchors), Arc::new(ZoneCache::new(ZONES_MAX, 0)));
                 self.validation = Some(Validation::new(question, response, anchors, zones, self.policy));
             }
             (None, Err(failure)) => {

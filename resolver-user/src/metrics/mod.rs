@@ -266,6 +266,8 @@ metrics! {
     costly_refused,
     /// Searches that earlier denials answered (RFC 8198).
     denials_from_cache,
+    /// Searches that earlier answers from wildcards, and proofs that came with them, answered (RFC 8198 §5.3).
+    wildcards_from_cache,
     /// Replies that searches had at hand instead of asking a server: answers to other questions, or single sets of them.
     at_hand,
     /// Searches that asked servers after all, because what began with such a reply was bogus.

@@ -12,7 +12,7 @@ use resolver_ebpf::abi::{
     ClientRule, ClientV4, ClientV6, CookieVerdict, Link, LinkRule, MODE_SERVE, Outcome, Place, Settings,
 };
 use resolver_ebpf::host::{PlainFrame, udp_frame};
-use resolver_ebpf::limit::Verdict;
+use resolver_ebpf::limit::{Use, Verdict};
 use resolver_ebpf::serve::{Bucket, SharedWord, Slot, Store, serve};
 
 use super::clients::Clients;
@@ -147,12 +147,7 @@ impl Store for MapsView<'_> {
     }
 
     /// To compare is not to answer: nobody is limited.
-    fn ask_limits(&self, _: u64, _: bool, _: u64) -> Verdict {
-        Verdict::Within
-    }
-
-    /// Nor charged.
-    fn charge_limits(&self, _: u64, _: bool, _: u64) -> Verdict {
+    fn ask_limits(&self, _: u64, _: bool, _: Use, _: u64) -> Verdict {
         Verdict::Within
     }
 

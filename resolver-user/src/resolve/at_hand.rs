@@ -1,4 +1,4 @@
-//! What a search need not ask servers for: answers to other questions, single sets of them, and denials, that earlier searches have found.
+//! What a search need not ask servers for: answers to other questions, single sets of them, denials, and what wildcards have, that earlier searches have found.
 //!
 //! In: questions on the way of a search. Out: replies as a server would give them, which are judged as if one had. So what is put together
 //! from them is Secure only if every part is so now, and lives no longer than any of them. If it is bogus, servers are asked after all.
@@ -76,6 +76,11 @@ impl Means {
         had_taken
     }
 
+    /// Whether what earlier searches have found may be used at all.
+    pub(super) fn may_use(&self) -> bool {
+        self.use_of == Use::AtHand
+    }
+
     /// Whether something that is at hand may be taken for a question.
     fn may_take(&self, question: &Question) -> bool {
         self.use_of == Use::AtHand && is_answered_by_sets(question.qtype)
@@ -105,7 +110,7 @@ impl Resolver {
         means: &mut Means,
     ) -> Option<(Outcome, Lifetime)> {
         let now = self.moment(basis);
-        let first = means.take(self.reply_at_hand(question, now).filter(|_| means.may_take(question))?);
+        let first = means.take(self.reply_at_hand(question, basis, now).filter(|_| means.may_take(question))?);
         // There is no server to blame for it: if it is bogus, it is asked for as if nothing were at hand.
         let first = Reply { response: first, source: None };
         self.metrics.at_hand.add_one();
@@ -125,7 +130,7 @@ impl Resolver {
             return None;
         }
         let now = self.moment(basis);
-        let found = self.reply_at_hand(question, now).or_else(|| self.denial_at_hand(question, basis, now))?;
+        let found = self.reply_at_hand(question, basis, now).or_else(|| self.denial_at_hand(question, basis, now))?;
         self.metrics.at_hand.add_one();
         Some(means.take(found))
     }
@@ -134,14 +139,23 @@ impl Resolver {
         Moment { generation: basis.generation, boot_ns: self.clock.now().boot_ns }
     }
 
-    /// An answer to this very question, or single sets.
-    fn reply_at_hand(&self, question: &Question, now: Moment) -> Option<AtHand> {
-        self.answer_at_hand(question, now).or_else(|| {
-            let rules = self.rules();
-            // What one server says of the names below a DNAME is nothing to those that have servers of their own.
-            let line = |name: &Name| rules.upstream.own_line(name.wire(), question.qtype);
-            self.sets.reply(question, now, |owner| line(owner) == line(&question.qname))
-        })
+    /// An answer to this very question, or single sets, or what a wildcard has for it.
+    fn reply_at_hand(&self, question: &Question, basis: &Basis, now: Moment) -> Option<AtHand> {
+        let rules = self.rules();
+        // What one server says of the names below a DNAME is nothing to those that have servers of their own.
+        let line = |name: &Name| rules.upstream.own_line(name.wire(), question.qtype);
+        let single = || self.sets.reply(question, now, |owner| line(owner) == line(&question.qname));
+        let answer = self.answer_at_hand(question, now).or_else(single);
+        answer.or_else(|| self.wildcard_at_hand(question, basis, now))
+    }
+
+    /// What a wildcard has for the question.
+    fn wildcard_at_hand(&self, question: &Question, basis: &Basis, now: Moment) -> Option<AtHand> {
+        let basis = Some(basis).filter(|_| self.rules().keeping.keeps_negative)?;
+        let response = self.known_expansion(basis, question)?;
+        let ttl_s = response.answer.iter().chain(&response.authority).map(|set| set.ttl_s).min()?;
+        let left_ns = u64::from(ttl_s).saturating_mul(NS_PER_S);
+        Some(AtHand { response, expires_at_boot_ns: now.boot_ns.saturating_add(left_ns) })
     }
 
     /// A proven answer to this very question: on the way of a search that is where an alias leads.
@@ -166,9 +180,5 @@ impl Resolver {
         let ttl_s_max = self.rules().keeping.ttl_s_max.unwrap_or(u32::MAX).min(ANSWER_TTL_S_MAX);
         let now = Moment { generation: basis.generation, boot_ns: received.boot_ns };
         self.sets.learn(validated, |set| means.has_taken(&set.owner, set.rtype), ttl_s_max, now);
-        // Of a denial that was at hand there is nothing new to be learned, but how much of its time is gone.
-        if !validated.response().authority.iter().any(|set| means.has_taken(&set.owner, set.rtype)) {
-            basis.denials.learn(validated, received);
-        }
     }
 }

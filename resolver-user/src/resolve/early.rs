@@ -14,7 +14,7 @@ use crate::filter::FilterReason;
 use crate::listener::{ClientQuery, count_sent};
 use crate::trust::Basis;
 use crate::validator::{FetchFailure, IndeterminateReason, Validated};
-use crate::wire::{Question, RCode, RecordType, Response};
+use crate::wire::{Name, Question, RCode, RecordType, Response};
 
 /// TTL that clients see of data whose time is over, in seconds (RFC 8767 §4).
 const STALE_TTL_S: u32 = 30;
@@ -33,18 +33,32 @@ impl Resolver {
 
     /// The denial of what earlier answers have proven not to exist (RFC 8198).
     pub(super) fn known_denial(&self, basis: &Basis, question: &Question) -> Option<Arc<Validated>> {
-        let own = self.rules().upstream.own_line(question.qname.wire(), question.qtype);
-        let known = basis.denials.deny(question, &basis.anchors, self.clock.now())?;
-        // What the public tree lacks, a domain with servers of its own may have: there, only its own zones count.
-        let denies = |labels: usize| {
-            let mut soas = known.response().authority.iter().filter(|set| set.rtype == RecordType::SOA);
-            soas.any(|soa| soa.owner.label_count() >= labels)
-        };
-        if !own.is_none_or(denies) {
+        let known = basis.zones.denials.deny(question, &basis.anchors, self.clock.now())?;
+        let mut soas = known.response().authority.iter().filter(|set| set.rtype == RecordType::SOA);
+        if !soas.any(|soa| self.may_speak(&soa.owner, question)) {
             return None;
         }
         self.metrics.denials_from_cache.add_one();
         Some(known)
+    }
+
+    /// What a wildcard has for a question, as the zone's server would say it, if earlier answers have proven that it is the
+    /// wildcard's to answer (RFC 8198 §5.3).
+    pub(super) fn known_expansion(&self, basis: &Basis, question: &Question) -> Option<Response> {
+        let known = basis.zones.denials.expand(question, &basis.anchors, self.clock.now())?;
+        let mut signatures = known.answer.iter().flat_map(|set| &set.signatures);
+        if !signatures.all(|signature| self.may_speak(&signature.signer, question)) {
+            return None;
+        }
+        self.metrics.wildcards_from_cache.add_one();
+        Some(known)
+    }
+
+    /// Whether what a zone has proven counts for a question: what the public tree lacks, a domain with servers of its own may
+    /// have. There, only its own zones count.
+    fn may_speak(&self, zone: &Name, question: &Question) -> bool {
+        let own = self.rules().upstream.own_line(question.qname.wire(), question.qtype);
+        own.is_none_or(|labels| zone.label_count() >= labels)
     }
 
     /// Refuses a query of our own that a server sent back to us; false if it is none.

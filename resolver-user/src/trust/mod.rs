@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use thiserror::Error;
 
 use crate::clock::{NS_PER_S, Now};
-use crate::validator::{DenialCache, DsAnchor, Policy, TrustAnchors, ZoneCache};
+use crate::validator::{DsAnchor, Policy, TrustAnchors, ZoneCache};
 use crate::wire::{DomainMap, Name};
 
 pub use follow::{AnchorState, Followed, Looked};
@@ -41,10 +41,8 @@ pub const TIMED_ANCHOR_S_MAX: u64 = 7 * 86_400;
 pub struct Basis {
     /// The anchors.
     pub anchors: Arc<TrustAnchors>,
-    /// What is proven from them about zones.
+    /// What is proven from them about zones, and what does not exist.
     pub zones: Arc<ZoneCache>,
-    /// Denial records that were proven.
-    pub denials: DenialCache,
     /// What may be accepted, at what cost.
     pub policy: Policy,
     /// Rises with each change.
@@ -292,8 +290,8 @@ fn basis(changing: &Changing, generation: u64) -> Basis {
         None => anchors.clone(),
     };
     let anchors = Arc::new(TrustAnchors::under(&policy, anchors, negative).with_private(private.clone()));
-    let (zones, denials) = (Arc::new(ZoneCache::new(ZONES_MAX)), DenialCache::new(DENIALS_MAX));
-    Basis { anchors, zones, denials, policy, generation }
+    let zones = Arc::new(ZoneCache::new(ZONES_MAX, DENIALS_MAX));
+    Basis { anchors, zones, policy, generation }
 }
 
 #[cfg(test)]

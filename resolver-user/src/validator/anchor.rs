@@ -155,6 +155,20 @@ impl TrustAnchors {
         }
     }
 
+    /// The highest zone from which a chain may run to `name`, past the anchor that decides about it. A negative anchor on the
+    /// way ends it, and so does a private domain, which the zones above know nothing of.
+    pub(super) fn outermost<'a>(&'a self, name: &Name) -> Option<&'a Name> {
+        let AnchoredAt::Zone(mut outermost) = self.decisive(name) else { return None };
+        if self.private.find(name.wire()).is_some_and(|found| *found.value) {
+            return Some(outermost);
+        }
+        // Bound: each turn is one anchor further up.
+        while let Some(AnchoredAt::Zone(above)) = outermost.parent().map(|above| self.decisive(&above)) {
+            outermost = above;
+        }
+        Some(outermost)
+    }
+
     /// Every anchor that is none of the negative ones.
     pub fn all(&self) -> &[DsAnchor] {
         &self.anchors

@@ -11,8 +11,8 @@
 use std::sync::Arc;
 
 use super::anchor::AnchoredAt;
-use super::denial::Delegation;
-use super::judge::{Judged, Section, SetId, zone_side};
+use super::denial::{Delegation, is_wildcard_data};
+use super::judge::{Gathered, Judged, Section, SetId, zone_side};
 use super::key::{DigestType, Ds, ZoneKey};
 use super::locally_served::is_locally_served;
 use super::signature::{Attempt, SignatureFailure, Signed, verify_set};
@@ -209,6 +209,11 @@ impl Chain {
         }
     }
 
+    /// The highest zone that may have a say in `name`.
+    pub(super) fn outermost_zone(&self, name: &Name) -> Option<Name> {
+        self.anchors.outermost(name).cloned()
+    }
+
     /// That a name is of a private domain and so insecure, if it is: the operator has given the domain servers of its own,
     /// and the public tree proves that no zone starts there, or standards say that no signed one does. A public zone, signed or not, leaves nothing special; a
     /// parent that proves neither makes the name bogus as any other.
@@ -246,7 +251,10 @@ impl Chain {
             if matches!(zone.what, ZoneFact::Insecure(_)) {
                 break;
             }
-            let fact = self.fact_at(&child, work)?;
+            let fact = match self.known_unsigned(&child, work) {
+                Some(known) => known,
+                None => self.fact_at(&child, work)?,
+            };
             match fact.what {
                 ZoneFact::Secure(_) | ZoneFact::Insecure(_) => zone = fact,
                 ZoneFact::NoCut { nothing_below: true } => break,
@@ -313,6 +321,41 @@ impl Chain {
         }
     }
 
+    /// Has the cache of denials learn the sets that have proven something, which say something of other names as well.
+    ///
+    /// Not sets that merely came along, nor what an opt-out span leaves open: servers of a child could have a say in what is
+    /// believed of its delegation, by proofs of the parent's that are older than the zone's DS and still in time.
+    pub(super) fn learn_denial(&self, gathered: &Gathered, zone: &Name, fact: &Fact, now: Now) {
+        for set in gathered.proof.iter().chain(&gathered.soa) {
+            self.zones.denials.learn(zone, set.clone(), set.ttl_s.min(fact.ttl_s(now)), now);
+        }
+    }
+
+    /// The same of what stands at the wildcard with so many labels above it.
+    pub(super) fn learn_wildcard(&self, set: RrSet, encloser_labels: usize, zone: &Name, fact: &Fact, now: Now) {
+        let wildcard = set.owner.ancestor(encloser_labels).and_then(|encloser| encloser.wildcard());
+        if let Some(owner) = wildcard.filter(|_| is_wildcard_data(set.rtype)) {
+            let ttl_s = set.ttl_s.min(fact.ttl_s(now));
+            self.zones.denials.learn(zone, RrSet { owner, ..set }, ttl_s, now);
+        }
+    }
+
+    /// That `child` is insecure, if that follows from what its zone has said before, perhaps of other names.
+    ///
+    /// Choice: asked only about data without signatures. A zone that has just become a signed one is noticed by its signatures.
+    fn known_unsigned(&mut self, child: &Name, work: &Work<'_>) -> Option<Arc<Fact>> {
+        let is_special = self.anchors.of_zone(child).next().is_some() || self.anchors.is_excepted(child);
+        if is_special || self.fact_of(child, work.now).is_some() {
+            return None;
+        }
+        let ttl_s = self.zones.denials.unsigned_s(child, &self.anchors, work.now)?;
+        let what = ZoneFact::Insecure(InsecureReason::NoDs { zone: child.clone() });
+        let fact = Fact::new(child, what, ttl_s, work.now);
+        self.found.push(Found::Fact(fact.clone()));
+        self.zones.remember(fact.clone(), work.now);
+        Some(fact)
+    }
+
     /// What is to be said of a name for which no chain starts anywhere.
     fn no_anchor(&self, name: &Name) -> Arc<Fact> {
         let reason = match self.anchors.decisive(name) {
@@ -357,7 +400,7 @@ impl Chain {
             parent = private.name.parent().unwrap_or_else(Name::root);
         }
         let asked = self.reply(&Question::new(name.clone(), RecordType::DS));
-        if asked.is_err()
+        if matches!(asked, Err(Pause::Indeterminate(_)))
             && let Some(fact) = self.delegation_told(name, &parent, work)?
         {
             return Ok(fact);
@@ -406,6 +449,9 @@ impl Chain {
 
     /// What replies to other questions prove of the delegation at `name` in passing: that it is there and unsigned. Whoever
     /// serves both sides of a cut says so, and may have no answer to a question for the DS. Nothing is fetched for it.
+    ///
+    /// Only once the DS cannot be had: these replies may come from the child's servers, and a proof of the parent's that is
+    /// still in time may be older than the zone's DS.
     fn delegation_told(&mut self, name: &Name, parent: &Name, work: &mut Work<'_>) -> Result<Option<Arc<Fact>>, Pause> {
         for reply in 0..self.replies.len() {
             let Some(signer) = self.denial_signer(reply, parent) else { continue };
@@ -454,6 +500,9 @@ impl Chain {
                         Delegation::Unproven => None,
                     };
                     if let Some(what) = what {
+                        if delegation != Delegation::OptOut {
+                            self.learn_denial(&gathered, &signer, &fact, work.now);
+                        }
                         return Ok(Fact::new(name, what, gathered.ttl_s, work.now));
                     }
                     failure = gathered.failure.unwrap_or(failure);

@@ -133,6 +133,10 @@ impl Chain {
             Err(failure) => return Ok(Err(failure.reason(set))),
         };
         let Some(encloser_labels) = signed.expanded_from else {
+            if set.owner.is_wildcard() {
+                let labels = set.owner.label_count().saturating_sub(1);
+                self.learn_wildcard(secure_set(set, signer, signed.ttl_s, work), labels, signer, &fact, work.now);
+            }
             let (ttl_s, proof_ttl_s) = (signed.ttl_s, signed.valid_s);
             return Ok(Ok(Judged::Secure { fact, ttl_s, proof_ttl_s, expanded: false, proof: Vec::new() }));
         };
@@ -141,10 +145,15 @@ impl Chain {
         let Some(next_closer) = set.owner.ancestor(encloser_labels.saturating_add(1)) else { return Ok(Err(denied)) };
         let gathered = self.gather(id.reply, signer, keys, work)?;
         let (ttl_s, proof_ttl_s) = (signed.ttl_s.min(gathered.ttl_s), signed.valid_s.min(gathered.ttl_s));
+        let denial = gathered.evidence.no_closer_match(&next_closer, work.budget)?;
+        if denial == Denial::Proven {
+            self.learn_denial(&gathered, signer, &fact, work.now);
+            self.learn_wildcard(secure_set(set, signer, signed.ttl_s, work), encloser_labels, signer, &fact, work.now);
+        }
         let proof = gathered.proof;
         // A fact about the next closer name, which is what the span covers, and not about the zone: the chain remembers it.
         let insecure = |reason| Fact::new(&next_closer, ZoneFact::Insecure(reason), ttl_s, work.now);
-        Ok(match gathered.evidence.no_closer_match(&next_closer, work.budget)? {
+        Ok(match denial {
             Denial::Proven => Ok(Judged::Secure { fact, ttl_s, proof_ttl_s, expanded: true, proof }),
             Denial::OptOut => {
                 Ok(Judged::Insecure { fact: insecure(InsecureReason::OptOut { zone: signer.clone() }), proof })
@@ -162,10 +171,7 @@ impl Chain {
 
     /// The zone that signed a set, going by its first signature that could be from a zone between `side` and the anchor.
     fn signer(&self, set: &RrSet, side: &Name) -> Option<Name> {
-        let anchor = self.anchor_zone(side)?;
-        let plausible = set.signatures.iter().filter(|signature| is_plausible(signature, &set.owner));
-        let mut signers = plausible.map(|signature| &signature.signer);
-        signers.find(|signer| side.is_at_or_below(signer) && signer.is_at_or_below(&anchor)).cloned()
+        signer_within(set, side, &self.anchor_zone(side)?)
     }
 
     /// The zone whose denial an authority section holds: the deepest signer of a SOA, NSEC or NSEC3 at or above `side`.
@@ -173,6 +179,16 @@ impl Chain {
         let response = self.response(reply)?;
         let sets = response.authority.iter().filter(|set| is_denial_type(set.rtype));
         sets.filter_map(|set| self.signer(set, side)).max_by_key(Name::label_count)
+    }
+
+    /// The same among the zones above the anchor that decides about `side`, which have a chain of their own.
+    ///
+    /// Choice: they may prove that there is nothing (RFC 6840 §5.10, "accept any success"), but nothing else: whoever pins the
+    /// keys of a zone wants its data from nobody else.
+    pub(super) fn denial_signer_above(&self, reply: usize, side: &Name) -> Option<Name> {
+        let (response, outermost) = (self.response(reply)?, self.outermost_zone(side)?);
+        let sets = response.authority.iter().filter(|set| is_denial_type(set.rtype));
+        sets.filter_map(|set| signer_within(set, side, &outermost)).max_by_key(Name::label_count)
     }
 
     /// Verifies the SOA and the denial records of `zone` in the authority section of a reply.
@@ -259,6 +275,13 @@ impl Gathered {
             self.proof.push(set);
         }
     }
+}
+
+/// The zone that signed a set, going by its first signature that could be from a zone between `side` and `above`.
+fn signer_within(set: &RrSet, side: &Name, above: &Name) -> Option<Name> {
+    let plausible = set.signatures.iter().filter(|signature| is_plausible(signature, &set.owner));
+    let mut signers = plausible.map(|signature| &signature.signer);
+    signers.find(|signer| side.is_at_or_below(signer) && signer.is_at_or_below(above)).cloned()
 }
 
 /// A verified set with its TTL capped, and only with signatures that were looked at and can be its zone's: one that

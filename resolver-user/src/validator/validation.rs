@@ -13,8 +13,8 @@ use super::judge::{Gathered, Judged, Section, SetId, secure_set, zone_side};
 use super::work::Work;
 use super::zones::{Fact, ZoneFact};
 use super::{
-    BogusReason, ChainStep, FetchFailure, InsecureReason, Pace, Policy, ProvenStatus, Step, TrustAnchors, Validated,
-    Verdict, WorkBudget, ZoneCache,
+    BogusReason, ChainStep, FetchFailure, IndeterminateReason, InsecureReason, Pace, Policy, ProvenStatus, Step,
+    TrustAnchors, Validated, Verdict, WorkBudget, ZoneCache,
 };
 use crate::clock::Now;
 use crate::wire::{Name, Question, RCode, RecordType, Response, RrSet};
@@ -333,14 +333,52 @@ fn judge_denial(chain: &mut Chain, reply: usize, question: &Question, work: &mut
                         return Err(BogusReason::Iterations { zone: signer, iterations }.into());
                     }
                     (Denial::Unproven, _) => {}
-                    (denial, rcode) => return Ok(secure_denial(gathered, denial, rcode, &signer, &fact, work)),
+                    (denial, rcode) => {
+                        if denial == Denial::Proven {
+                            chain.learn_denial(&gathered, &signer, &fact, work.now);
+                        }
+                        return Ok(secure_denial(gathered, denial, rcode, &signer, &fact, work));
+                    }
                 }
                 failure = gathered.failure.unwrap_or(failure);
             }
         }
     }
+    if let Some(part) = denied_from_above(chain, reply, question, work)? {
+        return Ok(part);
+    }
     let fact = chain.unless_insecure(reply, &side, failure, signed, work)?;
     Ok(insecure_denial(&response, question, &fact, work))
+}
+
+/// The denial by a secure zone above the anchor that decides about the question, if it is proven; that zone may be an older one
+/// than the anchor's, which is gone.
+fn denied_from_above(
+    chain: &mut Chain,
+    reply: usize,
+    question: &Question,
+    work: &mut Work<'_>,
+) -> Result<Option<Part>, Pause> {
+    let side = zone_side(&question.qname, question.qtype);
+    let Some(response) = chain.response(reply) else { return Ok(None) };
+    let Some(signer) = chain.denial_signer_above(reply, &side) else { return Ok(None) };
+    if chain.anchor_zone(&side) == chain.anchor_zone(&signer) {
+        return Ok(None);
+    }
+    let fact = match chain.fact_at(&signer, work) {
+        // Only what is proven counts; what the deciding anchor says stands.
+        Err(Pause::Bogus(..) | Pause::Indeterminate(IndeterminateReason::Fetch { .. })) => return Ok(None),
+        fact => fact?,
+    };
+    let ZoneFact::Secure(keys) = &fact.what else { return Ok(None) };
+    let gathered = chain.gather(reply, &signer, keys, work)?;
+    Ok(match prove(&gathered, question, response.rcode, work)? {
+        (Denial::Proven, rcode) if !gathered.soa_failed => {
+            chain.learn_denial(&gathered, &signer, &fact, work.now);
+            Some(secure_denial(gathered, Denial::Proven, rcode, &signer, &fact, work))
+        }
+        _ => None,
+    })
 }
 
 /// Whether the gathered sets prove the denial, and the RCODE that they show. An NXDOMAIN for a name that is proven to

@@ -1,4 +1,5 @@
-//! What is proven about names: where zones start, and with which keys. Shared by all validations.
+//! What is proven about names: where zones start, and with which keys; and what zones have said of other names, which
+//! [`DenialCache`] keeps. Shared by all validations.
 //!
 //! In: facts with the end of their life. Out: the same facts until then. Bounded: old and unpopular facts make room.
 //! Refuses: to judge. A fact is only as good as the anchors it was derived from, so clear the cache when they change.
@@ -7,8 +8,8 @@ use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 
-use super::InsecureReason;
 use super::key::ZoneKey;
+use super::{DenialCache, InsecureReason};
 use crate::clock::{NS_PER_S, Now};
 use crate::wire::Name;
 
@@ -62,17 +63,20 @@ impl Fact {
 #[derive(Debug)]
 pub struct ZoneCache {
     facts: Cache<Name, Arc<Fact>>,
+    /// What zones have said of names that nobody has asked for.
+    pub denials: DenialCache,
 }
 
 impl ZoneCache {
-    /// An empty cache for about `capacity` names.
-    pub fn new(capacity: usize) -> Self {
-        Self { facts: Cache::new(capacity) }
+    /// An empty cache for about `capacity` names, and for `denials` records that deny; with 0, nothing is learned from those.
+    pub fn new(capacity: usize, denials: usize) -> Self {
+        Self { facts: Cache::new(capacity), denials: DenialCache::new(denials) }
     }
 
     /// Forgets everything. To be called when anchors change.
     pub fn clear(&self) {
         self.facts.clear();
+        self.denials.clear();
     }
 
     /// Number of names of which something is known, facts at the end of their life included.
@@ -129,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_fact_ends_with_its_ttl_and_after_a_day_at_the_latest() {
-        let cache = ZoneCache::new(10);
+        let cache = ZoneCache::new(10, 0);
         cache.remember(no_cut("a.example", 60), NOW);
         cache.remember(no_cut("b.example", u32::MAX), NOW);
         cache.remember(no_cut("c.example", 0), NOW);
@@ -142,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_age_of_a_zones_keys_is_told_even_when_they_hold_no_longer() {
-        let cache = ZoneCache::new(10);
+        let cache = ZoneCache::new(10, 0);
         let name = |text: &str| -> Name { text.parse().unwrap() };
         cache.remember(Fact::new(&name("."), ZoneFact::Secure(Vec::new()), 60, NOW), NOW);
         cache.remember(no_cut("a.example", 60), NOW);
@@ -153,7 +157,7 @@ mod tests {
 
     #[test]
     fn the_cache_stays_within_its_capacity() {
-        let cache = ZoneCache::new(16);
+        let cache = ZoneCache::new(16, 0);
         for index in 0..1000 {
             cache.remember(no_cut(&format!("n{index}.example"), 60), NOW);
         }

@@ -4,6 +4,7 @@
 //! and `regressions`, replayed by `cargo test`). Out: nothing, or a panic that says what was broken.
 //! Refuses clocks, sockets and randomness: the same bytes do the same on every machine.
 
+mod at_hand;
 mod canonical;
 mod fast_path;
 mod message;
@@ -14,6 +15,7 @@ mod source;
 mod validation;
 mod world;
 
+pub use at_hand::at_hand;
 pub use canonical::canonical;
 pub use fast_path::fast_path;
 pub use message::message;
@@ -32,6 +34,7 @@ pub const CLAIMS: &[(&str, Claim)] = &[
     ("canonical", canonical),
     ("nsec3", nsec3),
     ("validation", validation),
+    ("at_hand", at_hand),
     ("fast_path", fast_path),
     ("slot", slot),
 ];

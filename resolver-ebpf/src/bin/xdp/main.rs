@@ -17,56 +17,38 @@ mod packet;
 mod watch;
 
 use aya_ebpf::bindings::xdp_action::{self, XDP_PASS, XDP_TX};
-use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_boot_ns};
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
 use resolver_ebpf::abi::{ABI_VERSION, ClockSample, Outcome, Settings, WATCH_CAPTURE};
-use resolver_ebpf::serve::{is_tagged, serve_tagged, serve_untagged};
+use resolver_ebpf::serve::serve;
 
 use maps::Maps;
 use packet::Packet;
 
 /// Answers DNS queries from the maps.
-#[xdp]
-pub fn resolver(ctx: XdpContext) -> u32 {
-    if is_tagged(&Packet::new(&ctx)) { tagged(ctx.ctx) } else { untagged(ctx.ctx) }
-}
-
-/// Frames without VLAN tags.
 ///
-/// VERIFIER: out of line, as [`tagged`], so that the two do not share a stack, of which there are 512 bytes for all that is under way. Not
-/// `#[cold]`: that puts it into a section of its own, where aya 0.14 takes it for whatever function starts another section.
-#[inline(never)]
-fn untagged(ctx: *mut xdp_md) -> u32 {
-    answer(&XdpContext::new(ctx), serve_untagged)
-}
-
-/// Frames with VLAN tags.
-#[inline(never)]
-fn tagged(ctx: *mut xdp_md) -> u32 {
-    answer(&XdpContext::new(ctx), serve_tagged)
-}
-
-/// Serves a frame, and says what is to be done with it.
+/// VERIFIER: all in one function, since a call costs an answer some 10 ns where returns are guarded against speculation. What is
+/// off the path of answers may stand in functions of its own: 512 bytes of stack are for all that is under way.
+#[xdp]
 #[inline(always)]
-fn answer<'c>(ctx: &'c XdpContext, serve: impl FnOnce(&mut Packet<'c>, &Maps<'c>) -> Outcome) -> u32 {
+pub fn resolver(ctx: XdpContext) -> u32 {
     latency::start();
     // The settings are there: an array has all its elements.
     let Some(settings) = maps::settings() else { return XDP_PASS };
     if settings.watch & WATCH_CAPTURE != 0 {
-        watch::keep_query(ctx);
+        watch::keep_query(&ctx);
     }
-    let outcome = serve(&mut Packet::new(ctx), &Maps { settings });
+    let outcome = serve(&mut Packet::new(&ctx), &Maps { settings });
     maps::count(outcome);
     if outcome.is_answer() {
         latency::end();
         if settings.watch != 0 {
-            watch::tell(ctx, settings, outcome);
+            watch::tell(&ctx, settings, outcome);
         }
         return XDP_TX;
     }
-    verdict(ctx, settings, outcome)
+    verdict(&ctx, settings, outcome)
 }
 
 /// What is done with a frame that was not answered.

@@ -185,13 +185,9 @@ impl Store for Maps<'_> {
     }
 
     #[inline(always)]
-    fn ask_limits(&self, client: u64, is_v4: bool, now_boot_ns: u64) -> Verdict {
-        Verdict::of_number(ask_limits(client, is_v4.into(), 0, now_boot_ns))
-    }
-
-    #[inline(always)]
-    fn charge_limits(&self, client: u64, is_v4: bool, now_boot_ns: u64) -> Verdict {
-        Verdict::of_number(ask_limits(client, is_v4.into(), 1, now_boot_ns))
+    fn ask_limits(&self, client: u64, is_v4: bool, purpose: Use, now_boot_ns: u64) -> Verdict {
+        let is_answer = u64::from(purpose == Use::Answer);
+        Verdict::of_number(ask_limits(client, is_v4.into(), is_answer, now_boot_ns))
     }
 
     #[inline(always)]

@@ -79,6 +79,11 @@ impl Frame for Packet<'_> {
     }
 
     #[inline(always)]
+    fn hide(&self, value: usize) -> usize {
+        hide(value)
+    }
+
+    #[inline(always)]
     fn forget_len(&self, len: usize, noise: u64) -> usize {
         self.forget(len as u64, noise) as usize
     }
@@ -114,6 +119,12 @@ impl Frame for Packet<'_> {
         // SAFETY: as in `resize_tail`.
         unsafe { bpf_xdp_adjust_head(self.ctx.ctx, -by) == 0 }
     }
+
+    #[inline(always)]
+    fn shrink_head(&mut self, by: i32) -> bool {
+        // SAFETY: as in `resize_tail`.
+        unsafe { bpf_xdp_adjust_head(self.ctx.ctx, by) == 0 }
+    }
 }
 
 /// An offset that the verifier knows to be small, and the compiler not to be related to any other.
@@ -121,8 +132,14 @@ impl Frame for Packet<'_> {
 /// VERIFIER: otherwise the compiler derives one packet pointer from another and comes to negative offsets.
 #[inline(always)]
 fn bounded(at: usize) -> Option<usize> {
-    let mut at = at;
-    // SAFETY: a register is copied to itself. (With no instruction at all, the kernel refuses the line information.)
-    unsafe { asm!("{0} = {0}", inout(reg) at, options(pure, nomem, nostack, preserves_flags)) };
+    let at = hide(at);
     if at > FAR_MAX { None } else { Some(at) }
+}
+
+/// A number of which the compiler knows nothing any more.
+#[inline(always)]
+fn hide(mut value: usize) -> usize {
+    // SAFETY: a register is copied to itself. (With no instruction at all, the kernel refuses the line information.)
+    unsafe { asm!("{0} = {0}", inout(reg) value, options(pure, nomem, nostack, preserves_flags)) };
+    value
 }

@@ -1,7 +1,7 @@
 //! What a reply of an authoritative server amounts to.
 //!
 //! In: a reply, what was asked, and the zone whose server it is. Out: [`Said`]. Records outside of the zone are dropped first
-//! ([`cut_down`]): nobody speaks of names that are not below the zone it was asked about.
+//! ([`cut_down`]): nobody speaks of names that are not below the zone it was asked about, nor denies any.
 
 use crate::wire::{Message, Name, Question, RCode, Record, RecordType, Rrsig};
 
@@ -31,9 +31,16 @@ pub(super) enum Said {
 pub(super) fn cut_down(message: &mut Message, zone: &Name) {
     if !zone.is_root() {
         for section in [&mut message.answer, &mut message.authority, &mut message.additional] {
-            section.retain(|record| record.owner.is_at_or_below(zone));
+            section.retain(|record| record.owner.is_at_or_below(zone) && !reaches_out(record, zone));
         }
     }
+}
+
+/// Whether this is an NSEC that leads out of the zone (RFC 4034 §4.1.1). It proves nothing here, but could to those who ask us
+/// with CD=1 and look less closely.
+fn reaches_out(record: &Record, zone: &Name) -> bool {
+    let next = || Name::read_compressed(&record.rdata, 0).map(|(next, _)| next);
+    record.rtype == RecordType::NSEC && next().is_ok_and(|next| !next.is_at_or_below(zone))
 }
 
 /// Whether an RCODE says something of the question. YXDOMAIN does: a DNAME leads to too long a name.

@@ -9,6 +9,7 @@ mod cache;
 mod describe;
 mod nsec;
 mod nsec3;
+mod zone;
 
 use super::{BudgetItem, WorkBudget};
 use crate::wire::{Name, RecordType, RrSet};
@@ -19,6 +20,7 @@ pub(super) use describe::describe;
 pub use describe::{DenialFacts, Nsec3Facts, Relation, Role};
 use nsec::Nsec;
 use nsec3::{Chain as Nsec3Chain, Nsec3};
+pub(super) use zone::is_wildcard_data;
 
 /// What came of an attempt to prove that something does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -55,7 +55,7 @@ impl World {
             anchors: vec![],
             negative_anchors: vec![],
             private: DomainMap::default(),
-            cache: Arc::new(ZoneCache::new(1000)),
+            cache: Arc::new(ZoneCache::new(1000, 1000)),
             policy: Policy::DEFAULT,
             pace: Pace::Unhindered,
             now: NOW,
@@ -169,10 +169,18 @@ impl World {
     }
 
     pub fn resolve_with(&self, qname: &str, qtype: RecordType, budget: &mut WorkBudget) -> Run {
-        let question = Question::new(name(qname), qtype);
-        let response = Arc::new(self.answer(&question));
+        self.judge_with(self.answer(&Question::new(name(qname), qtype)), budget)
+    }
+
+    /// Validates a response to a question of its own.
+    pub fn judge(&self, response: Response) -> Run {
+        self.judge_with(response, &mut WorkBudget::new(self.policy.limits))
+    }
+
+    fn judge_with(&self, response: Response, budget: &mut WorkBudget) -> Run {
         let anchors = Arc::new(self.trust_anchors());
-        let mut validation = Validation::new(question, response, anchors, self.cache.clone(), self.policy);
+        let question = response.question.clone();
+        let mut validation = Validation::new(question, Arc::new(response), anchors, self.cache.clone(), self.policy);
         let (mut asked, mut pauses) = (vec![], 0);
         let mut pace = self.pace;
         loop {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use resolver_ebpf::abi::{ClientRule, LIMIT_ENFORCE, LimitLevel, LimitRules};
 use resolver_ebpf::host::OwnedStore;
+use resolver_ebpf::host::cookies::{client_option, set_secrets};
 use resolver_ebpf::host::limits::{LimitCase, rules};
 use resolver_ebpf::host::message::{CLIENT_V4, CLIENT_V6, ClientOpt, ClientQuery};
 use resolver_ebpf::host::records::{NOW_BOOT_NS, Record, name_of_len, set_listeners, wire_name};
@@ -30,7 +31,18 @@ struct Case {
     listed: bool,
     /// Whether each client has a rate limit, which is never reached.
     limited: bool,
+    cookie: Cookie,
     kind: Kind,
+}
+
+/// What the client sends of cookies. With any, cookies are on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cookie {
+    None,
+    /// Its own: it gets a server cookie.
+    New,
+    /// And the server cookie that it got: it is checked, and sent back.
+    Valid,
 }
 
 #[derive(Clone, Copy)]
@@ -55,6 +67,7 @@ const fn hit(name: &'static str, names: usize) -> Case {
         over_v6: false,
         listed: false,
         limited: false,
+        cookie: Cookie::None,
         kind: Kind::Hit,
     }
 }
@@ -75,6 +88,9 @@ const CASES: &[Case] = &[
     Case { listed: true, limited: true, ..hit("policy-do0-v4", 1) },
     Case { listed: true, limited: true, over_v6: true, ..hit("policy-do0-v6", 1) },
     Case { limited: true, kind: Kind::Miss, ..hit("limited-miss-pass", 1) },
+    Case { cookie: Cookie::Valid, ..hit("cookie-do0-v4", 1) },
+    Case { cookie: Cookie::Valid, over_v6: true, ..hit("cookie-do0-v6", 1) },
+    Case { cookie: Cookie::New, ..hit("cookie-new-do0-v4", 1) },
     hit("10k-uniform-do0-v4", 10_000),
     Case { dnssec_ok: true, ..hit("10k-uniform-do1-v4", 10_000) },
     hit("100k-uniform-do0-v4", 100_000),
@@ -142,6 +158,12 @@ fn load(case: &Case) -> Load {
     if case.limited {
         add_limits(&mut store);
     }
+    let mut options = Vec::new();
+    if case.cookie != Cookie::None {
+        set_secrets(&mut store.settings);
+        store.settings.cookies = 1;
+        options = client_option(case.over_v6, case.cookie == Cookie::Valid);
+    }
     let mut frames = Vec::new();
     for i in 0..case.names {
         let name = case.name_len.map_or_else(|| wire_name(&format!("n{i:06x}.example.com")), name_of_len);
@@ -151,7 +173,7 @@ fn load(case: &Case) -> Load {
         };
         // A full bucket leaves an answer unpublished, as in the daemon; it is not asked for.
         if store.publish(&record(&name, i, case.dnssec_ok).answer()).is_ok() {
-            let opt = Some(ClientOpt::new(1232, case.dnssec_ok));
+            let opt = Some(ClientOpt { options: options.clone(), ..ClientOpt::new(1232, case.dnssec_ok) });
             frames.push(ClientQuery { opt, over_v6: case.over_v6, ..ClientQuery::new(&asked, 1) }.frame());
         }
     }

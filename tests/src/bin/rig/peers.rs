@@ -34,7 +34,10 @@ pub fn run(runs: usize, names: &[usize], wanted: &[&str]) -> ExitCode {
     let chosen: Vec<Peer> =
         PEERS.into_iter().enumerate().filter(|(i, peer)| *i == 0 || is_wanted(peer)).map(|(_, peer)| peer).collect();
     let stage = Stage::new();
-    measure_speed(&stage, &chosen, runs);
+    // Without runs, only memory is wanted.
+    if runs > 0 {
+        measure_speed(&stage, &chosen, runs);
+    }
     for &count in names {
         measure_memory(&stage, &chosen, count);
     }

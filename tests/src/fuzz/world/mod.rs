@@ -18,6 +18,7 @@ pub(super) use attack::Attacker;
 pub(super) use chain::Nsec3Parameters;
 pub(super) use keys::{Key, SignatureFields};
 pub(super) use path::Path;
+pub(super) use server::Reply;
 pub(super) use trial::Trial;
 pub(super) use zone::{Link, Node, Zone, ZonePlan};
 

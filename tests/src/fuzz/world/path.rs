@@ -4,7 +4,7 @@
 use resolver_user::wire::Name;
 
 /// A name. Shorter lists sort before longer ones that they start, and labels sort as unsigned bytes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Path(Vec<Vec<u8>>);
 
 impl Path {

@@ -1,7 +1,10 @@
 //! What honest servers say: a recursive one that follows aliases through all zones, or one that stops at the first
 //! (RFC 4035 §3.1, RFC 5155 §7.2).
 
-use resolver_user::wire::{CLASS_IN, Flags, Header, Message, Question, RCode, Record, RecordType};
+use std::sync::Arc;
+
+use resolver_user::upstream::scrub;
+use resolver_user::wire::{CLASS_IN, Flags, Header, Message, Question, RCode, Record, RecordType, Response};
 
 use super::truth::{Kind, Step};
 use super::{Path, World, Zone};
@@ -20,12 +23,17 @@ pub(crate) struct Reply {
 
 impl Reply {
     /// The reply as a message.
-    pub(crate) fn message(self) -> Message {
+    fn message(self) -> Message {
         let Self { rcode, answer, authority } = self;
         let flags = Flags { response: true, ..Flags::default() };
         let rcode = u8::try_from(rcode.0).expect("a small RCODE");
         let header = Header { id: 0, opcode: 0, rcode, flags, counts: [1, 0, 0, 0] };
         Message { header, question: None, answer, authority, additional: Vec::new(), edns: None }
+    }
+
+    /// What is left of it for validation.
+    pub(crate) fn received(self, asked: &Question) -> Arc<Response> {
+        Arc::new(scrub(self.message(), asked, |_| true))
     }
 }
 

@@ -1,15 +1,15 @@
 //! Whole validations in a world, with the caches that they share, held against what is true there.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use resolver_user::clock::{NS_PER_S, Now};
-use resolver_user::upstream::scrub;
 use resolver_user::validator::{
-    BudgetItem, DenialCache, FetchFailure, IndeterminateReason, Pace, Policy, ProvenStatus, Step, TrustAnchors,
-    Validated, Validation, Verdict, WorkBudget, ZoneCache,
+    BudgetItem, FetchFailure, IndeterminateReason, Pace, Policy, ProvenStatus, Step, TrustAnchors, Validated,
+    Validation, Verdict, WorkBudget, ZoneCache,
 };
-use resolver_user::wire::{Question, RCode, RecordType, RrSet};
+use resolver_user::wire::{Question, RCode, RecordType, Response, RrSet};
 
 use super::server::Reply;
 use super::truth::{PlainSet, Provable, folded};
@@ -24,7 +24,10 @@ pub(crate) struct Trial<'w> {
     world: &'w World,
     anchors: Arc<TrustAnchors>,
     zones: Arc<ZoneCache>,
-    denials: DenialCache,
+    /// Denials and answers from wildcards that were known without asking.
+    known: Cell<(u32, u32)>,
+    /// The time. The wall clock stands still, so that signatures go on to be what they are.
+    pub(crate) now: Cell<Now>,
 }
 
 impl<'w> Trial<'w> {
@@ -34,18 +37,24 @@ impl<'w> Trial<'w> {
 
     /// With other anchors than the world's own, from which nothing follows.
     pub(crate) fn with_anchors(world: &'w World, anchors: Arc<TrustAnchors>) -> Self {
-        Self { world, anchors, zones: Arc::new(ZoneCache::new(100)), denials: DenialCache::new(100) }
+        let (zones, known, now) = (Arc::new(ZoneCache::new(100, 300)), Cell::default(), Cell::new(NOW));
+        Self { world, anchors, zones, known, now }
     }
 
     /// Validates with whatever `serve` says, and holds the verdict against the truth.
-    pub(crate) fn ask(&self, question: &Question, serve: impl FnMut(&Question) -> Option<Reply>) -> Verdict {
+    pub(crate) fn ask(&self, question: &Question, mut serve: impl FnMut(&Question) -> Option<Reply>) -> Verdict {
+        let verdict = self.judge(question, |asked| serve(asked).map(|reply| reply.received(asked)));
+        if matches!(verdict, Verdict::Proven(_)) {
+            self.check_known(question);
+        }
+        verdict
+    }
+
+    /// The same with replies as validation has them, and nothing else.
+    pub(crate) fn judge(&self, question: &Question, serve: impl FnMut(&Question) -> Option<Arc<Response>>) -> Verdict {
         let verdict = self.validate(question, serve);
         match &verdict {
-            Verdict::Proven(proven) => {
-                self.check(question, proven);
-                self.denials.learn(proven, NOW);
-                self.check_denial(question);
-            }
+            Verdict::Proven(proven) => self.check(question, proven),
             // Nothing signs signatures.
             Verdict::Unchecked { .. } => assert_eq!(question.qtype, RecordType::RRSIG, "policy asks for proofs"),
             Verdict::Bogus(_) | Verdict::Indeterminate(_) => {}
@@ -56,8 +65,13 @@ impl<'w> Trial<'w> {
     /// Validates with honest servers, which must be believed.
     pub(crate) fn ask_honest(&self, question: &Question, follows: bool) {
         let verdict = self.ask(question, |asked| Some(self.world.honest(asked, follows)));
-        let Verdict::Proven(proven) = &verdict else {
-            let is_spent = matches!(&verdict, Verdict::Indeterminate(IndeterminateReason::Budget { .. }));
+        self.check_honest(question, &verdict);
+    }
+
+    /// What came of a question where everybody was honest.
+    pub(crate) fn check_honest(&self, question: &Question, verdict: &Verdict) {
+        let Verdict::Proven(proven) = verdict else {
+            let is_spent = matches!(verdict, Verdict::Indeterminate(IndeterminateReason::Budget { .. }));
             let may_fail = self.world.provable(question) == Provable::Unsaid || is_spent && self.is_costly();
             assert!(may_fail, "{question} is refused: {verdict:?}\n{}", self.world);
             return;
@@ -77,11 +91,9 @@ impl<'w> Trial<'w> {
         self.world.zones().iter().any(|zone| zone.nsec3.as_ref().is_some_and(|nsec3| nsec3.iterations > 8))
     }
 
-    fn validate(&self, question: &Question, mut serve: impl FnMut(&Question) -> Option<Reply>) -> Verdict {
+    fn validate(&self, question: &Question, mut serve: impl FnMut(&Question) -> Option<Arc<Response>>) -> Verdict {
         let mut budget = WorkBudget::new(Policy::DEFAULT.limits);
-        let mut received = |asked: &Question| {
-            serve(asked).map(|reply| Arc::new(scrub(reply.message(), asked, |_| true))).ok_or(FetchFailure::NoAnswer)
-        };
+        let mut received = |asked: &Question| serve(asked).ok_or(FetchFailure::NoAnswer);
         let Ok(first) = received(question) else {
             return Verdict::Indeterminate(IndeterminateReason::Fetch {
                 question: question.clone(),
@@ -93,7 +105,7 @@ impl<'w> Trial<'w> {
         let mut asked: Vec<Question> = Vec::new();
         // Bound: each turn but the last pays for a sub-query or a signature check.
         loop {
-            match validation.advance(NOW, &mut budget, Pace::Slice) {
+            match validation.advance(self.now.get(), &mut budget, Pace::Slice) {
                 Step::Done(verdict) => {
                     let _shown = validation.steps().len();
                     check_spent(&verdict, &mut budget);
@@ -117,7 +129,8 @@ impl<'w> Trial<'w> {
     /// What is proven is true, as far as it is not proven to be anybody's guess.
     fn check(&self, question: &Question, proven: &Validated) {
         let is_secure = proven.status() == ProvenStatus::Secure;
-        let (truth, response) = (self.world.truth(question), proven.response());
+        let response = proven.response();
+        let truth = self.world.truth_after(question, followed(question, proven));
         let last = truth.steps.last().expect("a question has a name");
         let parents_nsec =
             response.answer.last().filter(|set| is_secure && self.is_parents_nsec(question, set, &last.name));
@@ -138,7 +151,9 @@ impl<'w> Trial<'w> {
                 let is_of_cut = |set: &PlainSet| {
                     set.1 == RecordType::NSEC && self.is_cut(&set.0) && self.is_in_a_chain(&set.0, &set.2)
                 };
-                let is_right = |set: &PlainSet| sets.contains(set) || may_be_insecure(set) || is_of_cut(set);
+                let is_right = |set: &PlainSet| {
+                    sets.contains(set) || may_be_insecure(set) || is_of_cut(set) || self.is_parents_ds(set)
+                };
                 assert!(!some.is_empty() && some.iter().all(is_right), "{question}: {proven:?}\n{}", self.world);
                 if some.iter().any(may_be_insecure) {
                     return;
@@ -166,6 +181,12 @@ impl<'w> Trial<'w> {
         is_asked && self.is_cut(name) && self.is_in_a_chain(name, &rdatas)
     }
 
+    /// Whether a set is the DS that the parent has of a zone.
+    fn is_parents_ds(&self, set: &PlainSet) -> bool {
+        let truth = self.world.truth(&Question::new(set.0.name(), RecordType::DS));
+        set.1 == RecordType::DS && truth.steps.iter().any(|step| step.sets(RecordType::DS).contains(set))
+    }
+
     fn is_cut(&self, path: &Path) -> bool {
         self.world.zones().iter().any(|zone| zone.is_cut(path))
     }
@@ -185,11 +206,64 @@ impl<'w> Trial<'w> {
         assert!(is_soa || self.is_in_a_chain(&owner, &rdatas), "{} {} is no proof of any zone", set.owner, set.rtype);
     }
 
-    /// What the cache says of a question is true.
-    pub(crate) fn check_denial(&self, question: &Question) {
-        let Some(denied) = self.denials.deny(question, &self.anchors, NOW) else { return };
+    /// How many denials, and answers from wildcards, were known without asking.
+    #[cfg(test)]
+    pub(crate) fn known(&self) -> (u32, u32) {
+        self.known.get()
+    }
+
+    /// What is known of a question without asking anybody is true.
+    pub(crate) fn check_known(&self, question: &Question) {
+        let (denials, expansions) = self.known.get();
+        if self.denied(question).is_some() {
+            self.known.set((denials + 1, expansions));
+        }
+        if let Some(made) = self.zones.denials.expand(question, &self.anchors, self.now.get()) {
+            self.check_expanded(question, made);
+            self.known.set((denials, expansions + 1));
+        }
+    }
+
+    /// The denial that is known, which is true.
+    pub(crate) fn denied(&self, question: &Question) -> Option<Arc<Validated>> {
+        let denied = self.zones.denials.deny(question, &self.anchors, self.now.get())?;
         assert!(denied.status() == ProvenStatus::Secure && denied.response().answer.is_empty());
         self.check(question, &denied);
+        Some(denied)
+    }
+
+    /// What was made from a wildcard is what the zone would say, and convinces a validation; that of the rest may fail.
+    fn check_expanded(&self, question: &Question, made: Response) {
+        let truth = self.world.truth(question);
+        let first = truth.steps.first().expect("a question has a name");
+        let given: Vec<PlainSet> = made.answer.iter().map(plain).collect();
+        assert_eq!(given, first.sets(question.qtype), "{question}: {made:?}\n{}", self.world);
+        assert!(first.source.is_wildcard() && first.source != first.name, "{question}: {made:?}\n{}", self.world);
+        made.authority.iter().for_each(|set| self.check_proof(set));
+        // The alias that was made ends the path if nobody says more.
+        let mut said = Some(Arc::new(made));
+        let honest = |asked: &Question| Some(self.world.honest(asked, true).received(asked));
+        match self.validate(question, |asked| said.take().or_else(|| honest(asked))) {
+            Verdict::Proven(proven) => self.check(question, &proven),
+            verdict => {
+                let is_alias = first.kind != super::truth::Kind::Data;
+                assert!(is_alias || self.is_costly(), "{question} is refused: {verdict:?}\n{}", self.world);
+            }
+        }
+    }
+}
+
+/// Aliases that were followed although the alias was asked for: a server that denies it speaks of where it leads.
+fn followed(question: &Question, proven: &Validated) -> usize {
+    let response = proven.response();
+    let aliases = response.answer.iter().filter(|set| set.rtype == RecordType::CNAME).count();
+    let is_denied = response.rcode != RCode::NOERROR
+        || proven.status() != ProvenStatus::Secure
+        || response.authority.iter().any(|set| set.rtype == RecordType::SOA);
+    match question.qtype {
+        RecordType::CNAME if is_denied => aliases,
+        RecordType::CNAME => aliases.saturating_sub(1),
+        _ => 0,
     }
 }
 

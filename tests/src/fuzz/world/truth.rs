@@ -66,10 +66,17 @@ const ALIASES_MAX: usize = 12;
 impl World {
     /// Follows a question to its end.
     pub(crate) fn truth(&self, question: &Question) -> Truth<'_> {
+        self.truth_after(question, 0)
+    }
+
+    /// The same for who follows so many aliases although they were asked for.
+    pub(crate) fn truth_after(&self, question: &Question, followed: usize) -> Truth<'_> {
         let mut steps: Vec<Step<'_>> = Vec::new();
         let mut path = Path::of(&question.qname);
         while steps.len() < ALIASES_MAX {
-            let step = self.step(path, question.qtype);
+            // Any type that an alias answers for.
+            let qtype = if steps.len() < followed { RecordType::A } else { question.qtype };
+            let step = self.step(path, qtype);
             let kind = step.kind.clone();
             steps.push(step);
             let target = match kind {
@@ -77,7 +84,7 @@ impl World {
                 Kind::NxDomain => return Truth { steps, rcode: Some(RCode::NXDOMAIN) },
                 Kind::Redirection(_, None) => return Truth { steps, rcode: Some(RCode::YXDOMAIN) },
                 // The alias itself was asked for.
-                Kind::Redirection(_, Some(_)) if matches!(question.qtype, RecordType::CNAME | RecordType::ANY) => {
+                Kind::Redirection(_, Some(_)) if matches!(qtype, RecordType::CNAME | RecordType::ANY) => {
                     return Truth { steps, rcode: Some(RCode::NOERROR) };
                 }
                 Kind::Alias(target) | Kind::Redirection(_, Some(target)) => target,

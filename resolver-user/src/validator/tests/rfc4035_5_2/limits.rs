@@ -28,7 +28,7 @@ fn only_so_many_ds_records_are_looked_at() {
 #[test]
 fn the_zone_cache_need_not_hold_anything_for_a_validation_to_end() {
     let mut world = world();
-    world.cache = std::sync::Arc::new(crate::validator::ZoneCache::new(0));
+    world.cache = std::sync::Arc::new(crate::validator::ZoneCache::new(0, 0));
     world.resolve("www.org", RecordType::A).is_secure();
     for zone in &mut world.zones {
         zone.terms.expiration = NOW_S;

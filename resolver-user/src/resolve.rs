@@ -6,6 +6,8 @@
 mod ahead;
 mod at_hand;
 mod early;
+mod elsewhere;
+mod fetching;
 mod forgetting;
 mod publishing;
 mod telling;
@@ -38,12 +40,15 @@ use crate::publish::Publisher;
 use crate::saved::Restored;
 use crate::slow_lane::{Run, SlowLane};
 use crate::trust::{Basis, KeySentinel, Trust};
-use crate::upstream::{Allowance, Upstream, UpstreamError, is_circle};
+use crate::upstream::{Source as Server, Upstream, UpstreamError, is_circle};
 use crate::validator::{BudgetItem, FetchFailure, IndeterminateReason, Pace, Step, Validated, Validation, Verdict};
 use crate::wire::{Name, Question, RCode, RecordType, Response, Soa};
 use crate::witness::Counting;
 
 use at_hand::{Means, Use};
+use elsewhere::Told;
+pub(crate) use fetching::fetch_failure;
+use fetching::{Fetches, Reply};
 pub use publishing::Offer;
 
 /// Longest time an answer is kept, in seconds; no TTL shown to a client exceeds it.
@@ -67,9 +72,11 @@ pub struct Resolver {
     /// Searches under way.
     pub searches: Arc<InFlight<Arc<CachedAnswer>>>,
     /// Fetches under way on behalf of validations.
-    pub fetches: Arc<InFlight<Result<Arc<Response>, FetchFailure>>>,
+    pub fetches: Arc<Fetches>,
+    /// The same after what one server has said was bogus.
+    pub fetches_elsewhere: Arc<Fetches>,
     /// Replies to them.
-    pub responses: ResponseCache,
+    pub responses: ResponseCache<Server>,
     /// Questions that failed a moment ago.
     pub failures: Failures,
     /// Answers of the cache file that nobody has asked for yet.
@@ -311,15 +318,15 @@ impl Resolver {
         {
             return found;
         }
-        let response = match rules.upstream.fetch(question, &means.allowance).await {
-            Ok(response) if rules.filters.ignores(&response) => {
+        let reply = match rules.upstream.fetch(question, &means.allowance).await {
+            Ok(fetched) if rules.filters.ignores(&fetched.response) => {
                 // Differs: dnsmasq goes on listening for another reply; the client is told that none came.
                 self.metrics.replies_ignored.add_one();
                 let failure = FetchFailure::NoAnswer;
                 let reason = IndeterminateReason::Fetch { question: question.clone(), failure };
                 return (Outcome::Failed(reason, None), Lifetime::Own(FAILURE_TTL_S));
             }
-            Ok(response) => Arc::new(response),
+            Ok(fetched) => Reply::from(fetched),
             Err(error) => {
                 let failure = fetch_failure(&error);
                 let reason = IndeterminateReason::Fetch { question: question.clone(), failure };
@@ -328,7 +335,7 @@ impl Resolver {
                 return (Outcome::Failed(reason, None), Lifetime::Own(ttl_s));
             }
         };
-        let (outcome, ttl_s) = self.judge(question, basis, response, means).await;
+        let (outcome, ttl_s) = self.judge(question, basis, reply, means).await;
         let lifetime = means.lifetime(&outcome, ttl_s);
         (outcome, lifetime)
     }
@@ -338,15 +345,16 @@ impl Resolver {
         self: &Arc<Self>,
         question: &Question,
         basis: Option<&Basis>,
-        response: Arc<Response>,
+        reply: Reply,
         means: &mut Means,
     ) -> (Outcome, u32) {
+        let response = Arc::clone(&reply.response);
         let Some(basis) = basis else {
             let ttl_s = unchecked_ttl_s(&response);
             return (Outcome::Unchecked(response), ttl_s);
         };
         let received = self.clock.now();
-        match self.validate(basis, question, &response, means).await {
+        match self.validate(basis, question, reply, means).await {
             Verdict::Proven(validated) => {
                 self.learn(&validated, basis, means, received);
                 let ttl_s = validated.ttl_s().min(ANSWER_TTL_S_MAX);
@@ -364,21 +372,25 @@ impl Resolver {
         }
     }
 
-    /// Judges a response, fetching what the validator asks for. All of it is paid from one budget.
+    /// Judges a response, fetching what the validator asks for, and what is bogus once more elsewhere. All of it is paid from one budget.
     async fn validate(
         self: &Arc<Self>,
         basis: &Basis,
         question: &Question,
-        response: &Arc<Response>,
+        reply: Reply,
         means: &mut Means,
     ) -> Verdict {
-        let begin = || {
+        let begin = |response: &Arc<Response>| {
             let (anchors, zones) = (Arc::clone(&basis.anchors), Arc::clone(&basis.zones));
-            Validation::new(question.clone(), Arc::clone(response), anchors, zones, basis.policy)
+            let mut validation = Validation::new(question.clone(), Arc::clone(response), anchors, zones, basis.policy);
+            validation.tell_suspicions();
+            validation
         };
         let is_first_at_hand = means.has_taken_any();
-        let mut run = Run { validation: begin(), budget: means.take_budget(basis.policy.limits) };
-        // Bound: every round spends a sub-query of the budget, or follows an alias, which it pays as well. It begins anew once at most.
+        let mut run = Run { validation: begin(&reply.response), budget: means.take_budget(basis.policy.limits) };
+        let mut told = Told::new(question.clone(), reply);
+        // Bound: every round but the last spends a sub-query of the budget, or follows an alias, which it pays as well, or settles a
+        // reply. It begins anew once at most.
         let verdict = loop {
             let mut step = run.validation.advance(self.clock.now(), &mut run.budget, Pace::WhileCheap);
             if let Step::Costly { zone } = step {
@@ -388,8 +400,12 @@ impl Resolver {
                 }
             }
             match step {
+                Step::Done(Verdict::Bogus(reason))
+                    if self.ask_elsewhere(&mut run, &mut told, &reason, &means.allowance).await => {}
                 // A part on the way that is at hand does not hold.
-                Step::Done(Verdict::Bogus(_)) if !is_first_at_hand && means.give_back() => run.validation = begin(),
+                Step::Done(Verdict::Bogus(_)) if !is_first_at_hand && means.give_back() => {
+                    run.validation = begin(told.begin_anew());
+                }
                 Step::Done(verdict) => break verdict,
                 Step::Costly { .. } => {}
                 Step::Need(needed) => {
@@ -400,38 +416,16 @@ impl Resolver {
                     if let Err(item) = run.budget.spend_sub_query() {
                         break Verdict::Indeterminate(item.into());
                     }
-                    run.validation.supply(self.fetch_shared(&needed, &means.allowance).await);
+                    let fetched = self.fetch_shared(&needed, &means.allowance).await;
+                    fetched.iter().for_each(|reply| told.note(&needed, reply));
+                    run.validation.supply(fetched.map(|reply| reply.response));
                 }
             }
         };
+        let verdict = self.mended(told, verdict);
         means.budget = Some(run.budget);
         self.log_chain(question, &run.validation, &verdict);
         verdict
-    }
-
-    /// Fetches on behalf of a validation: from a moment ago, from whoever is fetching the same now, or from upstream.
-    async fn fetch_shared(
-        self: &Arc<Self>,
-        question: &Question,
-        allowance: &Arc<Allowance>,
-    ) -> Result<Arc<Response>, FetchFailure> {
-        self.metrics.sub_queries.add_one();
-        if let Some(response) = self.responses.response(question, self.clock.now().boot_ns) {
-            self.metrics.sub_queries_merged.add_one();
-            return Ok(response);
-        }
-        match self.fetches.join(QuestionKey::new(question)) {
-            Joined::Follower(receiver) => {
-                self.metrics.sub_queries_merged.add_one();
-                result(receiver).await.unwrap_or(Err(FetchFailure::NoAnswer))
-            }
-            Joined::Leader(leader) => {
-                let receiver = leader.follow();
-                let allowance = Arc::clone(allowance);
-                self.tracker.spawn(fetch(Arc::clone(self), question.clone(), allowance, leader));
-                result(receiver).await.unwrap_or(Err(FetchFailure::NoAnswer))
-            }
-        }
     }
 
     /// Fetches the keys of an anchored zone from upstream, and tells the zone which anchors we have for it.
@@ -441,7 +435,8 @@ impl Resolver {
     pub async fn fetch_keys(self: &Arc<Self>, zone: &Name) -> Result<Response, UpstreamError> {
         let question = Question::new(zone.clone(), RecordType::DNSKEY);
         self.signal_anchors(&question);
-        self.rules.load_full().upstream.fetch_more(&question, &Arc::default()).await
+        let fetched = self.rules.load_full().upstream.fetch_more(&question, &Arc::default()).await;
+        fetched.map(|fetched| fetched.response)
     }
 
     /// Tells an anchored zone whose keys are asked for which anchors we have for it, if that is wanted and due (RFC 8145).
@@ -547,38 +542,6 @@ async fn search(resolver: Arc<Resolver>, question: Question, leader: Leader<Arc<
     let answer = Arc::new(CachedAnswer::new(question, outcome, ttl_s, generation, found_at_boot_ns));
     resolver.keep(&answer, now_boot_ns);
     leader.finish(answer);
-}
-
-/// The task of one fetch for validations.
-async fn fetch(
-    resolver: Arc<Resolver>,
-    question: Question,
-    allowance: Arc<Allowance>,
-    leader: Leader<Result<Arc<Response>, FetchFailure>>,
-) {
-    resolver.signal_anchors(&question);
-    let rules = resolver.rules.load_full();
-    let fetched = rules.upstream.fetch_more(&question, &allowance).await;
-    let fetched = fetched.map(Arc::new).map_err(|error| fetch_failure(&error));
-    // A reply of servers that are not asked any more is for those who wait, and for nobody else.
-    if let (Ok(response), true) = (&fetched, rules.generation == resolver.rules().generation) {
-        resolver.responses.insert(Arc::clone(response), resolver.clock.now().boot_ns);
-    }
-    leader.finish(fetched);
-}
-
-/// What a failed fetch means to a validation.
-pub(crate) fn fetch_failure(error: &UpstreamError) -> FetchFailure {
-    match error {
-        UpstreamError::Timeout { .. } | UpstreamError::NoServer | UpstreamError::Exhausted => FetchFailure::NoAnswer,
-        UpstreamError::TooMany { .. } => FetchFailure::TooMany,
-        UpstreamError::Network { .. } => FetchFailure::Network,
-        UpstreamError::Malformed { .. }
-        | UpstreamError::Refused { .. }
-        | UpstreamError::Lame { .. }
-        | UpstreamError::Truncated { .. }
-        | UpstreamError::Aliases { .. } => FetchFailure::ServerError,
-    }
 }
 
 /// How long a reply may be kept that was not validated: its smallest TTL, for a negative one also the SOA's minimum. A

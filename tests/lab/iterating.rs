@@ -1,13 +1,17 @@
 //! The private tree is resolved from its root, by hints alone: over each IP version, with dead servers, with lost packets; and
-//! gives the same answers and verdicts as forwarding to Unbound does.
+//! gives the same answers and verdicts as forwarding to Unbound does. And of two servers of a zone the honest one is enough.
 
 use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use resolver_tests::compare::extended_error;
 use resolver_tests::lab::{self, LabClient, LabDaemon};
-use resolver_user::wire::{Message, RCode, Record};
+use resolver_tests::message::TestQuery;
+use resolver_tests::netns;
+use resolver_user::wire::{Message, RCode, Record, RecordType};
 use xtask::lab::facts::{Facts, Question};
 use xtask::lab::losses::{Loss, Losses, second_hosts};
 use xtask::lab::{TREE, ZOO};
@@ -76,6 +80,82 @@ fn iterating_gives_the_same_answers_and_verdicts_as_forwarding() {
     }
     println!("{} questions asked both ways", questions.len());
     assert!(differences.is_empty(), "{} differ:\n{}", differences.len(), differences.join("\n"));
+}
+
+#[test]
+fn of_two_servers_of_a_signed_zone_the_one_with_the_right_data_is_enough() {
+    let facts = lab::facts();
+    let zone = facts.zones.iter().find(|zone| zone.name == "alg13.test.").expect("a signed zone");
+    let server = facts.servers.iter().find(|server| server.name == zone.server).expect("its server");
+    let honest = SocketAddr::from((server.ipv4[0], 53));
+    let spoiler = Spoiler::of(&facts, honest);
+    let lines = [spoiler.address, honest].map(|at| format!("stub=/alg13.test/{}#{}", at.ip(), at.port()));
+    let daemon = LabDaemon::iterating(&facts, &format!("recursive=ipv4\n{}", lines.join("\n")));
+    let addresses = zone.questions.iter().filter(|question| question.qtype == "A").cloned();
+    let slowest = all_are_answered(&facts, &addresses.collect::<Vec<_>>());
+    let spoiled = spoiler.spoiled.load(Ordering::Relaxed);
+    let counters = ["bogus_replaced", "bogus_mended", "outcomes_bogus"].map(|name| daemon.user_counter(name));
+    println!("slowest answer {} ms; spoiled {spoiled}; replaced, mended, bogus {counters:?}", slowest.as_millis());
+    assert!(spoiled > 0 && counters[0] > 0 && counters[1] > 0, "it was never asked");
+    assert_eq!(counters[2], 0, "bogus");
+    // Its data reached no cache: whoever judges for itself sees what is right.
+    let client = LabClient::remote(&facts);
+    for question in zone.questions.iter().filter(|question| question.qtype == "A" && question.status == "secure") {
+        let query = TestQuery { checking_disabled: true, ..lab::query(question, true) };
+        let reply = Message::read(&client.ask(&query, false)).expect("an answer");
+        assert!(reply.answer.iter().all(|record| *record.rdata != SPOILED), "{question:?}");
+    }
+}
+
+/// The address that a spoiler tells.
+const SPOILED: [u8; 4] = [6, 6, 6, 6];
+
+/// A server that has the data of another one, but for addresses, which are not those that were signed.
+struct Spoiler {
+    address: SocketAddr,
+    /// Replies that it has changed.
+    spoiled: Arc<AtomicUsize>,
+}
+
+impl Spoiler {
+    /// One on the loopback interface of the resolver's namespace. It goes on for as long as the test process.
+    fn of(facts: &Facts, honest: SocketAddr) -> Self {
+        let (socket, ahead) = netns::inside(&facts.resolver.path, || {
+            let ahead = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a socket");
+            ahead.connect(honest).expect("a route to the server");
+            (UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket on loopback"), ahead)
+        });
+        let address = socket.local_addr().expect("it is bound");
+        let spoiled = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&spoiled);
+        ahead.set_read_timeout(Some(ANSWER_WITHIN)).expect("a read time-out");
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok((length, client)) = socket.recv_from(&mut buffer) {
+                ahead.send(&buffer[..length]).expect("the query goes on");
+                let Ok(length) = ahead.recv(&mut buffer) else { continue };
+                count.fetch_add(usize::from(spoil(&mut buffer[..length])), Ordering::Relaxed);
+                socket.send_to(&buffer[..length], client).expect("the reply goes back");
+            }
+        });
+        Self { address, spoiled }
+    }
+}
+
+/// Changes the addresses of an answer, wherever they stand in it. Returns whether there were any.
+fn spoil(packet: &mut [u8]) -> bool {
+    let Ok(message) = Message::read(packet) else { return false };
+    let addresses = message.answer.iter().filter(|record| record.rtype == RecordType::A);
+    let mut any = false;
+    for record in addresses {
+        // With the length of the RDATA in front.
+        let wanted = [&[0, 4][..], &record.rdata].concat();
+        while let Some(at) = packet.windows(wanted.len()).position(|window| window == wanted) {
+            packet[at + 2..at + wanted.len()].copy_from_slice(&SPOILED);
+            any = true;
+        }
+    }
+    any
 }
 
 /// What a client is told.

@@ -8,6 +8,7 @@ mod answers;
 mod at_hand;
 mod chain;
 mod cookies;
+mod elsewhere;
 mod forwarding;
 mod hostile;
 mod keeping;

@@ -31,8 +31,8 @@ impl Weighter<QuestionKey, Arc<CachedAnswer>> for BySize {
     }
 }
 
-impl Weighter<QuestionKey, (Arc<Response>, u64)> for BySize {
-    fn weight(&self, _key: &QuestionKey, (response, _): &(Arc<Response>, u64)) -> u64 {
+impl<S> Weighter<QuestionKey, (Arc<Response>, S, u64)> for BySize {
+    fn weight(&self, _key: &QuestionKey, (response, ..): &(Arc<Response>, S, u64)) -> u64 {
         places(response)
     }
 }

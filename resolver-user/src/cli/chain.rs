@@ -157,7 +157,7 @@ async fn walk(question: Question, sources: &Sources, upstream: &Upstream) -> Opt
         let fetched = upstream.fetch(&needed, &Arc::default()).await;
         let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let remark = fetched.as_ref().err().map(ToString::to_string);
-        let reply = fetched.map(Arc::new).map_err(|error| fetch_failure(&error));
+        let reply = fetched.map(|fetched| Arc::new(fetched.response)).map_err(|error| fetch_failure(&error));
         walk.take(reply, remark, took_us, SystemClock.now());
     }
     walk.finish()

@@ -477,6 +477,7 @@ pub fn assemble(
         sets: SetCache::new(if config.dnssec.enabled { config.cache.size } else { 0 }),
         searches: Arc::new(InFlight::default()),
         fetches: Arc::new(InFlight::default()),
+        fetches_elsewhere: Arc::new(InFlight::default()),
         responses: ResponseCache::default(),
         failures: Failures::default(),
         restored,

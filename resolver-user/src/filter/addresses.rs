@@ -51,9 +51,14 @@ impl Prefix {
 pub(super) fn for_each_address(rtype: RecordType, rdata: &[u8], mut found: impl FnMut(IpAddr)) {
     match rtype {
         RecordType::A | RecordType::AAAA => each(rdata, rtype == RecordType::A, &mut found),
-        RecordType::HTTPS | SVCB => for_each_hint(rdata, &mut found),
+        service if is_service(service) => for_each_hint(rdata, &mut found),
         _ => {}
     }
+}
+
+/// Whether records of this type describe services, with hints at addresses (RFC 9460).
+pub(super) fn is_service(rtype: RecordType) -> bool {
+    matches!(rtype, RecordType::HTTPS | SVCB)
 }
 
 fn for_each_hint(rdata: &[u8], found: &mut impl FnMut(IpAddr)) {

@@ -14,8 +14,8 @@ use thiserror::Error;
 
 pub use addresses::{Prefix, is_private};
 
-use crate::wire::{DomainMap, Name, RCode, RecordType, Response, RrSet};
-use addresses::for_each_address;
+use crate::wire::{DomainMap, RCode, RecordType, Response, RrSet};
+use addresses::{for_each_address, is_service};
 
 /// What is taken out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -68,8 +68,8 @@ impl Filters {
         if !self.bogus_nxdomain.is_empty() && has_address(response, bogus) {
             return Some((emptied(response, RCode::NXDOMAIN), FilterReason::BogusNxdomain));
         }
-        if self.rebind.as_ref().is_some_and(|rebind| rebind.forbids(response)) {
-            return Some((emptied(response, RCode::NOERROR), FilterReason::Rebind));
+        if let Some(left) = self.rebind.as_ref().and_then(|rebind| rebind.apply(response)) {
+            return Some((left, FilterReason::Rebind));
         }
         if self.types.is_empty() || !response.answer.iter().any(|set| self.hides(set)) {
             return None;
@@ -86,10 +86,29 @@ impl Filters {
 }
 
 impl RebindFilter {
-    fn forbids(&self, response: &Response) -> bool {
-        let allowed = |name: &Name| self.domains_allowed.find(name.wire()).is_some();
-        !allowed(&response.question.qname)
-            && has_address(response, |address| is_private(address, self.localhost_allowed))
+    /// What is left of a response; none if it may pass as it is. As with dnsmasq, one private address empties all of it; of
+    /// services, whose hints dnsmasq does not know, only the records with such a hint are taken out.
+    fn apply(&self, response: &Response) -> Option<Response> {
+        let is_forbidden = |address| is_private(address, self.localhost_allowed);
+        let is_allowed = || self.domains_allowed.find(response.question.qname.wire()).is_some();
+        if !has_address(response, is_forbidden) || is_allowed() {
+            return None;
+        }
+        let mut left = emptied(response, response.rcode);
+        for set in &response.answer {
+            let mut rdatas = set.rdatas.clone();
+            rdatas.retain(|rdata| !names_address(set.rtype, rdata, is_forbidden));
+            if rdatas.len() == set.rdatas.len() {
+                left.answer.push(set.clone());
+                continue;
+            }
+            if !is_service(set.rtype) || rdatas.is_empty() {
+                return Some(emptied(response, RCode::NOERROR));
+            }
+            // Its signatures are of the whole set.
+            left.answer.push(RrSet { rdatas, signatures: Vec::new(), ..set.clone() });
+        }
+        Some(left)
     }
 }
 
@@ -99,13 +118,14 @@ fn emptied(response: &Response, rcode: RCode) -> Response {
 }
 
 fn has_address(response: &Response, wanted: impl Fn(IpAddr) -> bool) -> bool {
-    response.answer.iter().any(|set| {
-        let mut found = false;
-        for rdata in &set.rdatas {
-            for_each_address(set.rtype, rdata, |address| found |= wanted(address));
-        }
-        found
-    })
+    response.answer.iter().any(|set| set.rdatas.iter().any(|rdata| names_address(set.rtype, rdata, &wanted)))
+}
+
+/// Whether one of these addresses is in a record.
+fn names_address(rtype: RecordType, rdata: &[u8], wanted: impl Fn(IpAddr) -> bool) -> bool {
+    let mut found = false;
+    for_each_address(rtype, rdata, |address| found |= wanted(address));
+    found
 }
 
 #[cfg(test)]

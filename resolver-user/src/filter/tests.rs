@@ -1,7 +1,7 @@
 //! What passes, what does not, and what is left.
 
 use super::*;
-use crate::wire::{DomainPattern, Question};
+use crate::wire::{DomainPattern, Name, Question};
 
 fn name(text: &str) -> Name {
     text.parse().unwrap()
@@ -87,6 +87,13 @@ fn private_hints_of_services_are_blocked_too() {
         assert_eq!(reason(&filters, vec![set("www.example.", rtype, &bad)]), Some(FilterReason::Rebind));
         assert_eq!(reason(&filters, vec![set("www.example.", rtype, &hint(4, &[9, 9, 9, 9]))]), None);
         assert_eq!(reason(&filters, vec![set("www.example.", rtype, b"\0\x01\0\0\x04\xff\xff")]), None, "cut short");
+        let alias = set("www.example.", RecordType::CNAME, name("x.example.").wire());
+        let (good, bad) = (hint(4, &[9, 9, 9, 9]), hint(4, &[9, 9, 9, 9, 192, 168, 0, 1]));
+        let both = RrSet { rdatas: vec![bad.into(), good.clone().into()], ..set("x.example.", rtype, &[]) };
+        let (left, _) = filters.apply(&response(vec![alias.clone(), both.clone()])).unwrap();
+        assert_eq!(left.answer, [alias, RrSet { rdatas: vec![good.into()], ..both.clone() }], "the good one is left");
+        let (left, _) = filters.apply(&response(vec![both, address("10.0.0.1")])).unwrap();
+        assert!(left.answer.is_empty(), "an address empties all");
     }
 }
 

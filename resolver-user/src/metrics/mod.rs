@@ -256,6 +256,10 @@ metrics! {
     sub_queries,
     /// Such fetches that were answered by an earlier or running one.
     sub_queries_merged,
+    /// Replies of other servers that validations took in place of bogus ones.
+    bogus_replaced,
+    /// Validations that were bogus at first, and proven with what other servers said.
+    bogus_mended,
     /// Validations that looked like an attack and went on in the slow lane, each time that they did.
     costly_validations,
     /// Validations that were given up because the slow lane had no place for another of their zone, or for any.

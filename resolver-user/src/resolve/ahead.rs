@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::at_hand::{Means, Use};
+use super::fetching::Reply;
 use super::{Afterwork, Resolver, search};
 use crate::answer::Form;
 use crate::cache::{CachedAnswer, Joined, Outcome, QuestionKey, QuestionRef, result};
@@ -95,7 +96,9 @@ impl Resolver {
         if self.rules().filters.ignores(&response) {
             return None;
         }
-        let (outcome, ttl_s) = Box::pin(self.judge(question, basis, Arc::new(response), means)).await;
+        // It is for a server to say it anew, not for another one to say it better.
+        let reply = Reply { response: Arc::new(response), source: None };
+        let (outcome, ttl_s) = Box::pin(self.judge(question, basis, reply, means)).await;
         let holds = outcome.may_be_stale();
         if holds {
             self.metrics.cache_file_answers.add_one();

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use super::fetching::Reply;
 use super::{ANSWER_TTL_S_MAX, Lifetime, Resolver};
 use crate::cache::{AtHand, Moment, Outcome, QuestionRef, is_answered_by_sets};
 use crate::clock::{NS_PER_S, Now};
@@ -110,6 +111,8 @@ impl Resolver {
     ) -> Option<(Outcome, Lifetime)> {
         let now = self.moment(basis);
         let first = means.take(self.reply_at_hand(question, basis, now).filter(|_| means.may_take(question))?);
+        // There is no server to blame for it: if it is bogus, it is asked for as if nothing were at hand.
+        let first = Reply { response: first, source: None };
         self.metrics.at_hand.add_one();
         let (outcome, ttl_s) = Box::pin(self.judge(question, Some(basis), first, means)).await;
         if matches!(outcome, Outcome::Bogus(..)) {

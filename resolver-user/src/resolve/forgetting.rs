@@ -29,6 +29,7 @@ impl Resolver {
         self.failures.clear();
         self.restored.clear();
         self.fetches.disown();
+        self.fetches_elsewhere.disown();
         let Some(publisher) = &self.publisher else { return };
         let (rules, basis) = (self.rules(), self.trust.as_ref().map(Trust::basis));
         let fingerprint = fingerprint_with(&rules.fingerprint, basis.as_deref());

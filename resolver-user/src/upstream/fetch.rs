@@ -9,11 +9,13 @@ use arc_swap::ArcSwap;
 use tracing::warn;
 
 use super::allowance::Allowance;
+use super::doubts::{Among, Fetched, Source};
 use super::forward::forward;
 use super::group::{Group, Order, Place};
 use super::iterate::Recursor;
 use super::refresh::{Watched, fixed_port, read_resolv_files};
-use super::scrub::{CHAIN_LEN_MAX, cut_chain, rest_of_chain, with_made_aliases};
+use super::scrub::{CHAIN_LEN_MAX, cut_chain, cut_signatures, rest_of_chain, with_made_aliases};
+use super::server::Server;
 use super::table::{Found, Route, Table};
 use super::transport::Outside;
 use super::{RecursionReport, ServerReport, UpstreamError};
@@ -128,8 +130,8 @@ impl Upstream {
     ///
     /// # Errors
     /// That of the last try, once all have failed or the time is up; or there are too many questions.
-    pub async fn fetch(&self, question: &Question, allowance: &Arc<Allowance>) -> Result<Response, UpstreamError> {
-        self.fetch_within(question, allowance, Some(self.config.forward_max)).await
+    pub async fn fetch(&self, question: &Question, allowance: &Arc<Allowance>) -> Result<Fetched, UpstreamError> {
+        self.fetch_within(question, allowance, Some(self.config.forward_max), Among::All).await
     }
 
     /// The same on behalf of a question that was let in already: never refused because there are too many. The DS of a zone may
@@ -137,13 +139,35 @@ impl Upstream {
     ///
     /// # Errors
     /// That of the last try, once all have failed or the time is up.
-    pub async fn fetch_more(&self, question: &Question, allowance: &Arc<Allowance>) -> Result<Response, UpstreamError> {
+    pub async fn fetch_more(&self, question: &Question, allowance: &Arc<Allowance>) -> Result<Fetched, UpstreamError> {
         if let Some(known) = self.recursor.referred(question)
             && matches!(self.table.load().route(question.qname.wire(), question.qtype), Route::Iterate)
         {
-            return Ok(Response::clone(&known));
+            return Ok(Fetched::clone(&known));
         }
-        self.fetch_within(question, allowance, None).await
+        self.fetch_within(question, allowance, None, Among::All).await
+    }
+
+    /// The same once what a server has said is bogus: asks none that is doubted about the zone.
+    ///
+    /// # Errors
+    /// That of the last try, once all have failed or the time is up; or there is nobody else to ask.
+    pub async fn fetch_elsewhere(
+        &self,
+        question: &Question,
+        allowance: &Arc<Allowance>,
+    ) -> Result<Fetched, UpstreamError> {
+        self.fetch_within(question, allowance, None, Among::Undoubted).await
+    }
+
+    /// Notes that the reply of a server to a question is bogus: it is doubted for a while. `zone`: the zone that the reply speaks for,
+    /// as far as the validation knows; of an authoritative server it is known better.
+    pub fn doubt(&self, source: &Source, question: &Question, zone: &Name) {
+        let Source { server, zone: asked } = source;
+        self.recursor.doubts().note(asked.as_ref().unwrap_or(zone), *server, self.outside.now_ms());
+        if question.qtype == RecordType::DS {
+            self.recursor.forget_referred(&question.qname);
+        }
     }
 
     async fn fetch_within(
@@ -151,10 +175,14 @@ impl Upstream {
         question: &Question,
         allowance: &Arc<Allowance>,
         max: Option<usize>,
-    ) -> Result<Response, UpstreamError> {
-        let fetched = self.fetch_chain(question, allowance, max).await;
-        if fetched.is_err() {
-            self.metrics.upstream_failures.add_one();
+        among: Among,
+    ) -> Result<Fetched, UpstreamError> {
+        let mut fetched = self.fetch_chain(question, allowance, max, among).await;
+        match &mut fetched {
+            Ok(fetched) if !self.validating => cut_signatures(&mut fetched.response),
+            Err(_) if among == Among::All => self.metrics.upstream_failures.add_one(),
+            // There is a reply already.
+            Ok(_) | Err(_) => {}
         }
         fetched
     }
@@ -165,8 +193,9 @@ impl Upstream {
         question: &Question,
         allowance: &Arc<Allowance>,
         max: Option<usize>,
-    ) -> Result<Response, UpstreamError> {
-        let mut response = self.fetch_part(question, allowance, max).await?;
+        among: Among,
+    ) -> Result<Fetched, UpstreamError> {
+        let Fetched { mut response, source } = self.fetch_part(question, allowance, max, among).await?;
         let mut visited = vec![question.qname.clone()];
         while !self.validating
             && let Some(target) = rest_of_chain(&response)
@@ -176,9 +205,10 @@ impl Upstream {
             if visited.contains(&target) || visited.len() >= CHAIN_LEN_MAX {
                 return Err(UpstreamError::Aliases { name: question.qname.clone() });
             }
-            let rest = self.fetch_part(&Question::new(target.clone(), question.qtype), allowance, None).await?;
+            let rest = Question::new(target.clone(), question.qtype);
+            let rest = self.fetch_part(&rest, allowance, None, among).await?;
             visited.push(target);
-            let Response { rcode, answer, authority, .. } = rest;
+            let Response { rcode, answer, authority, .. } = rest.response;
             let is_end = answer.is_empty();
             response.answer.extend(answer);
             (response.rcode, response.authority) = (rcode, authority);
@@ -186,7 +216,7 @@ impl Upstream {
                 break;
             }
         }
-        Ok(response)
+        Ok(Fetched { response, source })
     }
 
     /// Whether what an alias leads to is asked for here: of forwarders, the rest of a chain is taken as they give it.
@@ -201,18 +231,22 @@ impl Upstream {
         question: &Question,
         allowance: &Arc<Allowance>,
         max: Option<usize>,
-    ) -> Result<Response, UpstreamError> {
+        among: Among,
+    ) -> Result<Fetched, UpstreamError> {
         let table = self.table.load_full();
         match table.route(question.qname.wire(), question.qtype) {
-            Route::LocalOnly => Ok(not_there(question)),
+            Route::LocalOnly => Ok(Fetched { response: not_there(question), source: None }),
             Route::Iterate => {
                 let _place = self.place(&table.usual, max)?;
-                let response = self.recursor.fetch(question, allowance).await?;
-                Ok(self.without_foreign(&table, response))
+                let Fetched { response, source } = self.recursor.fetch(question, allowance, among).await?;
+                Ok(Fetched { response: self.without_foreign(&table, response), source })
             }
             Route::Group(group) => {
                 let _place = self.place(group, max)?;
-                let plan = group.plan(self.order(), self.outside.now_ms());
+                let now_ms = self.outside.now_ms();
+                let is_doubted =
+                    |server: &Server| self.recursor.doubts().about_any(&question.qname, server.address, now_ms);
+                let plan = group.plan(self.order(), among, is_doubted, now_ms);
                 forward(self, &table, group, question, allowance, &plan).await
             }
         }

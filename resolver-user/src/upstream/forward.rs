@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use super::UpstreamError;
 use super::allowance::Allowance;
 use super::attempt::{Asking, ask};
+use super::doubts::{Fetched, Source};
 use super::fetch::Upstream;
 use super::group::{Group, Plan};
 use super::scrub::scrub;
@@ -33,7 +34,7 @@ pub(super) async fn forward(
     question: &Question,
     allowance: &Arc<Allowance>,
     plan: &Plan,
-) -> Result<Response, UpstreamError> {
+) -> Result<Fetched, UpstreamError> {
     let started = Instant::now();
     let deadline = started.checked_add(upstream.config.give_up_after).unwrap_or(started);
     let (tries, refused) = (JoinSet::new(), Vec::new());
@@ -69,7 +70,7 @@ struct Race<'a> {
 }
 
 impl Race<'_> {
-    async fn run(&mut self, plan: &Plan) -> Result<Response, UpstreamError> {
+    async fn run(&mut self, plan: &Plan) -> Result<Fetched, UpstreamError> {
         let servers = plan.order.len();
         let tries_max = TRIES_MAX.max(plan.at_once);
         let order = plan.order.iter().cycle().take(servers.saturating_mul(ROUNDS).min(tries_max));
@@ -89,12 +90,12 @@ impl Race<'_> {
                 continue;
             }
             let next_try_at = Instant::now().checked_add(wait).unwrap_or(self.deadline).min(self.deadline);
-            if let Some(response) = self.wait_until(next_try_at).await {
-                return Ok(response);
+            if let Some(fetched) = self.wait_until(next_try_at).await {
+                return Ok(fetched);
             }
         }
-        if let Some(response) = self.wait_until(self.deadline).await {
-            return Ok(response);
+        if let Some(fetched) = self.wait_until(self.deadline).await {
+            return Ok(fetched);
         }
         Err(self.last_error.take().unwrap_or_else(|| self.nobody(plan)))
     }
@@ -129,11 +130,12 @@ impl Race<'_> {
     }
 
     /// The first usable reply until then. Ends early if there is nothing to wait for.
-    async fn wait_until(&mut self, moment: Instant) -> Option<Response> {
+    async fn wait_until(&mut self, moment: Instant) -> Option<Fetched> {
         while let Ok(Some(joined)) = timeout_at(moment, self.tries.join_next()).await {
             let Ok(tried) = joined else { continue };
+            let source = Source { server: tried.server.address, zone: None };
             match self.judge(tried) {
-                Ok(response) => return Some(response),
+                Ok(response) => return Some(Fetched { response, source: Some(source) }),
                 Err(error) => self.last_error = Some(error),
             }
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
+use super::doubts::Among;
 use super::server::Server;
 
 /// Questions after which all servers are asked again, to find the fastest; dnsmasq's.
@@ -78,20 +79,29 @@ impl Group {
         }
     }
 
-    /// Whom to ask now. Servers that send our queries back are left out.
-    pub(super) fn plan(&self, order: Order, now_ms: u64) -> Plan {
+    /// Whom to ask now. Servers that send our queries back are left out. `is_doubted`: whether what a server said of the zone
+    /// was bogus a moment ago; such a one is asked last and alone, or not at all.
+    pub(super) fn plan(&self, order: Order, among: Among, is_doubted: impl Fn(&Server) -> bool, now_ms: u64) -> Plan {
+        let server = |number: usize| self.servers.get(number);
         let mut numbers: Vec<usize> = (0..self.servers.len()).collect();
         if order != Order::Strict {
             let favoured = self.favoured.load(Ordering::Relaxed);
             numbers.sort_by_key(|&number| number != favoured);
         }
-        numbers.retain(|&number| self.servers.get(number).is_some_and(|server| !server.is_looping()));
+        numbers.retain(|&number| server(number).is_some_and(|server| !server.is_looping()));
+        let is_silent = |number: &usize| server(*number).is_some_and(|server| server.is_silent(now_ms));
+        let is_doubted = |number: &usize| server(*number).is_some_and(|server| is_doubted(server));
+        if among == Among::Undoubted {
+            numbers.retain(|number| !is_doubted(number));
+        }
         // Where all are silent, or all are asked, nothing changes.
-        numbers.sort_by_key(|&number| self.servers.get(number).is_some_and(|server| server.is_silent(now_ms)));
+        numbers.sort_by_cached_key(|number| (is_silent(number), is_doubted(number)));
+        // The first who answers wins a race, whatever it says.
+        let racing = || numbers.iter().filter(|number| !is_doubted(number)).count();
         let at_once = match order {
             Order::Strict => 1,
-            Order::All => numbers.len(),
-            Order::Favoured if self.is_race_due(now_ms) => numbers.len(),
+            Order::All => racing(),
+            Order::Favoured if self.is_race_due(now_ms) => racing(),
             Order::Favoured => 1,
         };
         Plan { order: numbers, at_once: at_once.clamp(1, AT_ONCE_MAX) }
@@ -147,7 +157,7 @@ mod tests {
     }
 
     fn orders(group: &Group, order: Order) -> (Vec<usize>, usize) {
-        let plan = group.plan(order, 1);
+        let plan = group.plan(order, Among::All, |_| false, 1);
         (plan.order, plan.at_once)
     }
 
@@ -191,6 +201,21 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_gave_bogus_data_is_asked_last_and_not_again_for_something_better() {
+        let group = group(3);
+        let plan = |order, among| {
+            let plan = group.plan(order, among, |server| [1, 2].contains(&server.address.port()), 1);
+            (plan.order, plan.at_once)
+        };
+        assert_eq!(plan(Order::Strict, Among::All), (vec![2, 0, 1], 1));
+        assert_eq!(plan(Order::All, Among::All), (vec![2, 0, 1], 1), "it takes no part in a race");
+        assert_eq!(plan(Order::Strict, Among::Undoubted), (vec![2], 1));
+        (0..3).for_each(|_| group.servers[2].note_silence(1));
+        assert_eq!(plan(Order::Strict, Among::All), (vec![0, 1, 2], 1));
+        assert_eq!(plan(Order::Strict, Among::Undoubted), (vec![2], 1), "it may not be silent to this");
+    }
+
+    #[test]
     fn there_is_room_for_so_many_questions_and_no_more() {
         let group = group(1);
         let first = group.place(Some(2)).unwrap();
@@ -206,7 +231,7 @@ mod tests {
     fn a_new_group_of_the_same_servers_keeps_its_favourite() {
         let old = group(2);
         old.favour(1);
-        old.plan(Order::Favoured, 1);
+        old.plan(Order::Favoured, Among::All, |_| false, 1);
         let new = Group::new(vec![Arc::clone(&old.servers[1]), Arc::clone(&old.servers[0])]);
         new.remember(&old);
         assert_eq!(orders(&new, Order::Favoured), (vec![0, 1], 1));

@@ -4,7 +4,7 @@
 //! has failed. Rooms: [`Upstream`] chooses servers and tries: by name from a `table`, among those of a `group`. `attempt` asks
 //! one `server` and remembers how it behaves, `exchange` one question by UDP or TCP over the `transport`, which is the `network` with the
 //! sockets of a `way`, or scripted servers in a test; `scrub` drops what cannot
-//! concern the question, `refresh` follows what changes while the daemon runs.
+//! concern the question, `doubts` remembers who gave bogus data, `refresh` follows what changes while the daemon runs.
 //! Refuses: to believe anything (the validator judges), to cache, and to accept a reply that does not match its query in
 //! address, port, ID and question (RFC 5452 §9). Ruled by RFC 1035 §7, RFC 5452, RFC 6840 §5.9, RFC 7766 §5.
 
@@ -13,6 +13,7 @@
 mod allowance;
 mod attempt;
 mod cookie;
+mod doubts;
 mod exchange;
 mod fetch;
 mod forward;
@@ -34,6 +35,7 @@ use thiserror::Error;
 use crate::wire::{Name, RCode, WireError};
 
 pub use allowance::{Allowance, UPSTREAM_QUERIES_MAX};
+pub use doubts::{Fetched, Source};
 pub use exchange::{Carrier, ask_server, exchange};
 pub use fetch::Upstream;
 pub use network::Network;

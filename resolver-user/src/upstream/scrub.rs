@@ -10,6 +10,8 @@ use crate::wire::{Message, Name, Question, RCode, Record, RecordType, Response, 
 pub(super) const CHAIN_LEN_MAX: usize = 16;
 /// Signatures in the additional section that are looked at.
 const SIGNATURES_STRAY_MAX: usize = 16;
+/// Signatures of one set that are passed on where nobody here verifies them. Choice: as many as a validation looks at by default.
+const SIGNATURES_UNVERIFIED_MAX: usize = 8;
 /// Records of an authority section that are looked at: a proof has at most four sets, each with its signatures.
 const AUTHORITY_RECORDS_MAX: usize = 128;
 
@@ -50,6 +52,13 @@ pub fn scrub(mut message: Message, question: &Question, competent: impl Fn(&Name
     let is_foreign = foreign.is_some() && question.qtype != RecordType::CNAME;
     let rcode = if is_foreign { RCode::NOERROR } else { message.rcode() };
     Response { question: question.clone(), rcode, answer, authority }.compact()
+}
+
+/// Takes off signatures that only make a reply large, where nobody here looks at them. Those asked for by themselves are the answer.
+pub(super) fn cut_signatures(response: &mut Response) {
+    for set in response.answer.iter_mut().chain(&mut response.authority).filter(|set| !set.rdatas.is_empty()) {
+        set.signatures.truncate(SIGNATURES_UNVERIFIED_MAX);
+    }
 }
 
 /// Brings signatures to their sets: some servers put those that do not fit beside the set into the additional section, where
@@ -200,6 +209,27 @@ mod tests {
         let response = scrub(reply(answer, authority), &question, |_| true);
         assert_eq!(owners(&response.answer), ["host.c. A", "WWW.A. CNAME", "d. DNAME", "alias.d. CNAME"]);
         assert_eq!(owners(&response.authority), ["a. SOA", "other.a. NSEC"]);
+    }
+
+    #[test]
+    fn of_signatures_that_nobody_verifies_few_are_passed_on() {
+        let question = Question::new(name("www.a."), RecordType::A);
+        let signature = |number: u8| {
+            let mut rdata = vec![0, 1, 13, 2, 0, 0, 0, 60, 0, 0, 0, 2, 0, 0, 0, 1, 0, number];
+            rdata.extend_from_slice(name("a.").wire());
+            record("www.a.", RecordType::RRSIG, &[rdata, vec![number; 64]].concat())
+        };
+        let signatures = (0..50).map(signature);
+        let answer: Vec<Record> = signatures.chain([record("www.a.", RecordType::A, &[1, 2, 3, 4])]).collect();
+        let mut response = scrub(reply(answer.clone(), Vec::new()), &question, |_| true);
+        assert_eq!(response.answer[0].signatures.len(), 50, "a validation has its own limit");
+        cut_signatures(&mut response);
+        let tags: Vec<u16> = response.answer[0].signatures.iter().map(|signature| signature.key_tag).collect();
+        assert_eq!(tags, (0..8).collect::<Vec<_>>());
+        let asked = Question { qtype: RecordType::RRSIG, ..question };
+        let mut response = scrub(reply(answer[..50].to_vec(), Vec::new()), &asked, |_| true);
+        cut_signatures(&mut response);
+        assert_eq!(response.answer[0].signatures.len(), 50, "what was asked for");
     }
 
     #[test]

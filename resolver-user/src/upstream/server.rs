@@ -33,7 +33,7 @@ const SILENCES_BORNE: u32 = 3;
 const SILENT_MS_MIN: u64 = 5000;
 /// The longest such time, in milliseconds (RFC 9520 §3.2).
 const SILENT_MS_MAX: u64 = 300_000;
-/// How long a server that changed the letter case by TCP too is asked in ours, in milliseconds.
+/// How long a server that changed the letter case by TCP too, or knew a name in small letters only, is asked without 0x20, in milliseconds.
 const CASE_CHANGED_MS: u64 = 600_000;
 
 /// One server.
@@ -69,7 +69,7 @@ pub(super) struct Server {
     silent_until_ms: AtomicU64,
     /// Until when it is asked without EDNS.
     plain_until_ms: AtomicU64,
-    /// Until when it is asked in our own letter case.
+    /// Until when it is asked without 0x20.
     case_until_ms: AtomicU64,
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::anchor::AnchoredAt;
 use super::denial::{Delegation, is_wildcard_data};
-use super::judge::{Gathered, Judged, Section, SetId};
+use super::judge::{Gathered, Judged, Section, SetId, zone_side};
 use super::key::{DigestType, Ds, ZoneKey};
 use super::locally_served::is_locally_served;
 use super::signature::{Attempt, SignatureFailure, Signed, verify_set};
@@ -32,8 +32,10 @@ const LOCALLY_SERVED_TTL_S: u32 = 3600;
 pub(super) enum Pause {
     /// This must be fetched first.
     Need(Question),
-    /// Something on the way is bogus.
-    Bogus(BogusReason),
+    /// Something on the way is bogus. With the number of the reply to blame, if another server may have a better one.
+    Bogus(BogusReason, Option<usize>),
+    /// The same, before it is proven that there is no unsigned zone on the way.
+    Suspect(BogusReason, usize),
     /// Something on the way cannot be found out.
     Indeterminate(IndeterminateReason),
     /// The next signature check of this zone is one to pause before.
@@ -48,7 +50,14 @@ impl From<BudgetItem> for Pause {
 
 impl From<BogusReason> for Pause {
     fn from(reason: BogusReason) -> Self {
-        Self::Bogus(reason)
+        Self::Bogus(reason, None)
+    }
+}
+
+impl Pause {
+    /// Something is bogus because of what this reply says, or does not say.
+    pub(super) fn blaming(reply: usize, reason: BogusReason) -> Self {
+        Self::Bogus(reason, Some(reply))
     }
 }
 
@@ -80,6 +89,10 @@ pub(super) struct Chain {
     found: Vec<Found>,
     /// The set in whose verification the walk has paused.
     attempt: Option<(SetId, Name, Attempt)>,
+    /// Whether a reply that looks bogus is told before it is proven to be.
+    pub(super) tells_suspicions: bool,
+    /// Replies of which there are no better ones.
+    settled: Vec<usize>,
 }
 
 impl Chain {
@@ -91,7 +104,7 @@ impl Chain {
         zones: Arc<ZoneCache>,
     ) -> Self {
         let replies = vec![(question, Ok(response))];
-        Self { anchors, zones, replies, found: Vec::new(), attempt: None }
+        Self { anchors, zones, replies, found: Vec::new(), attempt: None, tells_suspicions: false, settled: Vec::new() }
     }
 
     /// What was found out so far.
@@ -119,6 +132,61 @@ impl Chain {
             Some(Err(failure)) => Err(Pause::Indeterminate(unreachable(*failure))),
             _ => Err(Pause::Indeterminate(unreachable(FetchFailure::ServerError))),
         }
+    }
+
+    /// Takes in another reply in place of one. What was found out with that one's sets is forgotten; what was proven stays.
+    pub(super) fn replace(&mut self, reply: usize, response: Arc<Response>) {
+        let Some((_, known)) = self.replies.get_mut(reply) else { return };
+        *known = Ok(response);
+        self.found.retain(|found| !matches!(found, Found::Set { id, .. } if id.reply == reply));
+        self.attempt.take_if(|(id, ..)| id.reply == reply);
+    }
+
+    /// Takes note that there is no better reply than this one.
+    pub(super) fn settle(&mut self, reply: usize) {
+        self.settled.push(reply);
+    }
+
+    /// Whether there may be a better one.
+    pub(super) fn is_open(&self, reply: usize) -> bool {
+        !self.settled.contains(&reply)
+    }
+
+    /// Whether a set or denial at `side` that fails looks as if its server were to blame, rather than an unsigned zone on the way: it
+    /// has a signature by a secure zone (`signed`), or came with the servers of a secure zone above it, and not of its own.
+    pub(super) fn is_suspect(&mut self, reply: usize, side: &Name, signed: bool, now: Now) -> bool {
+        if !self.tells_suspicions || !self.is_open(reply) {
+            return false;
+        }
+        let Some(response) = self.response(reply) else { return false };
+        let signers = || {
+            let sets = response.answer.iter().chain(&response.authority);
+            sets.flat_map(|set| &set.signatures).map(|signature| &signature.signer)
+        };
+        let servers = || response.authority.iter().filter(|set| set.rtype == RecordType::NS).map(|set| &set.owner);
+        let mut zones: Vec<&Name> = if signed { signers().collect() } else { servers().collect() };
+        zones.retain(|zone| side.is_at_or_below(zone));
+        zones.sort_unstable_by_key(|zone| zone.label_count());
+        let deepest = zones.last().and_then(|zone| self.fact_of(zone, now));
+        deepest.is_some_and(|fact| matches!(fact.what, ZoneFact::Secure(_)))
+    }
+
+    /// The question that a reply is to.
+    pub(super) fn question(&self, reply: usize) -> Option<Question> {
+        self.replies.get(reply).map(|(question, _)| question.clone())
+    }
+
+    /// The question that a reply is to, and the zone that it speaks for as far as is known: a DS set is its parent's.
+    pub(super) fn spoken_for(&mut self, reply: usize, now: Now) -> Option<(Question, Name)> {
+        let question = self.question(reply)?;
+        if question.qtype == RecordType::DNSKEY {
+            let zone = question.qname.clone();
+            return Some((question, zone));
+        }
+        let side = zone_side(&question.qname, question.qtype);
+        let anchor = self.anchor_zone(&side)?;
+        let zone = self.deepest_known(&side, &anchor, now).unwrap_or(anchor);
+        Some((question, zone))
     }
 
     /// A reply by its number.
@@ -346,7 +414,8 @@ impl Chain {
             return match self.judge_set(id, &parent, work)? {
                 Judged::Insecure { fact, .. } => Ok(fact),
                 Judged::Secure { expanded: true, .. } => {
-                    Err(BogusReason::Unrelated { question: Question::new(name.clone(), RecordType::DS) }.into())
+                    let question = Question::new(name.clone(), RecordType::DS);
+                    Err(Pause::blaming(reply, BogusReason::Unrelated { question }))
                 }
                 Judged::Secure { ttl_s, .. } => {
                     let rdatas = response.answer.get(index).map(|set| &*set.rdatas).unwrap_or_default();
@@ -441,7 +510,7 @@ impl Chain {
                 ZoneFact::NoCut { .. } => {}
             }
         }
-        self.unless_insecure(parent, failure, denied, work)
+        self.unless_insecure(reply, parent, failure, denied, work)
     }
 
     /// The keys of `zone` that `ds_set` vouches for, or why there are none to be had.
@@ -459,15 +528,16 @@ impl Chain {
         let mut sets = response.answer.iter().enumerate();
         let found =
             sets.find(|(_, set)| set.rtype == RecordType::DNSKEY && set.owner == *zone && !set.rdatas.is_empty());
-        let (index, set) = found.ok_or_else(|| BogusReason::MissingDnskey { zone: zone.clone() })?;
+        let missing = || Pause::blaming(reply, BogusReason::MissingDnskey { zone: zone.clone() });
+        let (index, set) = found.ok_or_else(missing)?;
         let keys: Vec<ZoneKey> = set.rdatas.iter().filter_map(|rdata| ZoneKey::read(rdata)).collect();
-        let vouched = vouched_keys(zone, &ds_set, &keys, work)?;
+        let vouched = vouched_keys(zone, &ds_set, &keys, work).map_err(|reason| Pause::blaming(reply, reason))?;
         if let Some(reason) = unusable(zone, &vouched, work.policy) {
             return Ok(Fact::new(zone, ZoneFact::Insecure(reason), ds_ttl_s.min(set.ttl_s), work.now));
         }
         let id = SetId { reply, section: Section::Answer, index };
         match self.verify(id, set, zone, &vouched, work)? {
-            Err(failure) => Err(failure.reason(set).into()),
+            Err(failure) => Err(Pause::blaming(reply, failure.reason(set))),
             Ok(signed) => {
                 // Keys without the zone bit verify nothing; they are kept to say why.
                 let kept = keys.into_iter().filter(|key| key.may_sign_zone() || !key.has_zone_flag());

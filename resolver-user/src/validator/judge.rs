@@ -108,7 +108,7 @@ impl Chain {
                 },
             }
         };
-        let fact = self.unless_insecure(side, failure, !set.signatures.is_empty(), work)?;
+        let fact = self.unless_insecure(id.reply, side, failure, !set.signatures.is_empty(), work)?;
         Ok(Judged::Insecure { fact, proof: Vec::new() })
     }
 
@@ -235,20 +235,28 @@ impl Chain {
         Ok(gathered)
     }
 
-    /// The proof that `side` belongs to an insecure zone, if there is one; else `failure`, which makes the set bogus.
+    /// The proof that `side` belongs to an insecure zone, if there is one; else `failure`, which makes the set of this reply bogus.
     /// With `signed`, the failure is that of a signature, and stands even where the proof cannot be looked for.
     pub(super) fn unless_insecure(
         &mut self,
+        reply: usize,
         side: &Name,
         failure: BogusReason,
         signed: bool,
         work: &mut Work<'_>,
     ) -> Result<Arc<Fact>, Pause> {
+        if self.is_suspect(reply, side, signed, work.now) {
+            return Err(Pause::Suspect(failure, reply));
+        }
         match self.covering(side, work) {
+            // The way down has proven zones meanwhile.
+            Err(Pause::Need(_)) if self.is_suspect(reply, side, signed, work.now) => {
+                Err(Pause::Suspect(failure, reply))
+            }
             Ok(fact) if matches!(fact.what, ZoneFact::Insecure(_)) => Ok(fact),
-            Ok(_) => Err(failure.into()),
-            Err(Pause::Bogus(_) | Pause::Indeterminate(IndeterminateReason::Fetch { .. })) if signed => {
-                Err(failure.into())
+            Ok(_) => Err(Pause::blaming(reply, failure)),
+            Err(Pause::Bogus(..) | Pause::Indeterminate(IndeterminateReason::Fetch { .. })) if signed => {
+                Err(Pause::blaming(reply, failure))
             }
             Err(pause) => Err(pause),
         }

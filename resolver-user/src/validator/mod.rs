@@ -55,6 +55,6 @@ pub use status::{
     BogusReason, FetchFailure, IndeterminateReason, InsecureReason, ProvenStatus, Step, Validated, Verdict,
 };
 pub use steps::{ChainStep, ZoneStanding};
-pub use validation::Validation;
+pub use validation::{Blame, Validation};
 pub use work::Pace;
 pub use zones::ZoneCache;

@@ -32,6 +32,22 @@ pub struct Validation {
     parts: Vec<Part>,
     /// What [`Step::Need`] asked for last.
     awaited: Option<Question>,
+    /// The reply that made the verdict bogus.
+    blamed: Option<usize>,
+    /// Whether that is no more than a suspicion.
+    suspects: bool,
+}
+
+/// A reply that made a verdict bogus.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blame {
+    /// The question that it is to.
+    pub question: Question,
+    /// The zone that it speaks for, as far as that is known.
+    pub zone: Name,
+    /// Whether the verdict stands if there is no better one. Else it only looks so: to be told by [`Validation::settle`] that
+    /// there is none.
+    pub is_proven: bool,
 }
 
 /// What is to be done next.
@@ -39,8 +55,9 @@ pub struct Validation {
 enum Stage {
     /// Read the reply to this question.
     Read(Question),
-    /// Judge these claims of a reply, from the last to the first, then go on with the end of its path.
-    Judge { reply: usize, claims: Vec<Claim>, end: End },
+    /// Judge these claims of a reply, from the last to the first, then go on with the end of its path. `before`: how many names
+    /// were visited and parts judged before it.
+    Judge { reply: usize, claims: Vec<Claim>, end: End, before: (usize, usize) },
 }
 
 /// A judged claim: the sets that may be passed on.
@@ -80,16 +97,34 @@ impl Validation {
     ) -> Self {
         let chain = Chain::new(question.clone(), response, anchors, zones);
         let stage = Stage::Read(question.clone());
-        Self { visited: Vec::new(), question, policy, chain, stage, parts: Vec::new(), awaited: None }
+        Self {
+            visited: Vec::new(),
+            question,
+            policy,
+            chain,
+            stage,
+            parts: Vec::new(),
+            awaited: None,
+            blamed: None,
+            suspects: false,
+        }
     }
 
     /// Goes on until something must be fetched or the verdict is reached. To be called again after each [`Self::supply`];
     /// without one, says the same again. No question is asked twice.
     pub fn advance(&mut self, now: Now, budget: &mut WorkBudget, pace: Pace) -> Step {
+        (self.blamed, self.suspects) = (None, false);
         let (policy, spent_before) = (self.policy, budget.spent().signature_weight);
         match self.run(&mut Work { now, policy: &policy, budget, pace, spent_before }) {
             Ok(verdict) => Step::Done(verdict),
-            Err(Pause::Bogus(reason)) => Step::Done(Verdict::Bogus(reason)),
+            Err(Pause::Bogus(reason, blamed)) => {
+                self.blamed = blamed;
+                Step::Done(Verdict::Bogus(reason))
+            }
+            Err(Pause::Suspect(reason, blamed)) => {
+                (self.blamed, self.suspects) = (Some(blamed), true);
+                Step::Done(Verdict::Bogus(reason))
+            }
             Err(Pause::Indeterminate(reason)) => Step::Done(Verdict::Indeterminate(reason)),
             Err(Pause::Need(question)) => {
                 self.awaited = Some(question.clone());
@@ -106,6 +141,43 @@ impl Validation {
         }
     }
 
+    /// The reply to blame for a verdict of bogus, if there is one: another server may have a better one. Not if whatever is
+    /// wrong is the same everywhere, such as a limit of ours.
+    pub fn blame(&mut self, now: Now) -> Option<Blame> {
+        let blamed = self.blamed.filter(|&blamed| self.chain.is_open(blamed))?;
+        let (question, zone) = self.chain.spoken_for(blamed, now)?;
+        Some(Blame { question, zone, is_proven: !self.suspects })
+    }
+
+    /// Has the verdict "bogus" be told as soon as a reply looks like it, so that another one can be asked for before the rest is found
+    /// out. Whoever wants that must [`Self::settle`] what [`Blame`] says is not proven, or replace it.
+    pub fn tell_suspicions(&mut self) {
+        self.chain.tells_suspicions = true;
+    }
+
+    /// Takes note that there is no better reply than the blamed one: [`Self::advance`] then goes on to the verdict on this one.
+    pub fn settle(&mut self) {
+        if let Some(blamed) = self.blamed.take() {
+            self.chain.settle(blamed);
+        }
+    }
+
+    /// Hands over another reply in place of the blamed one. The validation then goes on with [`Self::advance`]: what it has
+    /// proven stays proven, and nothing that it has spent comes back. Without a blamed one, does nothing.
+    pub fn replace(&mut self, response: Arc<Response>) {
+        let Some(blamed) = self.blamed.take() else { return };
+        self.chain.replace(blamed, response);
+        // Its path is read anew.
+        if let Stage::Judge { reply, before: (names, parts), .. } = self.stage
+            && reply == blamed
+            && let Some(question) = self.chain.question(blamed)
+        {
+            self.visited.truncate(names);
+            self.parts.truncate(parts);
+            self.stage = Stage::Read(question);
+        }
+    }
+
     /// What was found out so far, in that order, for people.
     pub fn steps(&self) -> Vec<ChainStep> {
         self.chain.steps()
@@ -115,9 +187,9 @@ impl Validation {
         // Bound: each reading but the last follows at least one alias, which the budget pays.
         loop {
             self.stage = match &mut self.stage {
-                Stage::Read(question) => read(&self.chain, question, &mut self.visited, work)
+                Stage::Read(question) => read(&self.chain, question, &mut self.visited, self.parts.len(), work)
                     .map_err(|pause| unrelated(pause, &self.question))?,
-                Stage::Judge { reply, claims, end } => match (claims.last(), &*end) {
+                Stage::Judge { reply, claims, end, .. } => match (claims.last(), &*end) {
                     (Some(claim), _) => {
                         self.parts.push(judge(&mut self.chain, *reply, claim, work)?);
                         claims.pop();
@@ -134,19 +206,26 @@ impl Validation {
 /// An answer that leads nowhere is unrelated to the client's question, whichever link was asked last.
 fn unrelated(pause: Pause, question: &Question) -> Pause {
     match pause {
-        Pause::Bogus(BogusReason::Unrelated { .. }) => {
-            Pause::Bogus(BogusReason::Unrelated { question: question.clone() })
+        Pause::Bogus(BogusReason::Unrelated { .. }, blamed) => {
+            Pause::Bogus(BogusReason::Unrelated { question: question.clone() }, blamed)
         }
         other => other,
     }
 }
 
-/// Reads the reply to `question` and pays for the aliases on its path.
-fn read(chain: &Chain, question: &Question, visited: &mut Vec<Name>, work: &mut Work<'_>) -> Result<Stage, Pause> {
+/// Reads the reply to `question` and pays for the aliases on its path. `parts`: how many were judged before it.
+fn read(
+    chain: &Chain,
+    question: &Question,
+    visited: &mut Vec<Name>,
+    parts: usize,
+    work: &mut Work<'_>,
+) -> Result<Stage, Pause> {
     let (reply, response) = chain.reply(question)?;
     let hops_max = usize::try_from(work.budget.limits().alias_hops).unwrap_or(usize::MAX);
     let reading = alias::read(&response, question, visited, hops_max, &|name| chain.anchor_zone(name))
-        .ok_or_else(|| BogusReason::Unrelated { question: question.clone() })?;
+        .ok_or_else(|| Pause::blaming(reply, BogusReason::Unrelated { question: question.clone() }))?;
+    let before = (visited.len(), parts);
     for _ in &reading.targets {
         work.budget.spend_alias_hop()?;
     }
@@ -154,7 +233,7 @@ fn read(chain: &Chain, question: &Question, visited: &mut Vec<Name>, work: &mut 
     visited.extend(reading.targets);
     let mut claims = reading.claims;
     claims.reverse();
-    Ok(Stage::Judge { reply, claims, end: reading.end })
+    Ok(Stage::Judge { reply, claims, end: reading.end, before })
 }
 
 fn judge(chain: &mut Chain, reply: usize, claim: &Claim, work: &mut Work<'_>) -> Result<Part, Pause> {
@@ -192,7 +271,8 @@ fn judge_set(
     let mut part = match chain.judge_set(id, &side, work)? {
         // What a wildcard's DNAME says of the names below an expanded one is undefined (RFC 4592 §4.4).
         Judged::Secure { expanded: true, .. } if set.rtype == RecordType::DNAME => {
-            return Err(BogusReason::BadSignature { owner: set.owner.clone(), rtype: set.rtype }.into());
+            let reason = BogusReason::BadSignature { owner: set.owner.clone(), rtype: set.rtype };
+            return Err(Pause::blaming(reply, reason));
         }
         Judged::Secure { fact, ttl_s, proof_ttl_s, proof, .. } => Part {
             answer: vec![secure_set(set, &fact.name, ttl_s, work)],
@@ -205,7 +285,10 @@ fn judge_set(
         Judged::Insecure { fact, proof } => {
             let proof_ttl_s = fact.ttl_s(work.now);
             let ttl_s = set.ttl_s.min(proof_ttl_s);
-            let answer = vec![RrSet { ttl_s, ..set.clone() }];
+            // Nobody has looked at its signatures.
+            let passed_on = usize::try_from(work.budget.limits().rrsigs_per_rrset).unwrap_or(usize::MAX);
+            let signatures = set.signatures.iter().take(passed_on).cloned().collect();
+            let answer = vec![RrSet { ttl_s, signatures, ..set.clone() }];
             let standing = Standing::Insecure(reason(&fact));
             Part { answer, authority: proof, ttl_s, proof_ttl_s, standing, rcode: None }
         }
@@ -264,7 +347,7 @@ fn judge_denial(chain: &mut Chain, reply: usize, question: &Question, work: &mut
     if let Some(part) = denied_from_above(chain, reply, question, work)? {
         return Ok(part);
     }
-    let fact = chain.unless_insecure(&side, failure, signed, work)?;
+    let fact = chain.unless_insecure(reply, &side, failure, signed, work)?;
     Ok(insecure_denial(&response, question, &fact, work))
 }
 
@@ -284,7 +367,7 @@ fn denied_from_above(
     }
     let fact = match chain.fact_at(&signer, work) {
         // Only what is proven counts; what the deciding anchor says stands.
-        Err(Pause::Bogus(_) | Pause::Indeterminate(IndeterminateReason::Fetch { .. })) => return Ok(None),
+        Err(Pause::Bogus(..) | Pause::Indeterminate(IndeterminateReason::Fetch { .. })) => return Ok(None),
         fact => fact?,
     };
     let ZoneFact::Secure(keys) = &fact.what else { return Ok(None) };

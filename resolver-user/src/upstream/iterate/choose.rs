@@ -21,12 +21,14 @@ pub(super) struct Candidate {
     pub(super) server: Arc<Server>,
     /// How often it was asked about the same already.
     pub(super) tries: usize,
+    /// Whether what it said of the zone was bogus a moment ago.
+    pub(super) is_doubted: bool,
 }
 
-/// The one to ask: of those that were asked least often about the same, and not lately silent if there are others, one of the
-/// fastest. `random` decides among equals.
+/// The one to ask: of those that were asked least often about the same, and neither lately silent nor doubted if there are others,
+/// one of the fastest. `random` decides among equals.
 pub(super) fn choose(candidates: &[Candidate], random: u64, now_ms: u64) -> Option<&Candidate> {
-    let burden = |candidate: &Candidate| (candidate.tries, candidate.server.is_silent(now_ms));
+    let burden = |candidate: &Candidate| (candidate.tries, candidate.server.is_silent(now_ms), candidate.is_doubted);
     let least = candidates.iter().map(burden).min()?;
     let free = || candidates.iter().filter(|candidate| burden(candidate) == least);
     let rtt = |candidate: &Candidate| candidate.server.srtt().unwrap_or(UNKNOWN_RTT);
@@ -48,7 +50,7 @@ mod tests {
         if let Some(rtt_ms) = rtt_ms {
             server.note_rtt(Duration::from_millis(rtt_ms));
         }
-        Candidate { server: Arc::new(server), tries }
+        Candidate { server: Arc::new(server), tries, is_doubted: false }
     }
 
     /// Ports of the servers that are chosen over many questions.
@@ -82,5 +84,14 @@ mod tests {
         assert_eq!(chosen(&candidates, 2), [2]);
         assert_eq!(chosen(&candidates, 100_000), [1], "it gets another chance");
         assert!(choose(&[], 1, 1).is_none());
+    }
+
+    #[test]
+    fn a_doubted_one_comes_after_all_others_but_the_silent() {
+        let doubted = Candidate { is_doubted: true, ..candidate(1, Some(1), 0) };
+        let slow = candidate(2, Some(900), 0);
+        assert_eq!(chosen(&[doubted.clone(), slow.clone()], 2), [2]);
+        (0..3).for_each(|_| slow.server.note_silence(1));
+        assert_eq!(chosen(&[doubted, slow], 2), [1]);
     }
 }

@@ -7,12 +7,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::super::UpstreamError;
+use super::super::doubts::{Among, Fetched};
 use super::super::server::Server;
 use super::choose::{Candidate, choose};
 use super::delegation::{Delegation, NameServer, Origin};
 use super::infra::Infra;
 use super::minimise;
-use crate::wire::{Name, Question, RecordType, Response};
+use crate::wire::{Name, Question, RecordType};
 
 /// Tries for one question in one zone. Choice: with two packets in five lost, one question in 10 000 fails.
 const TRIES_MAX: usize = 14;
@@ -20,6 +21,8 @@ const TRIES_MAX: usize = 14;
 const TRIES_MAX_SHORTENED: usize = 4;
 /// The same as [`TRIES_MAX`] where there is something else to do: for an address of a server that is one of several.
 const TRIES_MAX_ELSE: usize = 6;
+/// The same where there is a reply already, if only a bogus one.
+const TRIES_MAX_BETTER: usize = 3;
 /// The same for the root's servers, which the hints know well enough.
 const PRIMING_TRIES_MAX: usize = 3;
 /// Tries at one server of these.
@@ -45,12 +48,14 @@ pub(super) struct Frame {
     /// What it is asked: the question, or something that tells less of it.
     pub(super) asked: Question,
     /// The best reply so far, if only a doubtful one.
-    pub(super) doubtful: Option<Response>,
+    pub(super) doubtful: Option<Fetched>,
     /// The last thing that went wrong.
     pub(super) last_error: Option<UpstreamError>,
     /// Whether the zone's servers are to be asked for anew further up, if they are of no use: not if they were just now, or
     /// once before.
     pub(super) may_climb: bool,
+    /// Which of the zone's servers are asked.
+    pub(super) among: Among,
     /// Whether the whole name is told, because a server did not understand less.
     tells_all: bool,
     /// Names asked for so far on the way to the question's.
@@ -66,6 +71,22 @@ pub(super) struct Frame {
     lingers: bool,
     /// Names of servers that were looked up for the zone.
     looked_up: Vec<(Name, RecordType)>,
+    /// Whether a server was asked once more in small letters.
+    in_lower_case: InLowerCase,
+}
+
+/// Whether a server that made nothing of the name was asked once more in small letters. One for each question, once nobody else has an
+/// answer: few break the case of names, and many know nothing of them.
+#[derive(Debug)]
+enum InLowerCase {
+    /// None made nothing of the name.
+    NoReason,
+    /// This one did, asked in other letters.
+    Possible(Arc<Server>),
+    /// This one is to be asked next.
+    Next(Arc<Server>),
+    /// One was, by this try.
+    Asked(usize),
 }
 
 /// What an answer is for.
@@ -103,6 +124,8 @@ pub(super) enum Next {
         server: Arc<Server>,
         /// Earlier tries at it got no reply.
         last_resort: bool,
+        /// In small letters.
+        in_lower_case: bool,
     },
     /// Addresses of a server's name.
     LookUp(Name, RecordType),
@@ -122,6 +145,7 @@ impl Frame {
             doubtful: None,
             last_error: None,
             may_climb: true,
+            among: Among::All,
             tells_all: purpose == Purpose::Priming,
             steps: 0,
             asked_so_far: Vec::new(),
@@ -130,6 +154,7 @@ impl Frame {
             next_try_at_ms: 0,
             lingers: false,
             looked_up: Vec::new(),
+            in_lower_case: InLowerCase::NoReason,
         }
     }
 
@@ -186,6 +211,9 @@ impl Frame {
 
     /// What to do next. `may_look_up`: addresses of further servers may be asked for.
     pub(super) fn next(&mut self, infra: &Infra, may_look_up: bool, random: u64, now_ms: u64) -> Next {
+        if let InLowerCase::Next(server) = &self.in_lower_case {
+            return Next::Ask { server: Arc::clone(server), last_resort: false, in_lower_case: true };
+        }
         if now_ms < self.next_try_at_ms && !self.pending.is_empty() {
             return Next::Wait(self.next_try_at_ms);
         }
@@ -207,7 +235,7 @@ impl Frame {
             && let Some(chosen) = choose(&candidates, random, now_ms)
         {
             let last_resort = chosen.tries >= TRIES_WITH_EDNS;
-            return Next::Ask { server: Arc::clone(&chosen.server), last_resort };
+            return Next::Ask { server: Arc::clone(&chosen.server), last_resort, in_lower_case: false };
         }
         if self.pending.is_empty() || self.lingers {
             return Next::Nothing;
@@ -218,7 +246,10 @@ impl Frame {
     }
 
     /// Notes that a server is asked, under this number.
-    pub(super) fn note_asked(&mut self, number: usize, server: Arc<Server>, now_ms: u64) {
+    pub(super) fn note_asked(&mut self, number: usize, server: Arc<Server>, in_lower_case: bool, now_ms: u64) {
+        if in_lower_case {
+            self.in_lower_case = InLowerCase::Asked(number);
+        }
         let address = server.address;
         let before = self.asked_so_far.iter_mut().find(|(known, ..)| *known == address);
         let tries = match before {
@@ -241,6 +272,25 @@ impl Frame {
     /// Whether this try is one for what is asked now.
     pub(super) fn awaits(&self, number: usize) -> bool {
         self.pending.iter().any(|pending| pending.number == number)
+    }
+
+    /// Notes that a server made nothing of the name in letters that were not all small.
+    pub(super) fn note_refused_in_case(&mut self, server: &Arc<Server>) {
+        if matches!(self.in_lower_case, InLowerCase::NoReason) {
+            self.in_lower_case = InLowerCase::Possible(Arc::clone(server));
+        }
+    }
+
+    /// Has such a server be asked once more in small letters; false if there is none, or one was already.
+    pub(super) fn tries_lower_case(&mut self) -> bool {
+        let InLowerCase::Possible(server) = &self.in_lower_case else { return false };
+        self.in_lower_case = InLowerCase::Next(Arc::clone(server));
+        true
+    }
+
+    /// Whether this try was in small letters.
+    pub(super) fn was_in_lower_case(&self, number: usize) -> bool {
+        matches!(self.in_lower_case, InLowerCase::Asked(asked) if asked == number)
     }
 
     /// The server of a pending try, which is none any more. None: the try was for something else.
@@ -272,6 +322,7 @@ impl Frame {
 
     fn tries_max(&self) -> usize {
         match self.purpose {
+            Purpose::Asker if self.among == Among::Undoubted => TRIES_MAX_BETTER,
             Purpose::Asker => TRIES_MAX,
             Purpose::Addresses => TRIES_MAX_ELSE,
             Purpose::Priming => PRIMING_TRIES_MAX,
@@ -312,8 +363,12 @@ impl Frame {
         };
         let tries =
             |address| self.asked_so_far.iter().find(|(known, ..)| *known == address).map_or(0, |(_, tries, _)| *tries);
-        let fitting = addresses.into_iter().filter(may_ask);
-        fitting.map(|address| Candidate { server: infra.server(address), tries: tries(address) }).collect()
+        let fitting = addresses.into_iter().filter(may_ask).map(|address| Candidate {
+            server: infra.server(address),
+            tries: tries(address),
+            is_doubted: infra.doubts.about(&self.zone.zone, address, now_ms),
+        });
+        fitting.filter(|one| self.among == Among::All || !one.is_doubted).collect()
     }
 
     /// A server's name of which addresses are not known yet: one without any, or, after more tries at those that are `tried`
@@ -343,14 +398,14 @@ impl Frame {
         let bare = || find(&|server, _| server.addresses.is_empty());
         let other = || find(&|server, rtype| !has_glue(server, rtype));
         let bare = if tried >= before_bare { bare() } else { None };
-        // What only helps to find servers is not worth to look far.
-        let may_go_on = tried >= before_other && self.purpose == Purpose::Asker;
+        // What only helps to find servers, or a better reply than there is, is not worth to look far.
+        let may_go_on = tried >= before_other && self.purpose == Purpose::Asker && self.among == Among::All;
         bare.or_else(|| if may_go_on { other() } else { None })
     }
 }
 
 /// Types of addresses.
-const ADDRESS_TYPES: [RecordType; 2] = [RecordType::A, RecordType::AAAA];
+pub(super) const ADDRESS_TYPES: [RecordType; 2] = [RecordType::A, RecordType::AAAA];
 
 fn has_name(server: &NameServer) -> bool {
     !server.name.is_root()

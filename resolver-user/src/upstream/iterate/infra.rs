@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use quick_cache::sync::Cache;
 
+use super::super::doubts::{Doubts, Fetched, Source};
 use super::super::server::{Server, ServerReport};
 use super::super::way::Way;
 use super::delegation::{Delegation, NameServer, Origin};
@@ -61,7 +62,9 @@ pub(super) struct Infra {
     servers: Cache<SocketAddr, Arc<Server>>,
     lame: Cache<(Name, SocketAddr), u64>,
     no_cuts: Cache<Name, u64>,
-    referred_ds: Cache<Name, (Arc<Response>, u64)>,
+    referred_ds: Cache<Name, (Arc<Fetched>, u64)>,
+    /// Servers whose data was bogus.
+    pub(super) doubts: Doubts,
     /// Until when somebody else is asking for the root's servers.
     priming_until_ms: AtomicU64,
     /// Until when IPv4, and IPv6, are not used.
@@ -95,6 +98,7 @@ impl Infra {
             lame: Cache::new(LAME_MAX),
             no_cuts: Cache::new(NO_CUTS_MAX),
             referred_ds: Cache::new(REFERRED_DS_MAX),
+            doubts: Doubts::default(),
             priming_until_ms: AtomicU64::new(0),
             unreachable_until_ms: [const { AtomicU64::new(0) }; 2],
         }
@@ -233,6 +237,11 @@ impl Infra {
         self.lame.insert((zone.clone(), address), now_ms.saturating_add(LAME_MS));
     }
 
+    /// Forgets that it knows nothing.
+    pub(super) fn forget_lame(&self, zone: &Name, address: SocketAddr) {
+        self.lame.remove(&(zone.clone(), address));
+    }
+
     /// Notes an error of the system. One that says that there is no way at all for an IP version counts for all its servers.
     pub(super) fn note_network_error(&self, address: SocketAddr, error: &io::Error, now_ms: u64) {
         let no_way = [io::ErrorKind::NetworkUnreachable, io::ErrorKind::AddrNotAvailable, io::ErrorKind::Unsupported];
@@ -254,14 +263,20 @@ impl Infra {
     }
 
     /// What a referral said of the DS of a zone: with signatures, or not at all.
-    pub(super) fn referred_ds(&self, zone: &Name, now_ms: u64) -> Option<Arc<Response>> {
-        let (response, until_ms) = self.referred_ds.get(zone)?;
-        (now_ms < until_ms).then_some(response)
+    pub(super) fn referred_ds(&self, zone: &Name, now_ms: u64) -> Option<Arc<Fetched>> {
+        let (referral, until_ms) = self.referred_ds.get(zone)?;
+        (now_ms < until_ms).then_some(referral)
     }
 
-    /// Takes in what a referral said of the DS of a zone.
-    pub(super) fn learn_referred_ds(&self, response: Response, until_ms: u64) {
-        self.referred_ds.insert(response.question.qname.clone(), (Arc::new(response), until_ms));
+    /// Takes in what a referral by this server said of the DS of a zone.
+    pub(super) fn learn_referred_ds(&self, response: Response, source: Source, until_ms: u64) {
+        let zone = response.question.qname.clone();
+        self.referred_ds.insert(zone, (Arc::new(Fetched { response, source: Some(source) }), until_ms));
+    }
+
+    /// Forgets what a referral said of the DS of a zone: it was bogus.
+    pub(super) fn forget_referred_ds(&self, zone: &Name) {
+        self.referred_ds.remove(zone);
     }
 
     /// The servers that were asked most, the first one most.

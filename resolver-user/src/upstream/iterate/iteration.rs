@@ -9,10 +9,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::super::UpstreamError;
+use super::super::doubts::{Among, Fetched, Source};
 use super::super::scrub::scrub;
 use super::super::server::Server;
 use super::delegation::{Delegation, Origin, addresses_of};
-use super::frame::{Frame, Next, Purpose};
+use super::frame::{ADDRESS_TYPES, Frame, Next, Purpose};
 use super::infra::Infra;
 use super::said::{self, Said};
 use crate::metrics::Metrics;
@@ -46,6 +47,8 @@ pub(super) struct Setting {
     pub(super) metrics: Arc<Metrics>,
     /// Whether servers are told no more of the name than they need.
     pub(super) minimising: bool,
+    /// Whether they are asked in mixed letter case.
+    pub(super) case_mixed: bool,
     /// Addresses that we listen on, which are nobody else's.
     pub(super) own: Arc<Vec<SocketAddr>>,
 }
@@ -60,7 +63,7 @@ pub(super) struct Iteration {
     lookups: usize,
     referrals: usize,
     random: u64,
-    outcome: Option<Result<Response, UpstreamError>>,
+    outcome: Option<Result<Fetched, UpstreamError>>,
 }
 
 /// What is to be done.
@@ -76,16 +79,18 @@ pub(super) enum Step {
         question: Question,
         /// Earlier tries at it got no reply.
         last_resort: bool,
+        /// In mixed letter case; else as it stands here.
+        case_mixed: bool,
     },
     /// Wait for a reply until then, in milliseconds; then go on.
     Wait(u64),
     /// The end.
-    Done(Result<Response, UpstreamError>),
+    Done(Result<Fetched, UpstreamError>),
 }
 
 impl Iteration {
     /// Begins at the deepest zone that is known above the question. `seed`: any number, by which servers are chosen.
-    pub(super) fn new(setting: Setting, question: Question, seed: u64, now_ms: u64) -> Self {
+    pub(super) fn new(setting: Setting, question: Question, among: Among, seed: u64, now_ms: u64) -> Self {
         let zone = start(&setting.infra, &question, now_ms);
         let mut iteration = Self {
             setting,
@@ -97,7 +102,10 @@ impl Iteration {
             random: seed | 1,
             outcome: None,
         };
-        iteration.open(Frame::new(question, Purpose::Asker, zone), now_ms);
+        let mut frame = Frame::new(question, Purpose::Asker, zone);
+        // Servers that are doubted are those of their zone all the same.
+        (frame.among, frame.may_climb) = (among, among == Among::All);
+        iteration.open(frame, now_ms);
         iteration
     }
 
@@ -117,15 +125,18 @@ impl Iteration {
             match next {
                 Next::Wait(until_ms) => return Step::Wait(until_ms),
                 Next::Ask { server, .. } if self.setting.own.contains(&server.address) => {
-                    frame.note_asked(usize::MAX, Arc::clone(&server), now_ms);
+                    frame.note_asked(usize::MAX, Arc::clone(&server), false, now_ms);
                     frame.answered(usize::MAX);
                     frame.turn_from(&server, true);
                 }
-                Next::Ask { server, last_resort } => {
+                Next::Ask { server, last_resort, in_lower_case } => {
                     let number = self.next_number;
                     self.next_number = number.saturating_add(1);
-                    frame.note_asked(number, Arc::clone(&server), now_ms);
-                    return Step::Ask { number, server, question: frame.asked.clone(), last_resort };
+                    frame.note_asked(number, Arc::clone(&server), in_lower_case, now_ms);
+                    let case_mixed = self.setting.case_mixed && server.keeps_case(now_ms) && !in_lower_case;
+                    let breaks_case = in_lower_case || !server.keeps_case(now_ms);
+                    let question = if breaks_case { in_lower_letters(&frame.asked) } else { frame.asked.clone() };
+                    return Step::Ask { number, server, question, last_resort, case_mixed };
                 }
                 Next::LookUp(name, rtype) => self.look_up(Question::new(name, rtype), now_ms),
                 Next::Nothing => self.fail(now_ms),
@@ -145,9 +156,10 @@ impl Iteration {
         }
         let is_top = depth.saturating_add(1) == self.frames.len();
         let Some(frame) = self.frames.get_mut(depth) else { return };
+        let in_lower_case = frame.was_in_lower_case(number);
         let Some(server) = frame.answered(number) else { return };
         match outcome {
-            Ok(message) if is_top => self.judge(&server, message, now_ms),
+            Ok(message) if is_top => self.judge(&server, message, in_lower_case, now_ms),
             Ok(_) => frame.turn_from(&server, true),
             Err(error) => {
                 if let UpstreamError::Network { source, .. } = &error {
@@ -161,7 +173,7 @@ impl Iteration {
         }
     }
 
-    fn judge(&mut self, server: &Server, mut message: Message, now_ms: u64) {
+    fn judge(&mut self, server: &Arc<Server>, mut message: Message, in_lower_case: bool, now_ms: u64) {
         let Some(frame) = self.frames.last_mut() else { return };
         let zone = Arc::clone(&frame.zone);
         said::cut_down(&mut message, &zone.zone);
@@ -173,12 +185,20 @@ impl Iteration {
         {
             self.setting.infra.learn_own_servers(&zone.zone, own);
         }
+        let is_of_no_use = matches!(said, Said::Refused(_) | Said::Lame);
+        if is_of_no_use && asks_all && self.setting.is_cased(server, &frame.asked, now_ms) {
+            frame.note_refused_in_case(server);
+        }
+        if in_lower_case && !is_of_no_use {
+            server.note_case_changed(now_ms);
+            self.setting.infra.forget_lame(&zone.zone, server.address);
+        }
         match said {
-            Said::Answer | Said::Absent { .. } if asks_all => self.close(message, now_ms),
+            Said::Answer | Said::Absent { .. } if asks_all => self.close(server, message, now_ms),
             // Below a name that is not there nothing is (RFC 8020); but servers that deny empty names are common, so this is
             // believed of signed zones, whose proof must fit, and of the root and those below it.
             Said::Absent { nxdomain: true, proven } if proven || zone.zone.label_count() <= 1 => {
-                self.close(message, now_ms)
+                self.close(server, message, now_ms)
             }
             Said::Absent { nxdomain: true, .. } => frame.tell_all(),
             // All names below lead elsewhere.
@@ -187,7 +207,8 @@ impl Iteration {
             Said::Doubtful if !asks_all => self.go_on_below(asked, now_ms),
             Said::Referral(child) => self.descend(server, &message, &child, now_ms),
             Said::Doubtful => {
-                frame.doubtful = Some(response(message, &frame.question, &zone.zone));
+                let response = response(message, &frame.question, &zone.zone);
+                frame.doubtful = Some(Fetched { response, source: Some(source(server, &zone)) });
                 frame.turn_from(server, true);
             }
             // RFC 9156 §2.3: whatever a server does not understand of a shortened name, it may of the whole one.
@@ -237,7 +258,7 @@ impl Iteration {
         let delegation = Arc::new(delegation);
         infra.learn(&delegation);
         if let Some((response, ttl_s)) = referred_ds(message, child) {
-            infra.learn_referred_ds(response, after_s(now_ms, ttl_s));
+            infra.learn_referred_ds(response, source(server, &frame.zone), after_s(now_ms, ttl_s));
         }
         frame.may_climb = false;
         frame.enter(delegation);
@@ -274,11 +295,14 @@ impl Iteration {
     }
 
     /// Ends the question on top with a reply to it.
-    fn close(&mut self, message: Message, now_ms: u64) {
+    fn close(&mut self, server: &Server, message: Message, now_ms: u64) {
         let Some(frame) = self.frames.pop() else { return };
         let infra = &self.setting.infra;
         match frame.purpose {
-            Purpose::Asker => self.outcome = Some(Ok(response(message, &frame.question, &frame.zone.zone))),
+            Purpose::Asker => {
+                let response = response(message, &frame.question, &frame.zone.zone);
+                self.outcome = Some(Ok(Fetched { response, source: Some(source(server, &frame.zone)) }));
+            }
             Purpose::Addresses => {
                 let name = &frame.question.qname;
                 let own = message
@@ -287,8 +311,13 @@ impl Iteration {
                     .filter(|record| record.owner == *name && record.rtype == frame.question.qtype);
                 let (least_s, most_s) = ADDRESS_TTL_S;
                 let ttl_s = own.map(|record| record.ttl_s.clamp(least_s, most_s)).min().unwrap_or(NO_ADDRESS_TTL_S);
-                let addresses = addresses_of(name, &message.answer).into();
-                infra.learn_addresses(name, frame.question.qtype, addresses, after_s(now_ms, ttl_s));
+                // Where a zone's servers are is no longer true than the zone is there, whatever it says itself (ghost domains).
+                let until_ms = after_s(now_ms, ttl_s).min(frame.zone.expires_at_ms.max(after_s(now_ms, least_s)));
+                let addresses: Arc<[SocketAddr]> = addresses_of(name, &message.answer).into();
+                // Without the name there are no others either.
+                let of_all = message.rcode() == RCode::NXDOMAIN && addresses.is_empty();
+                let types = ADDRESS_TYPES.into_iter().filter(|rtype| of_all || *rtype == frame.question.qtype);
+                types.for_each(|rtype| infra.learn_addresses(name, rtype, Arc::clone(&addresses), until_ms));
             }
             Purpose::Priming => {
                 let primed = Delegation::of_priming(&message, infra.hints(), now_ms);
@@ -317,6 +346,10 @@ impl Iteration {
         if !frame.asks_all() {
             return frame.tell_all();
         }
+        // Some know a name by its small letters only.
+        if frame.tries_lower_case() {
+            return;
+        }
         if frame.zone.origin == Origin::Parent && frame.may_climb && frame.doubtful.is_none() {
             infra.forget(&frame.zone);
             if let Some(above) = infra.closest_above(&frame.zone.zone, now_ms) {
@@ -333,7 +366,7 @@ impl Iteration {
             }
             Purpose::Addresses => {
                 let Question { qname, qtype } = &frame.question;
-                let doubtful = frame.doubtful.iter().flat_map(|response| &response.answer);
+                let doubtful = frame.doubtful.iter().flat_map(|reply| &reply.response.answer);
                 let own = doubtful.filter(|set| set.owner == *qname && set.rtype == *qtype);
                 let records: Vec<Record> = own.flat_map(RrSet::records).collect();
                 let addresses = addresses_of(qname, &records).into();
@@ -361,6 +394,24 @@ fn start(infra: &Infra, question: &Question, now_ms: u64) -> Arc<Delegation> {
         (RecordType::DS, Some(above)) => above,
         _ => infra.closest(&question.qname, now_ms),
     }
+}
+
+impl Setting {
+    /// Whether a server is asked this in letters that are not all small.
+    fn is_cased(&self, server: &Server, asked: &Question, now_ms: u64) -> bool {
+        let keeps_case = server.keeps_case(now_ms);
+        keeps_case && (self.case_mixed || asked.qname.wire().iter().any(u8::is_ascii_uppercase))
+    }
+}
+
+/// The same question in small letters.
+fn in_lower_letters(question: &Question) -> Question {
+    Question::new(question.qname.to_lowercase(), question.qtype)
+}
+
+/// Who said something as a server of a zone.
+fn source(server: &Server, zone: &Delegation) -> Source {
+    Source { server: server.address, zone: Some(zone.zone.clone()) }
 }
 
 /// A reply as whoever asked may see it: an alias is where it ends, unless what it leads to is in the zone and signed. What a

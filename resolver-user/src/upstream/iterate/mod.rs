@@ -27,11 +27,12 @@ use tokio::time::{Instant, timeout_at};
 
 use super::allowance::Allowance;
 use super::attempt::{Asking, ask};
+use super::doubts::{Among, Doubts, Fetched};
 use super::transport::Outside;
 use super::{RecursionReport, UpstreamError};
 use crate::config::UpstreamConfig;
 use crate::metrics::Metrics;
-use crate::wire::{Message, Question, RecordType, Response};
+use crate::wire::{Message, Name, Question, RecordType};
 use infra::Infra;
 use iteration::{Iteration, Setting, Step};
 
@@ -46,7 +47,6 @@ pub(super) struct Recursor {
     own: ArcSwap<Vec<SocketAddr>>,
     give_up_after: Duration,
     udp_payload_len: u16,
-    case_mixed: bool,
     outside: Outside,
 }
 
@@ -66,11 +66,16 @@ impl Recursor {
         let known = older.map(|older| &older.setting.infra).filter(|infra| infra.is_of(config, query_port));
         let infra = known.map_or_else(|| Arc::new(Infra::new(config, query_port)), Arc::clone);
         Self {
-            setting: Setting { infra, metrics, minimising: config.iterating.minimising.0, own: Arc::default() },
+            setting: Setting {
+                infra,
+                metrics,
+                minimising: config.iterating.minimising.0,
+                case_mixed: config.case_mixed.unwrap_or(true),
+                own: Arc::default(),
+            },
             own: ArcSwap::from_pointee(own.to_vec()),
             give_up_after: config.give_up_after,
             udp_payload_len: config.edns_packet_max,
-            case_mixed: config.case_mixed.unwrap_or(true),
             outside,
         }
     }
@@ -87,9 +92,19 @@ impl Recursor {
     }
 
     /// What the referral to a zone said of its DS a moment ago, if this is the question for it.
-    pub(super) fn referred(&self, question: &Question) -> Option<Arc<Response>> {
+    pub(super) fn referred(&self, question: &Question) -> Option<Arc<Fetched>> {
         let asked = question.qtype == RecordType::DS;
         asked.then(|| self.setting.infra.referred_ds(&question.qname, self.outside.now_ms())).flatten()
+    }
+
+    /// Forgets what the referral to a zone said of its DS.
+    pub(super) fn forget_referred(&self, zone: &Name) {
+        self.setting.infra.forget_referred_ds(zone);
+    }
+
+    /// Servers whose data was bogus, those that are forwarded to among them.
+    pub(super) fn doubts(&self) -> &Doubts {
+        &self.setting.infra.doubts
     }
 
     /// Fetches the reply of the zone that a question belongs to. Dropping the future ends all tries.
@@ -100,24 +115,35 @@ impl Recursor {
         &self,
         question: &Question,
         allowance: &Arc<Allowance>,
-    ) -> Result<Response, UpstreamError> {
+        among: Among,
+    ) -> Result<Fetched, UpstreamError> {
         let (started, started_ms) = (Instant::now(), self.outside.now_ms());
         let deadline = started.checked_add(self.give_up_after).unwrap_or(started);
         // By tokio's time, like every wait.
         let now_ms = || started_ms.saturating_add(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
         let setting = Setting { own: self.own.load_full(), ..self.setting.clone() };
-        let mut iteration = Iteration::new(setting, question.clone(), rand::random(), started_ms);
+        let mut iteration = Iteration::new(setting, question.clone(), among, rand::random(), started_ms);
         let mut tries: JoinSet<Tried> = JoinSet::new();
         let mut last_asked = None;
         // Bound: each turn asks, which the allowance pays, hears of a try, or waits for a while of the time there is.
         while Instant::now() < deadline {
             match iteration.advance(now_ms()) {
                 Step::Done(outcome) => return outcome,
-                Step::Ask { number, server, question, last_resort } => {
+                Step::Ask { number, server, question, last_resort, case_mixed } => {
                     server.sent.add_one();
                     last_asked = Some(server.address);
                     let patience = deadline.saturating_duration_since(Instant::now()).min(REPLY_WITHIN_MAX);
-                    let asking = self.asking(question, last_resort, patience, allowance);
+                    let asking = Asking {
+                        question,
+                        recursion_desired: false,
+                        checking_disabled: false,
+                        udp_payload_len: self.udp_payload_len,
+                        case_mixed,
+                        with_cookie: true,
+                        last_resort,
+                        patience,
+                        allowance: Arc::clone(allowance),
+                    };
                     let (metrics, outside) = (Arc::clone(&self.setting.metrics), self.outside.clone());
                     tries.spawn(async move { (number, ask(&server, &asking, &metrics, &outside).await) });
                 }
@@ -136,20 +162,6 @@ impl Recursor {
             }
         }
         Err(self.too_late(last_asked))
-    }
-
-    fn asking(&self, question: Question, last_resort: bool, patience: Duration, allowance: &Arc<Allowance>) -> Asking {
-        Asking {
-            question,
-            recursion_desired: false,
-            checking_disabled: false,
-            udp_payload_len: self.udp_payload_len,
-            case_mixed: self.case_mixed,
-            with_cookie: true,
-            last_resort,
-            patience,
-            allowance: Arc::clone(allowance),
-        }
     }
 
     fn too_late(&self, server: Option<SocketAddr>) -> UpstreamError {

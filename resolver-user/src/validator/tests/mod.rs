@@ -1,6 +1,7 @@
 //! Claims about whole validations, in a world of zones that are signed in memory. No network, no clock.
 
 mod changes;
+mod elsewhere;
 mod evidence;
 mod fixtures;
 pub mod keys;

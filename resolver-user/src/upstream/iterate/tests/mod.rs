@@ -1,4 +1,5 @@
 //! Iterations among scripted servers, without sockets.
 
+mod unsound;
 mod way_down;
 mod world;

@@ -9,22 +9,23 @@ use crate::config::Families;
 use crate::upstream::UPSTREAM_QUERIES_MAX;
 use crate::wire::{RCode, RecordType};
 
-const ROOT_ZONE: &str = ". 3600 SOA\n. 3600 NS ns.root.\nns.root. 3600 A 192.0.2.1\n\
+pub(super) const ROOT_ZONE: &str = ". 3600 SOA\n. 3600 NS ns.root.\nns.root. 3600 A 192.0.2.1\n\
     org. 3600 NS ns.org.\nns.org. 3600 A 192.0.2.2\n\
     net. 3600 NS ns.net.\nns.net. 3600 A 192.0.2.3\n";
-const ORG_ZONE: &str = "org. 3600 SOA\n\
+pub(super) const ORG_ZONE: &str = "org. 3600 SOA\n\
     example.org. 3600 NS ns1.example.org.\nexample.org. 3600 NS ns2.example.org.\n\
     ns1.example.org. 3600 A 192.0.2.11\nns2.example.org. 3600 A 192.0.2.12\n\
     glueless.org. 3600 NS ns.hosting.net.\n";
-const EXAMPLE_ZONE: &str = "example.org. 3600 SOA\nexample.org. 3600 A 198.51.100.1\nwww.example.org. 60 A 198.51.100.2\n\
+pub(super) const EXAMPLE_ZONE: &str = "example.org. 3600 SOA\nexample.org. 3600 A 198.51.100.1\nwww.example.org. 60 A 198.51.100.2\n\
     a.b.c.example.org. 60 A 198.51.100.3\nalias.example.org. 60 CNAME www.example.org.\n\
     out.example.org. 60 CNAME www.glueless.org.\n";
-const NET_ZONE: &str = "net. 3600 SOA\nhosting.net. 3600 NS ns.hosting.net.\nns.hosting.net. 3600 A 192.0.2.21\n";
-const HOSTING_ZONE: &str = "hosting.net. 3600 SOA\nns.hosting.net. 3600 A 192.0.2.21\n";
-const GLUELESS_ZONE: &str = "glueless.org. 3600 SOA\nwww.glueless.org. 60 A 198.51.100.4\n";
+pub(super) const NET_ZONE: &str =
+    "net. 3600 SOA\nhosting.net. 3600 NS ns.hosting.net.\nns.hosting.net. 3600 A 192.0.2.21\n";
+pub(super) const HOSTING_ZONE: &str = "hosting.net. 3600 SOA\nns.hosting.net. 3600 A 192.0.2.21\n";
+pub(super) const GLUELESS_ZONE: &str = "glueless.org. 3600 SOA\nwww.glueless.org. 60 A 198.51.100.4\n";
 
 /// A world in which everything is well.
-fn world() -> World {
+pub(super) fn world() -> World {
     World::default()
         .host(ROOT, Manner::Good, &[(".", ROOT_ZONE)])
         .host("192.0.2.2", Manner::Good, &[("org.", ORG_ZONE)])
@@ -35,7 +36,7 @@ fn world() -> World {
 }
 
 /// What was asked, servers of `example.org` all called 11.
-fn asked(scene: &Scene) -> Vec<String> {
+pub(super) fn asked(scene: &Scene) -> Vec<String> {
     scene.world.asked().into_iter().map(|line| line.replace("12 ", "11 ")).collect()
 }
 

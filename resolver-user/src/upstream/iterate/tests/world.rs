@@ -6,9 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::clock::{ManualClock, Now};
+use crate::clock::{Clock, ManualClock, Now};
 use crate::config::{RootHints, UpstreamConfig};
 use crate::metrics::Metrics;
+use crate::upstream::doubts::{Among, Fetched};
 use crate::upstream::iterate::Recursor;
 use crate::upstream::{
     Allowance, Exchanging, LetterCase, Outgoing, Outside, Protocol, Reply, Transport, UpstreamError,
@@ -41,6 +42,8 @@ pub(super) enum Manner {
     NoEdns,
     /// Its first replies are lost.
     Loses(usize),
+    /// It knows names in small letters only, and refuses others.
+    SmallLetters,
     /// It answers, but so many milliseconds late.
     Slow(u64),
 }
@@ -121,6 +124,12 @@ impl World {
                 message.header.flags.authoritative = false;
                 message.header.flags.recursion_available = true;
             }
+            Manner::SmallLetters => {
+                let spelled = outgoing.spelled.unwrap_or(question);
+                if spelled.qname.wire().iter().any(u8::is_ascii_uppercase) {
+                    message = bare(RCode::REFUSED);
+                }
+            }
             Manner::Empty => message = bare(RCode::NOERROR),
             Manner::NoEdns if plain => {}
             Manner::NoEdns => message = bare(RCode::FORMERR),
@@ -176,8 +185,31 @@ impl Scene {
 
     /// The reply to a question, with an allowance of its own.
     pub(super) async fn fetch(&self, qname: &str, qtype: RecordType) -> Result<Response, UpstreamError> {
+        self.fetch_among(qname, qtype, Among::All).await.map(|fetched| fetched.response)
+    }
+
+    /// The same of some servers only.
+    pub(super) async fn fetch_among(
+        &self,
+        qname: &str,
+        qtype: RecordType,
+        among: Among,
+    ) -> Result<Fetched, UpstreamError> {
         let question = Question::new(qname.parse().unwrap(), qtype);
-        self.recursor.fetch(&question, &Arc::new(Allowance::default())).await
+        self.recursor.fetch(&question, &Arc::new(Allowance::default()), among).await
+    }
+
+    /// Notes that the reply of a server was bogus, as a validation would, and says who it was and for which zone.
+    pub(super) fn doubt(&self, fetched: &Fetched) -> String {
+        let source = fetched.source.as_ref().unwrap();
+        let zone = source.zone.as_ref().unwrap();
+        self.recursor.doubts().note(zone, source.server, self.now_ms());
+        format!("{} {zone}", source.server.ip())
+    }
+
+    /// What the recursor takes the time to be.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.clock.now().boot_ns / 1_000_000 + 1
     }
 
     /// The reply in short: RCODE, and the data of the answer section; or the error.

@@ -7,9 +7,9 @@
 
 use thiserror::Error;
 
-use super::chain::vouched_keys;
 use super::key::{Ds, ZoneKey};
 use super::signature::{Attempt, candidates, is_signed_by, verify_set};
+use super::vouch::vouched_keys;
 use super::work::{Halt, Pace, Work};
 use super::{BogusReason, BudgetItem, Policy, TrustAnchors, WorkBudget, WorkLimits};
 use crate::clock::Now;

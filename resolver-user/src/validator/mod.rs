@@ -39,6 +39,7 @@ mod signature;
 mod status;
 mod steps;
 mod validation;
+mod vouch;
 mod work;
 mod zones;
 

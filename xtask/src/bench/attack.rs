@@ -1,6 +1,6 @@
 //! What others wait for an answer while zones are asked that are made to cost a validator much.
 //!
-//! In: nothing but a machine with two CPUs. Out: a table, line by line as runs end; see [`super::beside`].
+//! In: nothing but a machine with two CPUs. Out: a table, line by line as runs end; see `beside`.
 
 use std::fmt::Write as _;
 

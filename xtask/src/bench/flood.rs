@@ -2,7 +2,7 @@
 //!
 //! In: nothing but a machine with two CPUs. Out: tables, line by line as runs end. Hits of XDP, and the daemon's memory, beside
 //! random names, made-up sources and malformed packets: by the rig whose frames are made in the kernel. Misses of others beside
-//! random names below a signed zone: in the lab, see [`super::beside`].
+//! random names below a signed zone: in the lab, see `beside`.
 
 use std::{fmt::Write as _, net::Ipv4Addr};
 

@@ -30,7 +30,7 @@ pub struct Options {
     /// Play the scenarios of this folder, and run no other tier than that unless it is named
     #[arg(long, value_name = "DIR")]
     scenarios: Option<PathBuf>,
-    /// Fail if the scenarios miss a goal
+    /// Fail for every scenario that fails, though it is known to
     #[arg(long)]
     strict: bool,
 }

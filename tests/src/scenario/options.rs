@@ -59,6 +59,7 @@ const UNCLAIMED: &[(&str, &[&str], &str)] = &[
     ),
     ("harden-algo-downgrade", &[], "demanding a signature of every algorithm"),
     ("harden-unverified-glue", &[], "a choice about unverified glue"),
+    ("iter-scrub-ns", &["20"], "a choice of how long NS sets may be"),
     ("qname-minimisation-strict", &[], "minimisation of names without a fallback"),
     ("ignore-cd-flag", &[], "validating in spite of CD"),
     ("serve-original-ttl", &[], "TTLs that do not age"),
@@ -132,6 +133,7 @@ const WANTED: &[(&str, &str, &str)] = &[
     ("do-udp", "yes", "asking by TCP only"),
     ("do-tcp", "yes", "asking by UDP only"),
     ("harden-below-nxdomain", "yes", "asking below names that do not exist"),
+    ("harden-glue", "yes", "believing glue from out of bailiwick"),
 ];
 
 /// Options that change nothing here, and why.
@@ -160,7 +162,7 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
          harden-large-queries harden-short-bufsize harden-unknown-additional infra-host-ttl infra-cache-min-rtt infra-cache-max-rtt \
          infra-keep-probing infra-lame-ttl infra-cache-lame-size unknown-server-time-limit jostle-timeout fast-server-* low-rtt* \
          prefer-ip4 prefer-ip6 disable-dnssec-lame-check do-not-query-localhost do-not-query-address caps-exempt caps-whitelist \
-         use-caps-for-id iter-scrub-* harden-glue root-hints stub-name",
+         use-caps-for-id iter-scrub-* root-hints stub-name",
         "which servers are asked, what for and how often is the resolver's choice; answers are compared",
     ),
     (

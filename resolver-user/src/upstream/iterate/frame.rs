@@ -398,8 +398,9 @@ impl Frame {
         let bare = || find(&|server, _| server.addresses.is_empty());
         let other = || find(&|server, rtype| !has_glue(server, rtype));
         let bare = if tried >= before_bare { bare() } else { None };
-        // What only helps to find servers, or a better reply than there is, is not worth to look far.
-        let may_go_on = tried >= before_other && self.purpose == Purpose::Asker && self.among == Among::All;
+        // What only helps to find servers is not worth to look far; nor, while there is anybody else, is a better reply than there is.
+        let enough = if self.among == Among::All { before_other } else { usize::MAX };
+        let may_go_on = tried >= enough && self.purpose == Purpose::Asker;
         bare.or_else(|| if may_go_on { other() } else { None })
     }
 }

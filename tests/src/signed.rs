@@ -221,7 +221,10 @@ impl SignedTree {
                 Reply::answer(self.example.sign(a(&owner, TTL_S, [192, 0, 2, 1])))
             }
             // By an NSEC that spans no name but those below its own.
-            (other, _) if other.starts_with('x') && other.ends_with(".example.") => {
+            (other, _)
+                if other.starts_with('x') && other.ends_with(".example.")
+                    || ["forged.example.", "expired.example.", "naked.example."].contains(&other) =>
+            {
                 self.example.denial(RCode::NOERROR, nsec(&owner, &format!("0.{owner}"), &[1, 46, 47]))
             }
             // Type or name: both are denied by the apex's NSEC, which spans all names up to the first x.

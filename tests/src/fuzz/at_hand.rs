@@ -58,12 +58,14 @@ fn shorten(reply: &mut Reply, ttl_s: u32) {
     }
 }
 
+/// Answers by question, and until when they may be given, in nanoseconds of boot time.
+type Answers = HashMap<(Path, RecordType), (Arc<Validated>, u64)>;
+
 /// What was asked before, and what is left of it.
 struct Past<'w> {
     trial: Trial<'w>,
     sets: SetCache,
-    /// Answers, and until when they may be given, in nanoseconds of boot time.
-    answers: RefCell<HashMap<(Path, RecordType), (Arc<Validated>, u64)>>,
+    answers: RefCell<Answers>,
     /// Until when servers have said that a set may be kept, in nanoseconds of boot time, by owner and type.
     told: RefCell<HashMap<(Path, RecordType), u64>>,
 }

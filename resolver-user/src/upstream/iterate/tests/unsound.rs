@@ -25,11 +25,17 @@ async fn whoever_gave_a_reply_is_told_and_another_one_is_asked_in_its_place() {
         // So is who is asked about other names of the zone from now on.
         scene.told("example.org.", RecordType::TXT).await;
         assert_eq!(scene.world.asked(), [format!("{other} example.org. TXT")]);
-        // Where all are doubted, there is nobody else to ask, and the delegation is as good as ever.
+        // Where all are doubted, they may have other addresses; once it is known that they do not, there is nobody else to ask.
         scene.doubt(&second);
-        let error = scene.fetch_among("www.example.org.", RecordType::A, Among::Undoubted).await.unwrap_err();
-        assert!(matches!(error, UpstreamError::NoServer), "{error}");
-        assert_eq!(scene.world.asked(), [""; 0]);
+        for looked_up in [["ns1.example.org. AAAA", "ns2.example.org. AAAA"].as_slice(), &[]] {
+            let error = scene.fetch_among("www.example.org.", RecordType::A, Among::Undoubted).await.unwrap_err();
+            assert!(matches!(error, UpstreamError::NoServer), "{error}");
+            let mut seen = asked(&scene);
+            seen.retain(|line| line != "2 example.org. A");
+            seen.sort();
+            assert_eq!(seen, looked_up.iter().map(|name| format!("11 {name}")).collect::<Vec<_>>());
+        }
+        // The delegation is as good as ever.
         assert_eq!(scene.told("www.example.org.", RecordType::A).await, "NOERROR 198.51.100.2");
         assert_eq!(asked(&scene), ["11 www.example.org. A"]);
     }
@@ -53,6 +59,18 @@ async fn a_doubt_ends_after_five_minutes_and_is_about_one_zone() {
     assert!(scene.fetch_among("www.sub.example.org.", RecordType::A, Among::All).await.is_ok());
     scene.clock.advance_s(301);
     assert!(scene.fetch_among("www.example.org.", RecordType::A, Among::Undoubted).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn looking_for_something_better_finds_servers_by_the_other_ip_version() {
+    let zone = format!("{EXAMPLE_ZONE}ns1.example.org. 3600 AAAA 2001:db8::11\n");
+    let zones = [("example.org.", &*zone)];
+    let both = world().host(SERVERS[0], Manner::Good, &zones).host(SERVERS[1], Manner::Good, &zones);
+    let scene = Scene::new(both.host("2001:db8::11", Manner::Good, &zones));
+    for address in ["192.0.2.", "192.0.2.", "2001:db8::11"] {
+        let found = scene.fetch_among("www.example.org.", RecordType::A, Among::Undoubted).await.unwrap();
+        assert!(scene.doubt(&found).starts_with(address), "{found:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,6 +18,7 @@ use resolver_ebpf::host::{records, vectors};
 use resolver_ebpf::serve::{SharedWord, serve};
 use resolver_tests::kernel::{Kernel, program};
 use resolver_tests::netns;
+use resolver_tests::random::Random;
 use resolver_user::access::{Access, AccessList, Network};
 use resolver_user::config::Config;
 
@@ -129,13 +130,8 @@ fn edge_clients(network: Network) -> Vec<IpAddr> {
 
 #[test]
 fn daemon_host_and_kernel_agree_on_every_client_at_the_edges_of_every_network() {
-    let mut state = 0x2545_f491_4f6c_dd1du64;
-    let mut random = |limit: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 16) as usize % limit
-    };
+    let mut series = Random::new(0x2545_f491_4f6c_dd1d);
+    let mut random = |limit: usize| series.below(limit);
     let (mut answered, mut passed) = (0u32, 0u32);
     for generation in 1..=12 {
         let list = access_list(&mut random, generation % 3 != 0);
@@ -178,13 +174,8 @@ fn damaged_frames_come_out_of_the_kernel_as_out_of_the_host() {
     store.settings.cookies = 1;
     let mut kernel = Kernel::with_store(&store);
     let seeds: Vec<Vec<u8>> = vectors::vectors().into_iter().map(|vector| vector.frame).collect();
-    let mut random = 0x0123_4567_89ab_cdefu64;
-    let mut below = |limit: usize| {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        (random >> 16) as usize % limit
-    };
+    let mut series = Random::new(0x0123_4567_89ab_cdef);
+    let mut below = |limit: usize| series.below(limit);
     for _ in 0..20_000 {
         let mut bytes = seeds[below(seeds.len())].clone();
         for _ in 0..1 + below(3) {

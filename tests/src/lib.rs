@@ -23,6 +23,7 @@ pub mod netns;
 pub mod openmetrics;
 #[cfg(feature = "lab")]
 pub mod pinned;
+pub mod random;
 #[cfg(feature = "lab")]
 pub mod restarts;
 #[cfg(feature = "lab")]

@@ -15,6 +15,7 @@ use xtask::lab::facts::{Facts, Question};
 use crate::compare::Normal;
 use crate::lab::{self, Asker, LabDaemon};
 use crate::message::TestQuery;
+use crate::random::Random;
 
 /// Names that the first client asks for.
 const KNOWN: usize = 40;
@@ -159,7 +160,7 @@ pub fn run(facts: &Facts, lines: &str, kills: usize, mut tell: impl FnMut(&Windo
         scope.spawn(|| ask_known(facts, &known, &meeting));
         scope.spawn(|| revive(facts, &known, &meeting));
         scope.spawn(|| ask_new(facts, &meeting));
-        let mut random = Random(0x0123_4567_89ab_cdef);
+        let mut random = Random::new(0x0123_4567_89ab_cdef);
         (0..kills)
             .map(|number| {
                 let window = kill_and_start(facts, &mut daemon, number % 4 == 3, &mut random, &meeting);
@@ -178,12 +179,12 @@ fn kill_and_start(
     random: &mut Random,
     meeting: &Meeting,
 ) -> Window {
-    meeting.is_over_after(random.below(LIVES[0]));
+    meeting.is_over_after(random.shorter_than(LIVES[0]));
     daemon.kill();
     let (killed_at, before) = (Instant::now(), lab::answered_by_xdp(facts));
     if starting {
         daemon.start_again();
-        meeting.is_over_after(random.below(LIVES[1]));
+        meeting.is_over_after(random.shorter_than(LIVES[1]));
         daemon.kill();
     }
     daemon.start_again();
@@ -316,18 +317,6 @@ fn ask_new(facts: &Facts, meeting: &Meeting) {
         if meeting.is_over_after(RETRY) {
             return;
         }
-    }
-}
-
-/// xorshift64, so that every run is the same.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: Duration) -> Duration {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        limit.mul_f64((self.0 >> 11) as f64 / (1u64 << 53) as f64)
     }
 }
 

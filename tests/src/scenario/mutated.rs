@@ -6,6 +6,7 @@
 use super::play::play;
 use super::script::Script;
 use super::settings::Settings;
+use crate::random::Random;
 
 /// A sound scenario with every word.
 const SOUND: &str = r#"server:
@@ -148,20 +149,8 @@ const PIECES: &[&str] = &[
     "1.2.3.4",
 ];
 
-/// Numbers by xorshift, the same ones each time.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % (end.max(1) as u64)) as usize
-    }
-}
-
 /// The sound text with up to five changes to its lines and letters.
-fn mutated(chance: &mut Chance) -> String {
+fn mutated(chance: &mut Random) -> String {
     let mut lines: Vec<String> = SOUND.lines().map(str::to_owned).collect();
     for _ in 0..=chance.below(5) {
         let (at, other) = (chance.below(lines.len()), chance.below(lines.len()));
@@ -184,7 +173,7 @@ fn mutated(chance: &mut Chance) -> String {
 
 #[test]
 fn no_text_makes_the_reader_or_the_player_panic() {
-    let mut chance = Chance(0x2545_f491_4f6c_dd1d);
+    let mut chance = Random::new(0x2545_f491_4f6c_dd1d);
     let (mut read, mut played, mut telling) = (0, 0, 0);
     for _ in 0..READ {
         let text = mutated(&mut chance);

@@ -10,6 +10,7 @@ use resolver_ebpf::host::limits::{LimitCase, rules};
 use resolver_ebpf::host::message::{CLIENT_V4, CLIENT_V6, ClientOpt, ClientQuery};
 use resolver_ebpf::host::records::{NOW_BOOT_NS, Record, name_of_len, set_listeners, wire_name};
 use resolver_ebpf::limit::Limits;
+use resolver_tests::random::Random;
 use resolver_tests::rig::fastpath::{Load, Rig, enter};
 use resolver_tests::rig::generator::{Frames, Replies};
 use xtask::bench::report::{Line, Measured};
@@ -244,19 +245,13 @@ fn record(name: &[u8], i: usize, dnssec_ok: bool) -> Record {
 
 /// A sequence of 2^20 turns, the same each time.
 fn sequence(kind: Kind, names: usize) -> Vec<u32> {
-    let mut random = 0x0123_4567_89ab_cdefu64;
-    let mut next = || {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        (random >> 11) as f64 / (1u64 << 53) as f64
-    };
+    let mut random = Random::new(0x0123_4567_89ab_cdef);
     // Zipf with exponent 1: the share of the first k names is ln k / ln n, near enough.
     let draw = |u: f64| match kind {
         Kind::Zipf => ((names as f64).powf(u) as usize).saturating_sub(1),
         Kind::Hit | Kind::Miss | Kind::Foreign => (u * names as f64) as usize,
     };
-    (0..1 << 20).map(|_| draw(next()).min(names - 1) as u32).collect()
+    (0..1 << 20).map(|_| draw(random.share()).min(names - 1) as u32).collect()
 }
 
 /// Frames of a run: half a second's worth or more, beside which the turns of a scheduler are small.

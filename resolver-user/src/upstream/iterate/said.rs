@@ -109,3 +109,49 @@ fn referred(message: &Message, qname: &Name, zone: &Name) -> Option<Name> {
     let fitting = owners.filter(|owner| owner.is_below(zone) && qname.is_at_or_below(owner));
     fitting.max_by_key(|owner| owner.label_count()).cloned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{CLASS_IN, Flags, Header};
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    fn nsec(owner: &str, next: &str) -> Record {
+        let rdata = [name(next).wire(), &[0, 1, 0x40]].concat();
+        Record { owner: name(owner), rtype: RecordType::NSEC, class: CLASS_IN, ttl_s: 60, rdata: rdata.into() }
+    }
+
+    /// The owners of the NSEC records that are left of a reply of a server of this zone.
+    fn left(zone: &str, authority: Vec<Record>) -> Vec<String> {
+        let flags = Flags { response: true, ..Flags::default() };
+        let header = Header { id: 0, opcode: 0, rcode: 3, flags, counts: [1, 0, 0, 0] };
+        let (answer, additional) = (Vec::new(), Vec::new());
+        let mut message = Message { header, question: None, answer, authority, additional, edns: None };
+        cut_down(&mut message, &name(zone));
+        message.authority.iter().map(|record| record.owner.to_string()).collect()
+    }
+
+    /// A child's server has no say in what its parent has, be it ever so well signed.
+    #[test]
+    fn an_nsec_counts_only_from_and_to_names_of_the_zone() {
+        let all = || {
+            vec![
+                nsec("a.sub.org.", "b.sub.org."),
+                nsec("z.sub.org.", "SUB.org."),
+                nsec("sub.org.", "tub.org."),
+                nsec("a.org.", "z.org."),
+                nsec("org.", "a.sub.org."),
+            ]
+        };
+        assert_eq!(left("sub.org.", all()), ["a.sub.org.", "z.sub.org."]);
+        assert_eq!(left("org.", all()).len(), 5);
+        assert_eq!(left(".", all()).len(), 5);
+        assert_eq!(left("org.", vec![nsec("z.org.", "a.com.")]), Vec::<String>::new());
+        // One that cannot be read is for the validator to refuse.
+        let unread = Record { rdata: Box::from([0xc0, 0xff]), ..nsec("a.sub.org.", ".") };
+        assert_eq!(left("sub.org.", vec![unread]), ["a.sub.org."]);
+    }
+}

@@ -250,7 +250,7 @@ impl Chain {
             if matches!(zone.what, ZoneFact::Insecure(_)) {
                 break;
             }
-            let fact = match self.known_unsigned(&child, work) {
+            let fact = match self.known_unsigned(&zone.name, &child, work) {
                 Some(known) => known,
                 None => self.fact_at(&child, work)?,
             };
@@ -339,15 +339,16 @@ impl Chain {
         }
     }
 
-    /// That `child` is insecure, if that follows from what its zone has said before, perhaps of other names.
+    /// That `child` is insecure, if that follows from what `zone` has said before, perhaps of other names: the zone that the name belongs
+    /// to by now, and none above it, whose word may be older than the cut between them.
     ///
     /// Choice: asked only about data without signatures. A zone that has just become a signed one is noticed by its signatures.
-    fn known_unsigned(&mut self, child: &Name, work: &Work<'_>) -> Option<Arc<Fact>> {
+    fn known_unsigned(&mut self, zone: &Name, child: &Name, work: &Work<'_>) -> Option<Arc<Fact>> {
         let is_special = self.anchors.of_zone(child).next().is_some() || self.anchors.is_excepted(child);
         if is_special || self.fact_of(child, work.now).is_some() {
             return None;
         }
-        let ttl_s = self.zones.denials.unsigned_s(child, &self.anchors, work.now)?;
+        let ttl_s = self.zones.denials.unsigned_s(zone, child, work.now)?;
         let what = ZoneFact::Insecure(InsecureReason::NoDs { zone: child.clone() });
         let fact = Fact::new(child, what, ttl_s, work.now);
         self.found.push(Found::Fact(fact.clone()));

@@ -91,11 +91,10 @@ impl DenialCache {
         self.state().find(&question.qname, anchors, |zone, denials| denials.expand(zone, question, now))
     }
 
-    /// For how many seconds it is known that `child` is a delegation without DS, if it is. That there is none is no news to
-    /// whoever has data of it, and that it may lie in an opt-out span is better asked anew.
-    pub(in crate::validator) fn unsigned_s(&self, child: &Name, anchors: &TrustAnchors, now: Now) -> Option<u32> {
-        let side = child.parent()?;
-        self.state().find(&side, anchors, |zone, denials| denials.unsigned_s(zone, child, now))
+    /// For how many seconds it is known from what `zone` has said that `child` is a delegation without DS, if it is. That there is none is
+    /// no news to whoever has data of it, and that it may lie in an opt-out span is better asked anew.
+    pub(in crate::validator) fn unsigned_s(&self, zone: &Name, child: &Name, now: Now) -> Option<u32> {
+        self.state().zones.get(zone)?.unsigned_s(zone, child, now)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

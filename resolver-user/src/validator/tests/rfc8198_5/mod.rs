@@ -295,6 +295,37 @@ fn an_unsigned_delegation_that_a_known_proof_shows_is_not_asked_about() {
     }
 }
 
+/// What the zone above said of the delegation before there was a zone in between, which now says that it is signed.
+#[test]
+fn a_zone_further_up_does_not_tell_that_a_delegation_is_unsigned() {
+    for denies in [Denies::Nsec, NSEC3] {
+        let mut world = World::new(&[("org", denies)]);
+        let delegate = |world: &mut World| {
+            world.delegate(Zone::new("b.cut.org", Denies::Unsigned, 13));
+            world.add("www.b.cut.org", RecordType::A, &ADDRESS);
+        };
+        delegate(&mut world);
+        let asked: Vec<String> = (0..30).map(|number| format!("b{number}.cut.org")).collect();
+        let asked: Vec<_> = asked.iter().map(|qname| (&**qname, RecordType::A)).collect();
+        let asks_for_ds = |world: &mut World| {
+            world.cache = learned(world, &asked);
+            let run = world.resolve("www.b.cut.org", RecordType::A);
+            run.is_insecure();
+            run.asked.contains(&"b.cut.org. DS".to_owned())
+        };
+        assert!(!asks_for_ds(&mut world), "{denies:?}: its parent has said so");
+        let cache = learned(&mut world, &asked);
+        world.zones.pop();
+        world.zone("org").sets.remove(&(name("b.cut.org"), RecordType::NS));
+        world.delegate(Zone::new("cut.org", Denies::Nsec, 13));
+        delegate(&mut world);
+        world.cache = cache;
+        let run = world.resolve("www.b.cut.org", RecordType::A);
+        run.is_insecure();
+        assert!(run.asked.contains(&"b.cut.org. DS".to_owned()), "{denies:?}: {:?}", run.asked);
+    }
+}
+
 #[test]
 fn a_zone_that_has_just_been_signed_is_secure_by_its_signatures() {
     let mut world = world(Denies::Nsec);

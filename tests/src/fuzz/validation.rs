@@ -4,10 +4,11 @@
 //! keys, unsigned ones, an island, aliases of every kind from each to the others. The bytes are questions and what an
 //! attacker makes of the servers' replies; what is true, and what may be insecure, the world says.
 
+use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 
 use resolver_user::validator::{DsAnchor, TrustAnchors, Verdict};
-use resolver_user::wire::{Name, RecordType};
+use resolver_user::wire::{Name, Question, RecordType};
 
 use super::source::Source;
 use super::world::{Attacker, Key, Link, Nsec3Parameters, Path, Trial, World, ZonePlan};
@@ -30,10 +31,19 @@ pub fn validation(bytes: &[u8]) {
         if how.is_multiple_of(4) && is_anchored {
             trial.ask_honest(&question, how & 4 == 0);
         } else {
-            let verdict = trial.ask(&question, |asked| {
-                // Now and then a server does not answer.
-                (source.byte() != 0xff).then(|| attacker.reply(asked, &mut source))
-            });
+            // Now and then a server does not answer.
+            let source = RefCell::new(&mut source);
+            let attack = |asked: &Question| {
+                let source = &mut **source.borrow_mut();
+                (source.byte() != 0xff).then(|| attacker.reply(asked, source))
+            };
+            let verdict = match how % 8 {
+                // Of two servers one is honest, or none.
+                1 => trial.ask_both(&question, attack, |asked| Some(world.honest(asked, false))),
+                2 => trial.ask_both(&question, |asked| Some(world.honest(asked, true)), attack),
+                3 => trial.ask_both(&question, attack, attack),
+                _ => trial.ask(&question, attack),
+            };
             let is_proven = matches!(verdict, Verdict::Proven(_));
             assert!(is_anchored || !is_proven, "{question} was proven without a chain: {verdict:?}");
         }
@@ -217,8 +227,8 @@ fn ns() -> &'static [u8] {
 #[cfg(test)]
 mod tests {
     use resolver_user::validator::ProvenStatus;
-    use resolver_user::wire::Question;
 
+    use super::super::world::Reply;
     use super::*;
 
     /// Without this the claim could hold because nothing is ever proven.
@@ -241,6 +251,54 @@ mod tests {
             }
         }
         assert!(secure > 900 && insecure > 300, "{secure} secure, {insecure} insecure");
+    }
+
+    /// Without this fail-over could be played and never mend anything.
+    #[test]
+    fn of_two_servers_one_that_is_honest_is_enough() {
+        let world = world();
+        let names = names(&world);
+        let breaks: [fn(&mut Reply); 2] = [strip, forge];
+        let mut mended = 0;
+        // Without signatures, where its zone starts and whether it is signed cannot be told of the zone that hashes too often.
+        let tellable = names.iter().filter(|name| !name.is_at_or_below(&crate::message::name("far.")));
+        for (name, breaks) in tellable.flat_map(|name| breaks.map(|breaks| (name, breaks))) {
+            for rtype in [RecordType::A, RecordType::TXT, RecordType::DS] {
+                let question = Question::new(name.clone(), rtype);
+                let elsewhere = RefCell::new(0);
+                let broken = |asked: &Question| {
+                    let mut reply = world.honest(asked, false);
+                    breaks(&mut reply);
+                    Some(reply)
+                };
+                let trial = Trial::new(&world);
+                let verdict = trial.ask_both(&question, broken, |asked| {
+                    *elsewhere.borrow_mut() += 1;
+                    Some(world.honest(asked, false))
+                });
+                trial.check_honest(&question, &verdict);
+                let is_mended = *elsewhere.borrow() > 0 && matches!(verdict, Verdict::Proven(_));
+                mended += u32::from(is_mended);
+            }
+        }
+        assert!(mended > 100, "{mended} answers");
+    }
+
+    /// As a server that knows no DNSSEC.
+    fn strip(reply: &mut Reply) {
+        let is_proof = |rtype| matches!(rtype, RecordType::RRSIG | RecordType::NSEC | RecordType::NSEC3);
+        reply.answer.retain(|record| !is_proof(record.rtype));
+        reply.authority.retain(|record| !is_proof(record.rtype));
+    }
+
+    /// Signatures are of other data.
+    fn forge(reply: &mut Reply) {
+        let signatures = reply.answer.iter_mut().chain(&mut reply.authority);
+        for signature in signatures.filter(|record| record.rtype == RecordType::RRSIG) {
+            if let Some(last) = signature.rdata.last_mut() {
+                *last ^= 1;
+            }
+        }
     }
 
     /// Whatever is known from any answers: no name that hides a wildcard, by whatever stands there, is answered by it.

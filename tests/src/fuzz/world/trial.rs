@@ -50,9 +50,25 @@ impl<'w> Trial<'w> {
         verdict
     }
 
+    /// The same where another server is asked once what the first one says is bogus.
+    pub(crate) fn ask_both(
+        &self,
+        question: &Question,
+        mut serve: impl FnMut(&Question) -> Option<Reply>,
+        mut elsewhere: impl FnMut(&Question) -> Option<Reply>,
+    ) -> Verdict {
+        let serve = |asked: &Question| serve(asked).map(|reply| reply.received(asked));
+        let mut elsewhere = |asked: &Question| elsewhere(asked).map(|reply| reply.received(asked));
+        self.hold(question, self.validate(question, serve, Some(&mut elsewhere)))
+    }
+
     /// The same with replies as validation has them, and nothing else.
     pub(crate) fn judge(&self, question: &Question, serve: impl FnMut(&Question) -> Option<Arc<Response>>) -> Verdict {
-        let verdict = self.validate(question, serve);
+        self.hold(question, self.validate(question, serve, None))
+    }
+
+    /// Holds a verdict against the truth.
+    fn hold(&self, question: &Question, verdict: Verdict) -> Verdict {
         match &verdict {
             Verdict::Proven(proven) => self.check(question, proven),
             // Nothing signs signatures.
@@ -91,7 +107,12 @@ impl<'w> Trial<'w> {
         self.world.zones().iter().any(|zone| zone.nsec3.as_ref().is_some_and(|nsec3| nsec3.iterations > 8))
     }
 
-    fn validate(&self, question: &Question, mut serve: impl FnMut(&Question) -> Option<Arc<Response>>) -> Verdict {
+    fn validate(
+        &self,
+        question: &Question,
+        mut serve: impl FnMut(&Question) -> Option<Arc<Response>>,
+        mut elsewhere: Option<&mut Elsewhere<'_>>,
+    ) -> Verdict {
         let mut budget = WorkBudget::new(Policy::DEFAULT.limits);
         let mut received = |asked: &Question| serve(asked).ok_or(FetchFailure::NoAnswer);
         let Ok(first) = received(question) else {
@@ -102,10 +123,19 @@ impl<'w> Trial<'w> {
         };
         let (anchors, zones) = (self.anchors.clone(), self.zones.clone());
         let mut validation = Validation::new(question.clone(), first, anchors, zones, Policy::DEFAULT);
-        let mut asked: Vec<Question> = Vec::new();
-        // Bound: each turn but the last pays for a sub-query or a signature check.
+        if elsewhere.is_some() {
+            validation.tell_suspicions();
+        }
+        let (mut asked, mut replaced): (Vec<Question>, Vec<Question>) = Default::default();
+        // Bound: each turn but the last pays for a sub-query or a signature check, or is a question's only one that is asked elsewhere,
+        // and then settled.
         loop {
             match validation.advance(self.now.get(), &mut budget, Pace::Slice) {
+                Step::Done(Verdict::Bogus(_))
+                    if mend(&mut validation, self.now.get(), &mut replaced, &mut elsewhere) =>
+                {
+                    assert!(replaced.len() < 200, "no end: {replaced:?}");
+                }
                 Step::Done(verdict) => {
                     let _shown = validation.steps().len();
                     check_spent(&verdict, &mut budget);
@@ -243,7 +273,7 @@ impl<'w> Trial<'w> {
         // The alias that was made ends the path if nobody says more.
         let mut said = Some(Arc::new(made));
         let honest = |asked: &Question| Some(self.world.honest(asked, true).received(asked));
-        match self.validate(question, |asked| said.take().or_else(|| honest(asked))) {
+        match self.validate(question, |asked| said.take().or_else(|| honest(asked)), None) {
             Verdict::Proven(proven) => self.check(question, &proven),
             verdict => {
                 let is_alias = first.kind != super::truth::Kind::Data;
@@ -251,6 +281,28 @@ impl<'w> Trial<'w> {
             }
         }
     }
+}
+
+/// What another server says.
+type Elsewhere<'e> = dyn FnMut(&Question) -> Option<Arc<Response>> + 'e;
+
+/// Looks for another reply in place of the one that made a verdict bogus, once for each question; false if the verdict stands.
+fn mend(
+    validation: &mut Validation,
+    now: Now,
+    replaced: &mut Vec<Question>,
+    elsewhere: &mut Option<&mut Elsewhere<'_>>,
+) -> bool {
+    let Some(elsewhere) = elsewhere else { return false };
+    let Some(blame) = validation.blame(now) else { return false };
+    let other = if replaced.contains(&blame.question) { None } else { elsewhere(&blame.question) };
+    replaced.push(blame.question);
+    let is_over = other.is_none() && blame.is_proven;
+    match other {
+        Some(response) => validation.replace(response),
+        None => validation.settle(),
+    }
+    !is_over
 }
 
 /// Aliases that were followed although the alias was asked for: a server that denies it speaks of where it leads.

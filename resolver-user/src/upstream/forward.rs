@@ -21,6 +21,9 @@ use crate::wire::{Message, Name, Question, RCode, Response};
 const ROUNDS: usize = 3;
 /// Most tries for one question, but for a first one at each server where all are asked at once.
 const TRIES_MAX: usize = 8;
+/// How long servers that were silent are waited for where there is a reply already, if only a bogus one.
+/// Choice: long enough for one that is back; a zone that is bogus everywhere must not cost all who ask the wait for a dead server.
+const LONG_SHOT: Duration = Duration::from_millis(500);
 
 /// Asks the servers of a group as planned. A try that is late goes on while the next server is asked: whoever answers first
 /// wins. Dropping the future ends all tries.
@@ -36,7 +39,9 @@ pub(super) async fn forward(
     plan: &Plan,
 ) -> Result<Fetched, UpstreamError> {
     let started = Instant::now();
-    let deadline = started.checked_add(upstream.config.give_up_after).unwrap_or(started);
+    let give_up_after = upstream.config.give_up_after;
+    let give_up_after = if plan.is_long_shot { give_up_after.min(LONG_SHOT) } else { give_up_after };
+    let deadline = started.checked_add(give_up_after).unwrap_or(started);
     let (tries, refused) = (JoinSet::new(), Vec::new());
     let open = Vec::new();
     let mut race =

@@ -49,6 +49,8 @@ pub(super) struct Plan {
     pub(super) order: Vec<usize>,
     /// How many of them at once.
     pub(super) at_once: usize,
+    /// Whether there is a reply already, if only a bogus one, and all of these have been silent.
+    pub(super) is_long_shot: bool,
 }
 
 /// A question that is with a group's servers. Dropping it makes room for another one.
@@ -104,7 +106,8 @@ impl Group {
             Order::Favoured if self.is_race_due(now_ms) => racing(),
             Order::Favoured => 1,
         };
-        Plan { order: numbers, at_once: at_once.clamp(1, AT_ONCE_MAX) }
+        let is_long_shot = among == Among::Undoubted && numbers.iter().all(is_silent);
+        Plan { order: numbers, at_once: at_once.clamp(1, AT_ONCE_MAX), is_long_shot }
     }
 
     /// Whether it is time to ask all servers at once; then the count begins again.
@@ -213,6 +216,16 @@ mod tests {
         (0..3).for_each(|_| group.servers[2].note_silence(1));
         assert_eq!(plan(Order::Strict, Among::All), (vec![0, 1, 2], 1));
         assert_eq!(plan(Order::Strict, Among::Undoubted), (vec![2], 1), "it may not be silent to this");
+    }
+
+    #[test]
+    fn something_better_is_not_waited_for_where_all_who_may_have_it_are_silent() {
+        let group = group(3);
+        let long_shot = |among| group.plan(Order::Strict, among, |server| server.address.port() == 1, 1).is_long_shot;
+        (0..3).for_each(|_| group.servers[1].note_silence(1));
+        assert!(!long_shot(Among::Undoubted), "one is not silent");
+        (0..3).for_each(|_| group.servers[2].note_silence(1));
+        assert!(long_shot(Among::Undoubted) && !long_shot(Among::All));
     }
 
     #[test]

@@ -318,6 +318,7 @@ impl Resolver {
         {
             return found;
         }
+        means.is_first_fetch();
         let reply = match rules.upstream.fetch(question, &means.allowance).await {
             Ok(fetched) if rules.filters.ignores(&fetched.response) => {
                 // Differs: dnsmasq goes on listening for another reply; the client is told that none came.
@@ -330,8 +331,7 @@ impl Resolver {
             Err(error) => {
                 let failure = fetch_failure(&error);
                 let reason = IndeterminateReason::Fetch { question: question.clone(), failure };
-                // Too many questions now says nothing of the next moment.
-                let ttl_s = if failure == FetchFailure::TooMany { 0 } else { FAILURE_TTL_S };
+                let ttl_s = if reason.is_want_of_room() { 0 } else { FAILURE_TTL_S };
                 return (Outcome::Failed(reason, None), Lifetime::Own(ttl_s));
             }
         };
@@ -354,32 +354,36 @@ impl Resolver {
             return (Outcome::Unchecked(response), ttl_s);
         };
         let received = self.clock.now();
-        match self.validate(basis, question, reply, means).await {
+        let (verdict, told) = self.validate(basis, question, reply, means).await;
+        match verdict {
             Verdict::Proven(validated) => {
                 self.learn(&validated, basis, means, received);
                 let ttl_s = validated.ttl_s().min(ANSWER_TTL_S_MAX);
                 (Outcome::Proven(validated), ttl_s)
             }
             Verdict::Unchecked { response, ttl_s } => (Outcome::Unchecked(response), ttl_s.min(ANSWER_TTL_S_MAX)),
-            Verdict::Bogus(reason) => (Outcome::Bogus(reason, response), BOGUS_TTL_S),
+            Verdict::Bogus(reason) => (Outcome::Bogus(reason, told.unwrap_or(response)), BOGUS_TTL_S),
             // As costly as bogus data, so remembered as long; but not where others made it fail.
             Verdict::Indeterminate(reason @ IndeterminateReason::Budget { item })
                 if item != BudgetItem::CostlyValidations =>
             {
-                (Outcome::Failed(reason, Some(response)), BOGUS_TTL_S)
+                (Outcome::Failed(reason, told), BOGUS_TTL_S)
             }
-            Verdict::Indeterminate(reason) => (Outcome::Failed(reason, Some(response)), FAILURE_TTL_S),
+            // Too many questions now says nothing of the next moment.
+            Verdict::Indeterminate(reason) if reason.is_want_of_room() => (Outcome::Failed(reason, None), 0),
+            Verdict::Indeterminate(reason) => (Outcome::Failed(reason, told), FAILURE_TTL_S),
         }
     }
 
     /// Judges a response, fetching what the validator asks for, and what is bogus once more elsewhere. All of it is paid from one budget.
+    /// With the verdict comes what was told, for clients that judge for themselves, unless that leads nowhere.
     async fn validate(
         self: &Arc<Self>,
         basis: &Basis,
         question: &Question,
         reply: Reply,
         means: &mut Means,
-    ) -> Verdict {
+    ) -> (Verdict, Option<Arc<Response>>) {
         let begin = |response: &Arc<Response>| {
             let (anchors, zones) = (Arc::clone(&basis.anchors), Arc::clone(&basis.zones));
             let mut validation = Validation::new(question.clone(), Arc::clone(response), anchors, zones, basis.policy);
@@ -396,7 +400,7 @@ impl Resolver {
             if let Step::Costly { zone } = step {
                 match self.slow_lane.advance(zone, run).await {
                     Some(advanced) => (run, step) = advanced,
-                    None => return Verdict::Indeterminate(BudgetItem::CostlyValidations.into()),
+                    None => return (Verdict::Indeterminate(BudgetItem::CostlyValidations.into()), told.whole()),
                 }
             }
             match step {
@@ -409,23 +413,24 @@ impl Resolver {
                 Step::Done(verdict) => break verdict,
                 Step::Costly { .. } => {}
                 Step::Need(needed) => {
-                    if let Some(known) = self.link_at_hand(&needed, basis, means) {
-                        run.validation.supply(Ok(known));
-                        continue;
-                    }
-                    if let Err(item) = run.budget.spend_sub_query() {
-                        break Verdict::Indeterminate(item.into());
-                    }
-                    let fetched = self.fetch_shared(&needed, &means.allowance).await;
-                    fetched.iter().for_each(|reply| told.note(&needed, reply));
-                    run.validation.supply(fetched.map(|reply| reply.response));
+                    let reply = match self.link_at_hand(&needed, basis, means) {
+                        Some(response) => Ok(Reply { response, source: None }),
+                        None => match run.budget.spend_sub_query() {
+                            Ok(()) => self.fetch_shared(&needed, means).await,
+                            Err(item) => break Verdict::Indeterminate(item.into()),
+                        },
+                    };
+                    reply.iter().for_each(|reply| told.note(&needed, reply));
+                    run.validation.supply(reply.map(|reply| reply.response));
                 }
             }
         };
-        let verdict = self.mended(told, verdict);
+        let is_wrong = matches!(verdict, Verdict::Bogus(_) | Verdict::Indeterminate(_));
+        let whole = if is_wrong { told.whole() } else { None };
+        let verdict = self.mended(told, verdict, &mut run.validation);
         means.budget = Some(run.budget);
         self.log_chain(question, &run.validation, &verdict);
-        verdict
+        (verdict, whole)
     }
 
     /// Fetches the keys of an anchored zone from upstream, and tells the zone which anchors we have for it.

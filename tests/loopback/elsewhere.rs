@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use resolver_tests::client::ask;
 use resolver_tests::daemon::Daemon;
-use resolver_tests::message::TestQuery;
+use resolver_tests::message::{TestQuery, record};
 use resolver_tests::signed::SignedTree;
 use resolver_tests::upstream::{Asked, Reply, Upstream};
 use resolver_user::wire::{RCode, RecordType};
@@ -135,6 +135,50 @@ fn of_two_servers_of_a_zone_the_one_with_good_data_is_enough() {
         assert!(asked <= 1, "asked {asked} times");
         assert_eq!(daemon.counter("outcomes_bogus"), 0);
     }
+}
+
+#[test]
+fn a_zone_that_is_bogus_is_soon_told_to_be_though_the_other_server_is_dead() {
+    let tree = Arc::new(SignedTree::default());
+    let (alive, dead) = (server(&tree, honest), Upstream::scripted(|_| Vec::new()));
+    let daemon = start(&tree, &[&dead, &alive]);
+    // Until it is known to be silent.
+    for number in 0..6 {
+        assert_eq!(seen(&daemon, &format!("x{number}.example.")), right());
+    }
+    for qname in ["forged.example.", "naked.example.", "expired.example."] {
+        assert_eq!(seen(&daemon, qname), (RCode::SERVFAIL, false, vec![]));
+        assert!(asked_for(&dead, qname) <= 1, "one try for something better, and no wait for a second one");
+    }
+    assert_eq!(seen(&daemon, "x0.example."), right());
+}
+
+/// An unsigned zone whose replies look as if they were the root's own, with all signatures lost.
+#[test]
+fn a_zone_that_only_looks_bogus_takes_nothing_from_others() {
+    fn poses(asked: &Asked, mut reply: Reply) -> Reply {
+        if asked.question.qname.to_string().ends_with("www.plain.") {
+            reply.authority.push(record(".", RecordType::NS, 300, b"\x02ns\x00"));
+        }
+        reply
+    }
+    let tree = Arc::new(SignedTree::default());
+    let (broken, good) = (server(&tree, |asked, reply| poses(asked, forges_x(asked, reply))), server(&tree, poses));
+    let daemon = start(&tree, &[&broken, &good]);
+    let answer = ask(daemon.address, &TestQuery::new("www.plain.", RecordType::A).edns(1232, true));
+    assert_eq!(
+        (answer.rcode(), answer.header.flags.authentic_data),
+        (RCode::NOERROR, false),
+        "unsigned, as it should be"
+    );
+    assert_eq!(asked_for(&good, "www.plain."), 1, "it did look bogus");
+    assert_eq!(seen(&daemon, "x1.example."), right(), "there is somebody left who is asked for something better");
+    assert_eq!(asked_for(&broken, "x1.example."), 1);
+}
+
+/// Only names that begin with x are broken.
+fn forges_x(asked: &Asked, reply: Reply) -> Reply {
+    if asked.question.qname.to_string().starts_with('x') { forges(asked, reply) } else { reply }
 }
 
 #[test]

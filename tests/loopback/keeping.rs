@@ -243,6 +243,59 @@ fn the_cache_outlives_a_restart_and_is_validated_again() {
     assert!(www(&third).header.flags.authentic_data && restarts.asked() == 1);
 }
 
+/// An answer to a question for TXT at an alias, without which servers would have to be asked for it: its alias has come with another one.
+fn composed(daemon: &Daemon) -> Message {
+    let answer = ask(daemon.address, &TestQuery::new("z-1.example.", RecordType::TXT).edns(1232, true));
+    assert_eq!((answer.rcode(), answer.header.flags.authentic_data), (RCode::NOERROR, true));
+    let alias = answer.answer.first().expect("the alias");
+    assert_eq!((alias.owner.to_string().as_str(), alias.rtype), ("z-1.example.", RecordType::CNAME));
+    answer
+}
+
+#[test]
+fn what_was_put_together_outlives_a_restart_no_longer_than_its_parts() {
+    let restarts = Restarts::new();
+    let asked = |qtype| asked_for(&restarts.upstream, "z-1.example.", qtype);
+    let mut daemon = restarts.start(&[]);
+    ask(daemon.address, &TestQuery::new("z-1.example.", RecordType::A));
+    let before = composed(&daemon);
+    assert_eq!((asked(RecordType::A), asked(RecordType::TXT)), (1, 0), "its alias was at hand");
+    assert!(daemon.stop(Signal::SIGTERM).0.success());
+    let daemon = restarts.start(&[]);
+    daemon.wait_for_log("cache file read");
+    let after = composed(&daemon);
+    let ttl_s = |answer: &Message| answer.answer[0].ttl_s;
+    assert!(ttl_s(&after) <= ttl_s(&before), "{} {}", ttl_s(&after), ttl_s(&before));
+    assert_eq!(daemon.counter("cache_file_answers"), 1);
+    // And its parts are at hand again.
+    let mx = ask(daemon.address, &TestQuery::new("z-1.example.", RecordType::MX).edns(1232, true));
+    assert!(mx.header.flags.authentic_data && mx.answer[0].ttl_s <= ttl_s(&after));
+    let again = [RecordType::TXT, RecordType::MX, RecordType::A].map(asked);
+    assert_eq!(again, [0, 0, 1], "no server was asked for the alias in this life");
+}
+
+#[test]
+fn what_was_put_together_is_asked_for_as_a_whole_ahead_of_its_end() {
+    let tree = SignedTree::default();
+    let anchor = tree.anchor_option();
+    let upstream = Upstream::replying(move |asked| tree.reply(asked));
+    let daemon = RESOLVER.start(&["--dnssec", &anchor, &upstream.option(), "--max-cache-ttl=9"]);
+    ask(daemon.address, &TestQuery::new("z-1.example.", RecordType::A));
+    let began_at = Instant::now();
+    let mut seen = Vec::new();
+    while asked_for(&upstream, "z-1.example.", RecordType::TXT) == 0 || seen.last().is_some_and(|ttl_s| *ttl_s < 8) {
+        assert!(began_at.elapsed() < LONG, "{seen:?}");
+        seen.push(composed(&daemon).answer[0].ttl_s);
+        thread::park_timeout(Duration::from_millis(100));
+    }
+    let (ends, rest) = (seen.windows(2).filter(|pair| pair[0] < pair[1]).count(), seen.last());
+    assert_eq!(ends, 1, "it was found anew once, with its whole time: {seen:?}");
+    assert!(seen.iter().all(|ttl_s| (1..=9).contains(ttl_s)) && rest.is_some_and(|ttl_s| *ttl_s >= 8), "{seen:?}");
+    // Unless the machine held us up, that was ahead of its end.
+    let misses = daemon.counter("cache_misses");
+    assert!(daemon.counter("prefetches") == 1 && misses == 2 || misses == 3, "{misses}");
+}
+
 #[test]
 fn what_answers_rest_on_must_be_the_same_and_the_clock_known() {
     let restarts = Restarts::new();

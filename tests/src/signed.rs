@@ -58,7 +58,7 @@ pub struct SignedZone {
 }
 
 /// The tree. What it answers to `<name>.example.`: `www` is right, `forged` has a signature of other data, `expired` one
-/// that is over, `naked` none, and `x<anything>` is as right as `www`. `z-…` are aliases, whatever the type: `z-tree` moves what is
+/// that is over, `naked` none, and `x<anything>` is as right as `www`. `*.y` has an address. `z-…` are aliases, whatever the type: `z-tree` moves what is
 /// below it to `example.`, `z-forged` leads to `forged`, others lead to `www`, and `z-0` for this once. All else does not exist. In
 /// `plain.`, `t` moves what is below it to `plain.`, unsigned.
 pub struct SignedTree {
@@ -125,7 +125,9 @@ impl SignedZone {
         let first = records.first().expect("a set has records");
         let mut rdata = first.rtype.0.to_be_bytes().to_vec();
         rdata.push(self.key.algorithm());
-        rdata.push(u8::try_from(first.owner.label_count()).expect("few labels"));
+        // RFC 4034 §3.1.3: the asterisk does not count.
+        let labels = first.owner.label_count() - usize::from(first.owner.is_wildcard());
+        rdata.push(u8::try_from(labels).expect("few labels"));
         rdata.extend(first.ttl_s.to_be_bytes());
         rdata.extend(expiration.to_be_bytes());
         rdata.extend(inception.to_be_bytes());
@@ -194,6 +196,7 @@ impl SignedTree {
                 (reply.rcode, reply.authority) = (denial.rcode, denial.authority);
                 reply
             }
+            (other, RecordType::A) if other.ends_with(".y.example.") => self.expanded(&owner),
             (other, qtype) if qtype != RecordType::DS && other.trim_end_matches(".example.").contains("z-") => {
                 Reply::answer(self.alias(other))
             }
@@ -236,6 +239,14 @@ impl SignedTree {
             }
             _ => Reply::error(RCode::REFUSED),
         }
+    }
+
+    /// The address of `*.y.example.` at a name below, and the proof that the name itself is not there.
+    fn expanded(&self, owner: &str) -> Reply {
+        let mut answer = self.example.sign(a("*.y.example.", TTL_S, [192, 0, 2, 7]));
+        answer.iter_mut().for_each(|record| record.owner = name(owner));
+        let authority = self.example.sign(nsec("*.y.example.", "z-.example.", &[1, 46, 47]));
+        Reply { authority, ..Reply::answer(answer) }
     }
 
     /// The alias at or above a name of the kind `z-…`. It is not followed.

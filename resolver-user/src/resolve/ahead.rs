@@ -16,7 +16,7 @@ use crate::listener::ClientQuery;
 use crate::prefetch::Permit;
 use crate::publish::NearlyOver;
 use crate::trust::Basis;
-use crate::validator::{FetchFailure, IndeterminateReason};
+use crate::validator::IndeterminateReason;
 use crate::wire::Question;
 
 /// Forms that an answer can have.
@@ -85,14 +85,15 @@ impl Resolver {
         }
     }
 
-    /// The answer that the cache file has to a question, judged anew as if a server had given it; none if it has none that holds.
+    /// The answer that the cache file has to a question, judged anew as if a server had given it; none if it has none that holds, or if
+    /// news are wanted.
     pub(super) async fn restored(
         self: &Arc<Self>,
         question: &Question,
         basis: Option<&Basis>,
         means: &mut Means,
     ) -> Option<(Outcome, u32)> {
-        let response = self.restored.take(question, self.clock.now())?;
+        let response = self.restored.take(question, self.clock.now()).filter(|_| means.may_use())?;
         if self.rules().filters.ignores(&response) {
             return None;
         }
@@ -114,7 +115,7 @@ impl Resolver {
         let key = QuestionRef::from(question);
         match outcome {
             // Too many questions now says nothing of the next moment.
-            Outcome::Failed(IndeterminateReason::Fetch { failure: FetchFailure::TooMany, .. }, _) => ttl_s,
+            Outcome::Failed(reason, _) if reason.is_want_of_room() => ttl_s,
             Outcome::Failed(IndeterminateReason::Fetch { .. }, _) => {
                 self.failures.note(key, || QuestionKey::new(question), now_boot_ns)
             }

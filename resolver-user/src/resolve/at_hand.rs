@@ -23,6 +23,8 @@ pub(super) struct Means {
     pub(super) allowance: Arc<Allowance>,
     /// What its validations are paid from, one after another; none before the first.
     pub(super) budget: Option<WorkBudget>,
+    /// Whether it is among those that servers are asked for, of which there are only so many at once.
+    is_let_in: bool,
     /// What may be taken.
     use_of: Use,
     /// Sets that were taken.
@@ -43,7 +45,13 @@ pub(super) enum Use {
 impl Means {
     /// Those of a search that has done nothing yet.
     pub(super) fn new(use_of: Use) -> Self {
-        Self { allowance: Arc::default(), budget: None, use_of, taken: Vec::new(), until_boot_ns: u64::MAX }
+        let (allowance, taken) = (Arc::default(), Vec::new());
+        Self { allowance, budget: None, is_let_in: false, use_of, taken, until_boot_ns: u64::MAX }
+    }
+
+    /// Takes note that a server is asked; false if one was already.
+    pub(super) fn is_first_fetch(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_let_in, true)
     }
 
     /// The budget of a validation: what earlier ones have left.

@@ -17,8 +17,10 @@ use super::Resolver;
 use super::fetching::{Reply, fetch_failure};
 use crate::cache::{Joined, Leader, QuestionKey, result};
 use crate::slow_lane::Run;
-use crate::upstream::Allowance;
-use crate::validator::{Blame, BogusReason, BudgetItem, FetchFailure, IndeterminateReason, Verdict};
+use crate::upstream::{Allowance, Source, join_chain, rest_of_chain};
+use crate::validator::{
+    Blame, BogusReason, BudgetItem, FetchFailure, IndeterminateReason, ProvenStatus, Validated, Validation, Verdict,
+};
 use crate::wire::{Question, Response};
 
 /// Other replies that one validation may ask for. Choice: a server that gives bogus data may be to blame for an answer, a DS, a key set and
@@ -36,6 +38,8 @@ pub(super) struct Told {
     others: Vec<(Question, Reply)>,
     /// Why it was bogus at first.
     first_reason: Option<BogusReason>,
+    /// Who gave replies that only looked bogus, to which questions.
+    suspects: Vec<(Source, Question)>,
     /// Whether any of that was replaced.
     is_mended: bool,
     /// How many replies were asked for in place of others.
@@ -48,7 +52,8 @@ impl Told {
     /// Only the reply that is judged.
     pub(super) fn new(question: Question, reply: Reply) -> Self {
         let first = (question, reply);
-        Self { first, others: Vec::new(), first_reason: None, is_mended: false, asked_again: 0, deadline: None }
+        let (others, suspects) = (Vec::new(), Vec::new());
+        Self { first, others, first_reason: None, suspects, is_mended: false, asked_again: 0, deadline: None }
     }
 
     /// Takes note of a reply.
@@ -63,6 +68,23 @@ impl Told {
     fn reply_to(&mut self, question: &Question) -> Option<&mut Reply> {
         let mut replies = std::iter::once(&mut self.first).chain(&mut self.others);
         replies.find(|(known, _)| known == question).map(|(_, reply)| reply)
+    }
+
+    /// All that was told on the way along aliases, as one reply; none if it breaks off before its end.
+    pub(super) fn whole(&self) -> Option<Arc<Response>> {
+        let (_, first) = &self.first;
+        let mut whole = Arc::clone(&first.response);
+        // Bound: each turn but the last uses another reply.
+        for _ in 0..=self.others.len() {
+            let Some(target) = rest_of_chain(&whole) else { return Some(whole) };
+            let rest = Question::new(target, whole.question.qtype);
+            let (_, Reply { response: rest, .. }) = self.others.iter().find(|(asked, _)| *asked == rest)?;
+            whole = Arc::new(join_chain(Response::clone(&whole), rest));
+            if rest.answer.is_empty() {
+                return Some(whole);
+            }
+        }
+        None
     }
 
     /// Begins anew because of something that nobody said just now; with the reply that is judged, as it is by now.
@@ -122,8 +144,12 @@ impl Resolver {
         if self.rules().logging.dnssec {
             info!(question = %blame.question, %reason, server = %source, "bogus: asking elsewhere");
         }
-        self.rules().upstream.doubt(source, &blame.question, &blame.zone);
+        // Whoever can make a reply look bogus must not make its server doubted about more than the name that was asked for.
+        let zone = if blame.is_proven { &blame.zone } else { &blame.question.qname };
+        self.rules().upstream.doubt(source, &blame.question, zone);
+        let suspect = (!blame.is_proven).then(|| (source.clone(), blame.question.clone()));
         self.responses.remove(&blamed.response);
+        told.suspects.extend(suspect);
         if asked_again >= REPLIES_MAX || run.budget.spend_sub_query().is_err() {
             return None;
         }
@@ -137,9 +163,20 @@ impl Resolver {
     }
 
     /// The verdict of a validation, after others were asked.
-    pub(super) fn mended(&self, told: Told, last: Verdict) -> Verdict {
-        if told.is_mended && matches!(last, Verdict::Proven(_) | Verdict::Unchecked { .. }) {
+    pub(super) fn mended(&self, told: Told, last: Verdict, validation: &mut Validation) -> Verdict {
+        let is_mended = told.is_mended && matches!(last, Verdict::Proven(_) | Verdict::Unchecked { .. });
+        if is_mended {
             self.metrics.bogus_mended.add_one();
+        }
+        let is_secure = |proven: &Validated| proven.status() == ProvenStatus::Secure;
+        // Now it is known whether what looked bogus was, and of which zone it is.
+        if matches!(&last, Verdict::Bogus(_))
+            || matches!(&last, Verdict::Proven(proven) if is_mended && is_secure(proven))
+        {
+            for (source, question) in &told.suspects {
+                let zone = validation.zone_of(question, self.clock.now());
+                zone.iter().for_each(|zone| self.rules().upstream.doubt(source, question, zone));
+            }
         }
         told.verdict(last)
     }

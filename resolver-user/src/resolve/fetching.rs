@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::Resolver;
+use super::at_hand::Means;
 use crate::cache::{InFlight, Joined, Leader, QuestionKey, result};
 use crate::upstream::{Allowance, Fetched, Source, UpstreamError};
 use crate::validator::FetchFailure;
@@ -33,12 +34,16 @@ impl Resolver {
     pub(super) async fn fetch_shared(
         self: &Arc<Self>,
         question: &Question,
-        allowance: &Arc<Allowance>,
+        means: &mut Means,
     ) -> Result<Reply, FetchFailure> {
         self.metrics.sub_queries.add_one();
         if let Some((response, source)) = self.responses.response(question, self.clock.now().boot_ns) {
             self.metrics.sub_queries_merged.add_one();
             return Ok(Reply { response, source: Some(source) });
+        }
+        // A search that begins with what is at hand was not let in yet.
+        if means.is_first_fetch() {
+            self.rules().upstream.let_in(question).map_err(|error| fetch_failure(&error))?;
         }
         match self.fetches.join(QuestionKey::new(question)) {
             Joined::Follower(receiver) => {
@@ -47,7 +52,7 @@ impl Resolver {
             }
             Joined::Leader(leader) => {
                 let receiver = leader.follow();
-                let allowance = Arc::clone(allowance);
+                let allowance = Arc::clone(&means.allowance);
                 self.tracker.spawn(fetch(Arc::clone(self), question.clone(), allowance, leader));
                 result(receiver).await.unwrap_or(Err(FetchFailure::NoAnswer))
             }

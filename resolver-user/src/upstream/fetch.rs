@@ -14,7 +14,7 @@ use super::forward::forward;
 use super::group::{Group, Order, Place};
 use super::iterate::Recursor;
 use super::refresh::{Watched, fixed_port, read_resolv_files};
-use super::scrub::{CHAIN_LEN_MAX, cut_chain, cut_signatures, rest_of_chain, with_made_aliases};
+use super::scrub::{CHAIN_LEN_MAX, cut_chain, cut_signatures, join_chain, rest_of_chain};
 use super::server::Server;
 use super::table::{Found, Route, Table};
 use super::transport::Outside;
@@ -170,6 +170,21 @@ impl Upstream {
         }
     }
 
+    /// Whether there is room for one more question among those that are with the servers that this one goes to. If not, it counts as
+    /// refused.
+    ///
+    /// # Errors
+    /// There are too many questions.
+    pub fn let_in(&self, question: &Question) -> Result<(), UpstreamError> {
+        let table = self.table.load();
+        let max = Some(self.config.forward_max);
+        match table.route(question.qname.wire(), question.qtype) {
+            Route::LocalOnly => Ok(()),
+            Route::Iterate => self.place(&table.usual, max).map(drop),
+            Route::Group(group) => self.place(group, max).map(drop),
+        }
+    }
+
     async fn fetch_within(
         &self,
         question: &Question,
@@ -201,18 +216,14 @@ impl Upstream {
             && let Some(target) = rest_of_chain(&response)
             && self.follows(&target, question.qtype)
         {
-            response = with_made_aliases(response);
             if visited.contains(&target) || visited.len() >= CHAIN_LEN_MAX {
                 return Err(UpstreamError::Aliases { name: question.qname.clone() });
             }
             let rest = Question::new(target.clone(), question.qtype);
             let rest = self.fetch_part(&rest, allowance, None, among).await?;
             visited.push(target);
-            let Response { rcode, answer, authority, .. } = rest.response;
-            let is_end = answer.is_empty();
-            response.answer.extend(answer);
-            (response.rcode, response.authority) = (rcode, authority);
-            if is_end {
+            response = join_chain(response, &rest.response);
+            if rest.response.answer.is_empty() {
                 break;
             }
         }

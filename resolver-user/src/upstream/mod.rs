@@ -39,7 +39,7 @@ pub use doubts::{Fetched, Source};
 pub use exchange::{Carrier, ask_server, exchange};
 pub use fetch::Upstream;
 pub use network::Network;
-pub use scrub::{is_circle, scrub};
+pub use scrub::{is_circle, join_chain, rest_of_chain, scrub};
 pub use server::ServerReport;
 
 pub use transport::{Exchanging, LetterCase, Outgoing, Outside, Protocol, Reply, Transport, TransportError};

@@ -77,7 +77,7 @@ fn gather_signatures(message: &mut Message) {
 }
 
 /// The name that the aliases of a reply lead to, if it says nothing about that name.
-pub(super) fn rest_of_chain(response: &Response) -> Option<Name> {
+pub fn rest_of_chain(response: &Response) -> Option<Name> {
     let Question { qname, qtype } = &response.question;
     let last = chain_of_sets(&response.answer, qname).pop()?;
     let is_answered = response.answer.iter().any(|set| set.owner == last && set.rtype == *qtype);
@@ -104,8 +104,16 @@ pub(super) fn cut_chain(response: Response, competent: impl Fn(&Name) -> bool) -
     Response { question, rcode: RCode::NOERROR, answer, authority }
 }
 
+/// A reply whose aliases lead to a name that it says nothing about, and what was said to the question for that name, as one reply.
+pub fn join_chain(mut response: Response, rest: &Response) -> Response {
+    response = with_made_aliases(response);
+    response.answer.extend(rest.answer.iter().cloned());
+    (response.rcode, response.authority) = (rest.rcode, rest.authority.clone());
+    response
+}
+
 /// A reply with the CNAME of each name that a DNAME of it leads away from (RFC 6672 §3.1).
-pub(super) fn with_made_aliases(mut response: Response) -> Response {
+fn with_made_aliases(mut response: Response) -> Response {
     let chain = chain_of_sets(&response.answer, &response.question.qname);
     for (owner, target) in chain.iter().zip(chain.iter().skip(1)) {
         if !response.answer.iter().any(|set| set.rtype == RecordType::CNAME && set.owner == *owner) {

@@ -264,6 +264,13 @@ pub enum IndeterminateReason {
     },
 }
 
+impl IndeterminateReason {
+    /// Whether there were too many questions: that says nothing of the next moment.
+    pub fn is_want_of_room(&self) -> bool {
+        matches!(self, Self::Fetch { failure: FetchFailure::TooMany, .. })
+    }
+}
+
 impl From<BudgetItem> for IndeterminateReason {
     fn from(item: BudgetItem) -> Self {
         Self::Budget { item }

@@ -149,6 +149,12 @@ impl Validation {
         Some(Blame { question, zone, is_proven: !self.suspects })
     }
 
+    /// The zone that the reply to a question speaks for, as far as that is known by now.
+    pub fn zone_of(&mut self, question: &Question, now: Now) -> Option<Name> {
+        let (reply, _) = self.chain.reply(question).ok()?;
+        self.chain.spoken_for(reply, now).map(|(_, zone)| zone)
+    }
+
     /// Has the verdict "bogus" be told as soon as a reply looks like it, so that another one can be asked for before the rest is found
     /// out. Whoever wants that must [`Self::settle`] what [`Blame`] says is not proven, or replace it.
     pub fn tell_suspicions(&mut self) {

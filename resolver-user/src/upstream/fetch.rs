@@ -219,10 +219,9 @@ impl Upstream {
         Ok(Fetched { response, source })
     }
 
-    /// Whether what an alias leads to is asked for here: of forwarders, the rest of a chain is taken as they give it.
+    /// Whether what an alias leads to is asked for here (RFC 1034 §5.3.3, step 4c), which forwarders, too, may leave to us.
     fn follows(&self, target: &Name, qtype: RecordType) -> bool {
-        let table = self.table.load();
-        table.iterates() && !matches!(table.route(target.wire(), qtype), Route::LocalOnly)
+        !matches!(self.table.load().route(target.wire(), qtype), Route::LocalOnly)
     }
 
     /// What those who are asked about a name say to a question.

@@ -151,6 +151,8 @@ struct Stage {
     door: Arc<Shared<Resolver>>,
     /// Queries whose answers were not checked, the oldest first.
     answers: VecDeque<Awaited>,
+    /// The last answer to each question that was as demanded.
+    given: Vec<Seen>,
     /// Values with names.
     values: HashMap<String, f64>,
     clients: u16,
@@ -193,6 +195,7 @@ impl Stage {
             resolver,
             door: Arc::new(door),
             answers: VecDeque::new(),
+            given: Vec::new(),
             values: HashMap::new(),
             clients: 0,
             is_deckards: settings.is_deckards,
@@ -387,10 +390,15 @@ impl Stage {
             self.world.tell(told_of(&seen));
             let is_proven_without_cd =
                 seen.flags.contains(&"AD") && seen.flags.contains(&"CD") && is_proven_without_cd(&self.door, awaited);
-            match entry.check(&seen, Circumstances { stale, query: awaited.query.as_ref(), is_proven_without_cd }) {
-                Ok(()) if self.is_deckards => return Ok(()),
+            let before = self.given.iter().find(|before| before.question == seen.question);
+            let circumstances = Circumstances { stale, query: awaited.query.as_ref(), is_proven_without_cd, before };
+            match entry.check(&seen, circumstances) {
                 Ok(()) => {
-                    self.answers.remove(place);
+                    if !self.is_deckards {
+                        self.answers.remove(place);
+                    }
+                    self.given.retain(|before| before.question != seen.question);
+                    self.given.push(seen);
                     return Ok(());
                 }
                 Err(difference) => first = first.or(Some(difference)),

@@ -161,13 +161,15 @@ impl Upstream {
     }
 
     /// Notes that the reply of a server to a question is bogus: it is doubted for a while. `zone`: the zone that the reply speaks for,
-    /// as far as the validation knows; of an authoritative server it is known better.
+    /// as far as the validation knows; of an authoritative server it is known better. A DS or its denial that came with a referral
+    /// is forgotten first: nobody has asked for it, and the same server may have more to say when it is asked.
     pub fn doubt(&self, source: &Source, question: &Question, zone: &Name) {
+        if self.recursor.referred(question).is_some() {
+            self.recursor.forget_referred(&question.qname);
+            return;
+        }
         let Source { server, zone: asked } = source;
         self.recursor.doubts().note(asked.as_ref().unwrap_or(zone), *server, self.outside.now_ms());
-        if question.qtype == RecordType::DS {
-            self.recursor.forget_referred(&question.qname);
-        }
     }
 
     async fn fetch_within(

@@ -283,7 +283,7 @@ impl Stage {
                 Action::CheckAnswer(..) => true,
                 Action::CheckOutQuery(..) => !self.is_deckards,
                 Action::Reply(entry, at) => !self.is_deckards && self.world.find(entry, *at).is_none(),
-                Action::Timeout | Action::Error => self.world.youngest().is_none() && !self.has_answer(None),
+                Action::Timeout | Action::Error => self.world.oldest().is_none() && !self.has_answer(None),
                 _ => false,
             };
             if !waits || begin.elapsed() > PATIENCE {
@@ -314,9 +314,10 @@ impl Stage {
                 }
             }
             Action::Timeout => {
-                // How often a server is asked again is the resolver's choice: there may be none any more.
-                let (youngest, begin) = (self.world.youngest(), Instant::now());
-                while youngest.is_some_and(|youngest| self.world.waits(youngest)) && begin.elapsed() < PATIENCE {
+                // How often a server is asked again is the resolver's choice: there may be none any more. Nor need it give a query up
+                // before it sends the next one.
+                let (lost, begin) = (self.world.lose_youngest(), Instant::now());
+                while lost.is_some_and(|lost| self.world.goes_on_waiting(lost)) && begin.elapsed() < PATIENCE {
                     self.moment(MOMENT).await;
                 }
             }

@@ -161,13 +161,15 @@ impl Upstream {
     }
 
     /// Notes that the reply of a server to a question is bogus: it is doubted for a while. `zone`: the zone that the reply speaks for,
-    /// as far as the validation knows; of an authoritative server it is known better.
+    /// as far as the validation knows; of an authoritative server it is known better. A DS or its denial that came with a referral
+    /// is forgotten first: nobody has asked for it, and the same server may have more to say when it is asked.
     pub fn doubt(&self, source: &Source, question: &Question, zone: &Name) {
+        if self.recursor.referred(question).is_some() {
+            self.recursor.forget_referred(&question.qname);
+            return;
+        }
         let Source { server, zone: asked } = source;
         self.recursor.doubts().note(asked.as_ref().unwrap_or(zone), *server, self.outside.now_ms());
-        if question.qtype == RecordType::DS {
-            self.recursor.forget_referred(&question.qname);
-        }
     }
 
     /// Whether there is room for one more question among those that are with the servers that this one goes to. If not, it counts as
@@ -230,10 +232,9 @@ impl Upstream {
         Ok(Fetched { response, source })
     }
 
-    /// Whether what an alias leads to is asked for here: of forwarders, the rest of a chain is taken as they give it.
+    /// Whether what an alias leads to is asked for here (RFC 1034 §5.3.3, step 4c), which forwarders, too, may leave to us.
     fn follows(&self, target: &Name, qtype: RecordType) -> bool {
-        let table = self.table.load();
-        table.iterates() && !matches!(table.route(target.wire(), qtype), Route::LocalOnly)
+        !matches!(self.table.load().route(target.wire(), qtype), Route::LocalOnly)
     }
 
     /// What those who are asked about a name say to a question.

@@ -2,7 +2,7 @@
 //!
 //! Kept of the answer section: records whose owner is on the alias chain from the question. Kept of the authority section:
 //! SOA, NS and DS at names above the question or an alias, and the proofs NSEC and NSEC3, which stand at other names.
-//! The additional section is dropped: whoever wants those records asks for them.
+//! The additional section is dropped: whoever wants those records asks for them. So is an address that is none, by its length.
 
 use crate::wire::{Message, Name, Question, RCode, Record, RecordType, Response, RrSet, Rrsig, group, group_authority};
 
@@ -27,7 +27,8 @@ pub fn scrub(mut message: Message, question: &Question, competent: impl Fn(&Name
     let on_chain = |record: &Record| {
         chain.contains(&record.owner) || is_dname_part(record) && chain.iter().any(|name| name.is_below(&record.owner))
     };
-    let answer: Vec<Record> = message.answer.iter().filter(|record| on_chain(record)).cloned().collect();
+    let counts = |record: &&Record| on_chain(record) && !is_misshapen(record);
+    let answer: Vec<Record> = message.answer.iter().filter(counts).cloned().collect();
     let mut answer = group(&answer);
     answer.retain(|set| {
         let asked = set.rtype == question.qtype || question.qtype == RecordType::ANY;
@@ -147,6 +148,17 @@ fn chain_of_sets(answer: &[RrSet], qname: &Name) -> Vec<Name> {
     alias_chain(&records, &Question::new(qname.clone(), RecordType::A))
 }
 
+/// Whether it says that it is an address, and is not as long as one (RFC 1035 §3.4.1, RFC 3596 §2.2): no client could read it. A
+/// signature that covers it fails.
+fn is_misshapen(record: &Record) -> bool {
+    let len = match record.rtype {
+        RecordType::A => 4,
+        RecordType::AAAA => 16,
+        _ => return false,
+    };
+    record.rdata.len() != len
+}
+
 /// A DNAME or its signature: it stands above the name that it concerns.
 fn is_dname_part(record: &Record) -> bool {
     record.rtype == RecordType::DNAME
@@ -217,6 +229,18 @@ mod tests {
         let response = scrub(reply(answer, authority), &question, |_| true);
         assert_eq!(owners(&response.answer), ["host.c. A", "WWW.A. CNAME", "d. DNAME", "alias.d. CNAME"]);
         assert_eq!(owners(&response.authority), ["a. SOA", "other.a. NSEC"]);
+    }
+
+    #[test]
+    fn an_address_of_the_wrong_length_is_none() {
+        for (rtype, right, wrong) in [(RecordType::A, 4, 5), (RecordType::AAAA, 16, 4), (RecordType::A, 4, 0)] {
+            let question = Question::new(name("www.a."), rtype);
+            let [right, wrong] = [right, wrong].map(|len| record("www.a.", rtype, &vec![1; len]));
+            let of = |answer: Vec<Record>| scrub(reply(answer, Vec::new()), &question, |_| true).answer;
+            let kept = of(vec![wrong.clone(), right.clone()]);
+            assert_eq!(kept[0].rdatas, [right.rdata]);
+            assert_eq!(of(vec![wrong]), []);
+        }
     }
 
     #[test]

@@ -339,6 +339,11 @@ fn judge_denial(chain: &mut Chain, reply: usize, question: &Question, work: &mut
                         return Err(BogusReason::Iterations { zone: signer, iterations }.into());
                     }
                     (Denial::Unproven, _) => {}
+                    // An opt-out span over the name may hide a delegation, and says nothing of wildcards. A zone that calls the
+                    // name an error knows of none there, and has to deny the wildcard (RFC 5155 §8.4).
+                    (Denial::OptOut, RCode::NOERROR) if response.rcode == RCode::NXDOMAIN => {
+                        return Err(Pause::blaming(reply, failure));
+                    }
                     (denial, rcode) => {
                         if denial == Denial::Proven {
                             chain.learn_denial(&gathered, &signer, &fact, work.now);

@@ -47,6 +47,8 @@ const RCODES: [(&str, u16); 14] = [
     ("BADVERS", 16),
     ("BADCOOKIE", 23),
 ];
+/// RCODEs of servers that know no EDNS: FORMERR, NOTIMP.
+const NO_EDNS: [u16; 2] = [1, 4];
 /// OPCODEs by their words.
 const OPCODES: [(&str, u8); 5] = [("QUERY", 0), ("IQUERY", 1), ("STATUS", 2), ("NOTIFY", 4), ("UPDATE", 5)];
 
@@ -170,7 +172,8 @@ impl Entry {
     }
 
     /// The reply to `query`: as scripted, with ID and question from the query where that is said. The question's letter case
-    /// is always the query's, and an OPT answers an OPT, as with every real server.
+    /// is always the query's, and an OPT answers an OPT, as with every real server; FORMERR and NOTIMP come without, as from one that
+    /// knows no EDNS (RFC 6891 §7).
     pub fn reply_to(&self, query: &[u8], asked: &Seen) -> Vec<u8> {
         let id = u16::from_be_bytes([query[0], query[1]]);
         if let Some(raw) = &self.raw {
@@ -187,7 +190,8 @@ impl Entry {
         };
         let mut message = self.head(id);
         message[2] |= query[2] & 0x01;
-        let has_opt = asked.dnssec_ok.is_some() || self.says("DO") || self.edns_options.is_some();
+        let knows_edns = !NO_EDNS.contains(&self.rcode());
+        let has_opt = asked.dnssec_ok.is_some() && knows_edns || self.says("DO") || self.edns_options.is_some();
         let [answer, authority, additional] = &self.sections;
         let added = additional.len() + usize::from(has_opt);
         counts(&mut message, [question.iter().len(), answer.len(), authority.len(), added]);
@@ -262,6 +266,17 @@ mod tests {
             "CONFIG_END\nSCENARIO_BEGIN\nRANGE_BEGIN 0 1\nENTRY_BEGIN\n{text}\nENTRY_END\nRANGE_END\nSCENARIO_END\n"
         );
         Script::read(&text).unwrap().ranges[0].entries[0].clone()
+    }
+
+    #[test]
+    fn a_refusal_of_edns_has_no_opt() {
+        let query = entry("REPLY RD DO\nSECTION QUESTION\nwww.example. IN A").query(7, false);
+        let asked = Seen::read(&query).unwrap();
+        for (reply, opt) in [("FORMERR", None), ("NOTIMPL", None), ("SERVFAIL", Some(true)), ("FORMERR DO", Some(true))]
+        {
+            let scripted = entry(&format!("REPLY QR {reply}\nSECTION QUESTION\nwww.example. IN A"));
+            assert_eq!(Seen::read(&scripted.reply_to(&query, &asked)).unwrap().dnssec_ok, opt, "{reply}");
+        }
     }
 
     #[test]

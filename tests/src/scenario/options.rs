@@ -87,7 +87,11 @@ const UNCLAIMED: &[(&str, &[&str], &str)] = &[
     ("client-subnet-always-forward send-client-subnet client-subnet-zone", &[], "EDNS client subnet"),
     ("harden-caps-for-id use-caps-for-id-strict", &[], "refusing servers that change letter case"),
     ("dlv-anchor dlv-anchor-file", &[], "look-aside validation (RFC 8749 ended it)"),
-    ("trust-anchor-file trusted-keys-file include include-toplevel", &[], "files beside the configuration"),
+    (
+        "trust-anchor-file trusted-keys-file cookie-secret-file include include-toplevel",
+        &[],
+        "files beside the configuration",
+    ),
     ("auto-trust-anchor-file", &[], "files beside the configuration"),
     ("zonemd-check zonemd-reject-absence", &[], "authoritative zones"),
     ("add-holddown del-holddown", &["2592000"], "other times than those of RFC 5011"),
@@ -103,7 +107,8 @@ const UNCLAIMED: &[(&str, &[&str], &str)] = &[
 const ALWAYS: &[(&str, &str)] = &[
     ("rpz rpz-action-override rpz-cname-override", "RPZ"),
     (
-        "auth-zone zonefile primary master url allow-notify for-downstream for-upstream fallback-enabled zonemd*",
+        "auth-zone zonefile primary master url allow-notify for-downstream for-upstream fallback-enabled zonemd* \
+         max-transfer-*",
         "authoritative zones",
     ),
     ("response-ip response-ip-data response-ip-tag", "response-ip actions"),
@@ -139,7 +144,7 @@ const WANTED: &[(&str, &str, &str)] = &[
 /// Options that change nothing here, and why.
 const WITHOUT_EFFECT: &[(&str, &str)] = &[
     (
-        "verbosity val-log-level log-* logfile use-syslog statistics-* extended-statistics shm-* dnstap dnstap-*",
+        "verbosity val-log-level val-log-squelch log-* logfile use-syslog statistics-* extended-statistics shm-* dnstap dnstap-*",
         "what is told to the operator is not compared",
     ),
     (

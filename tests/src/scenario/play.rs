@@ -151,6 +151,8 @@ struct Stage {
     door: Arc<Shared<Resolver>>,
     /// Queries whose answers were not checked, the oldest first.
     answers: VecDeque<Awaited>,
+    /// The last answer to each question that was as demanded.
+    given: Vec<Seen>,
     /// Values with names.
     values: HashMap<String, f64>,
     clients: u16,
@@ -193,6 +195,7 @@ impl Stage {
             resolver,
             door: Arc::new(door),
             answers: VecDeque::new(),
+            given: Vec::new(),
             values: HashMap::new(),
             clients: 0,
             is_deckards: settings.is_deckards,
@@ -280,7 +283,7 @@ impl Stage {
                 Action::CheckAnswer(..) => true,
                 Action::CheckOutQuery(..) => !self.is_deckards,
                 Action::Reply(entry, at) => !self.is_deckards && self.world.find(entry, *at).is_none(),
-                Action::Timeout | Action::Error => self.world.youngest().is_none() && !self.has_answer(None),
+                Action::Timeout | Action::Error => self.world.oldest().is_none() && !self.has_answer(None),
                 _ => false,
             };
             if !waits || begin.elapsed() > PATIENCE {
@@ -311,9 +314,10 @@ impl Stage {
                 }
             }
             Action::Timeout => {
-                // How often a server is asked again is the resolver's choice: there may be none any more.
-                let (youngest, begin) = (self.world.youngest(), Instant::now());
-                while youngest.is_some_and(|youngest| self.world.waits(youngest)) && begin.elapsed() < PATIENCE {
+                // How often a server is asked again is the resolver's choice: there may be none any more. Nor need it give a query up
+                // before it sends the next one.
+                let (lost, begin) = (self.world.lose_youngest(), Instant::now());
+                while lost.is_some_and(|lost| self.world.goes_on_waiting(lost)) && begin.elapsed() < PATIENCE {
                     self.moment(MOMENT).await;
                 }
             }
@@ -387,10 +391,15 @@ impl Stage {
             self.world.tell(told_of(&seen));
             let is_proven_without_cd =
                 seen.flags.contains(&"AD") && seen.flags.contains(&"CD") && is_proven_without_cd(&self.door, awaited);
-            match entry.check(&seen, Circumstances { stale, query: awaited.query.as_ref(), is_proven_without_cd }) {
-                Ok(()) if self.is_deckards => return Ok(()),
+            let before = self.given.iter().find(|before| before.question == seen.question);
+            let circumstances = Circumstances { stale, query: awaited.query.as_ref(), is_proven_without_cd, before };
+            match entry.check(&seen, circumstances) {
                 Ok(()) => {
-                    self.answers.remove(place);
+                    if !self.is_deckards {
+                        self.answers.remove(place);
+                    }
+                    self.given.retain(|before| before.question != seen.question);
+                    self.given.push(seen);
                     return Ok(());
                 }
                 Err(difference) => first = first.or(Some(difference)),

@@ -184,7 +184,8 @@ impl Settings {
                         .ok_or_else(unknown)?,
                 );
             }
-            ("fake-sha1", _) => self.fake_sha1 = is_on,
+            // Of older files: the algorithms with DSA are among those.
+            ("fake-sha1" | "fake-dsa", _) => self.fake_sha1 |= is_on,
             ("qname-minimisation" | "query-minimization", _) => self.minimises = Some(is_on),
             ("do-ip4", _) if !is_on => self.without.push('4'),
             ("do-ip6", _) if !is_on => self.without.push('6'),

@@ -77,6 +77,14 @@ struct State {
     told: Vec<String>,
 }
 
+/// A query that will never be answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Lost {
+    number: u64,
+    /// How many queries there had been when it was lost.
+    asked: u64,
+}
+
 /// A query that nobody has answered yet.
 struct Waiting {
     number: u64,
@@ -161,14 +169,21 @@ impl World {
         reply.send(Err(io::ErrorKind::ConnectionReset.into())).is_ok()
     }
 
-    /// The number of the youngest waiting query.
-    pub fn youngest(&self) -> Option<u64> {
-        self.state().waiting.last().map(|waiting| waiting.number)
+    /// Leaves the youngest waiting query without an answer for good, and says how many had been asked by then.
+    pub fn lose_youngest(&self) -> Option<Lost> {
+        let mut state = self.state();
+        let waiting = state.waiting.pop()?;
+        let lost = Lost { number: waiting.number, asked: state.next_number };
+        state.given_up_at = Some(Instant::now());
+        state.told.push(format!("{} {:?} is lost", waiting.outgoing.address, waiting.outgoing.seen.question));
+        state.lost.push(waiting);
+        Some(lost)
     }
 
-    /// Whether a query waits still.
-    pub fn waits(&self, number: u64) -> bool {
-        self.state().waiting.iter().any(|waiting| waiting.number == number)
+    /// Whether the resolver still waits for a lost query, and has sent no other one since.
+    pub fn goes_on_waiting(&self, lost: Lost) -> bool {
+        let state = self.state();
+        state.next_number == lost.asked && state.lost.iter().any(|waiting| waiting.number == lost.number)
     }
 
     /// The line of the first entry that had to answer and has not.

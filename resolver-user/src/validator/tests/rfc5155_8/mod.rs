@@ -204,3 +204,26 @@ fn a_child_named_by_a_hash_denies_nothing_in_its_parent() {
         }
     }
 }
+
+#[test]
+fn a_name_error_under_opt_out_whose_wildcard_is_not_denied_is_bogus_and_no_denial_of_the_type() {
+    let mut world = World::new(&[("org", OPT_OUT)]);
+    world.add("www.org", RecordType::A, &[192, 0, 2, 1]);
+    let run = world.resolve("nothing.org", RecordType::A);
+    assert_eq!(run.is_insecure().response().rcode, RCode::NXDOMAIN);
+    let wildcard = hash(&name("*.org"), 0);
+    let covers_wildcard = move |set: &RrSet| {
+        let next = set.rdatas.first().and_then(|rdata| rdata.get(8..28)).unwrap_or_default();
+        let owner = decode(&set.owner.to_string()[..32]);
+        let (target, owner, next) = (decode(&wildcard), owner.as_slice(), next);
+        if owner < next { owner < &*target && &*target < next } else { owner < &*target || &*target < next }
+    };
+    world.break_reply("nothing.org", RecordType::A, move |response| {
+        response.authority.retain(|set| set.rtype != RecordType::NSEC3 || !covers_wildcard(set));
+        let mut evidence = Evidence::new(name("org"));
+        response.authority.iter().for_each(|set| evidence.add(set));
+        assert_eq!(delegation(&evidence, "nothing.org"), Delegation::OptOut, "the span over the name is there");
+    });
+    let question = Question::new(name("nothing.org"), RecordType::A);
+    assert_eq!(*world.resolve("nothing.org", RecordType::A).is_bogus(), BogusReason::MissingDenial { question });
+}

@@ -68,7 +68,8 @@ impl ControlService for Daemon {
     fn cache_dump(&self) -> Vec<CachedEntry> {
         let now_boot_ns = self.resolver.clock.now().boot_ns;
         let mut entries: Vec<_> = self.resolver.cache.dump(now_boot_ns);
-        entries.sort_by(|a, b| (&a.question.qname, a.question.qtype).cmp(&(&b.question.qname, b.question.qtype)));
+        entries
+            .sort_by(|a, b| (&a.question().qname, a.question().qtype).cmp(&(&b.question().qname, b.question().qtype)));
         entries.iter().map(|entry| cached_entry(entry, now_boot_ns)).collect()
     }
 
@@ -208,7 +209,7 @@ impl Daemon {
 }
 
 fn cached_entry(entry: &CachedAnswer, now_boot_ns: u64) -> CachedEntry {
-    let (status, rcode) = match &entry.outcome {
+    let (status, rcode) = match entry.outcome() {
         Outcome::Proven(validated) if validated.status() == ProvenStatus::Secure => {
             ("secure", validated.response().rcode.to_string())
         }
@@ -218,12 +219,11 @@ fn cached_entry(entry: &CachedAnswer, now_boot_ns: u64) -> CachedEntry {
         Outcome::Bogus(..) => ("bogus", "SERVFAIL".to_owned()),
         Outcome::Failed(..) => ("failed", "SERVFAIL".to_owned()),
     };
-    let published = [(Form::Plain, "plain"), (Form::Dnssec, "dnssec")]
-        .into_iter()
-        .filter(|(form, _)| entry.slot(*form).is_published());
+    let published =
+        [(Form::Plain, "plain"), (Form::Dnssec, "dnssec")].into_iter().filter(|(form, _)| entry.is_published(*form));
     CachedEntry {
-        name: entry.question.qname.to_string(),
-        rtype: entry.question.qtype.to_string(),
+        name: entry.question().qname.to_string(),
+        rtype: entry.question().qtype.to_string(),
         status: status.to_owned(),
         rcode,
         ttl_s: entry.ttl_left_s(now_boot_ns),

@@ -501,19 +501,19 @@ impl Resolver {
                 Outcome::Unchecked(_) | Outcome::Filtered(..) => None,
             },
         };
-        match (failure, answer.rendered(asked.form())) {
-            (None, Some(rendered)) => {
-                let ttl_s = rules.keeping.shown_s(answer.ttl_left_s(now_boot_ns));
-                let sent = write_answer(asked, rendered.as_answer(), ttl_s, out);
-                if rules.round_robin {
-                    let places = self.turns.fetch_add(1, Ordering::Relaxed);
-                    turn_addresses(asked, rendered.as_answer(), sent, places, out);
-                }
-                sent
-            }
-            (Some(failure), _) => write_failure(asked, &failure, out),
-            (None, None) => write_failure(asked, &Failure::Unavailable, out),
+        if let Some(failure) = failure {
+            return write_failure(asked, &failure, out);
         }
+        let Some(rendered) = answer.rendered(asked.form()) else {
+            return write_failure(asked, &Failure::Unavailable, out);
+        };
+        let ttl_s = rules.keeping.shown_s(answer.ttl_left_s(now_boot_ns));
+        let sent = write_answer(asked, rendered.as_answer(), ttl_s, out);
+        if rules.round_robin {
+            let places = self.turns.fetch_add(1, Ordering::Relaxed);
+            turn_addresses(asked, rendered.as_answer(), sent, places, out);
+        }
+        sent
     }
 
     /// Whether a secure answer must be withheld because its name claims about our anchors what is not so (RFC 8509 §3), also one that

@@ -290,7 +290,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_of_both_families_are_known_by_their_whole_address() {
+    fn clients_of_both_families_are_known_and_answered_by_their_whole_address() {
         let mut batch = Batch::<()>::new();
         for ip in ["127.0.0.1:0", "[::1]:0", "127.0.0.1:0", "[::1]:0"] {
             let Ok(client) = UdpSocket::bind(ip) else { continue };
@@ -299,6 +299,10 @@ mod tests {
             assert_eq!(batch.receive(&server, ip.starts_with('[')), 1);
             assert_eq!(batch.received[0], (5, Some(client.local_addr().unwrap())));
             assert_eq!(batch.queries[0][..5], *b"query");
+            (batch.answers[0], batch.clients[0], batch.answer_count) = (b"answer".to_vec(), batch.received[0].1, 1);
+            batch.send(&server, ip.starts_with('['), &Metrics::default());
+            let mut packet = [0; 16];
+            assert_eq!(client.recv_from(&mut packet).unwrap(), (6, server.local_addr().unwrap()));
         }
     }
 

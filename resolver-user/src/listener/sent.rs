@@ -68,3 +68,35 @@ fn add(counter: &Counter, amount: u64) {
         counter.add(amount);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hits_are_counted_once_by_rcode_and_as_a_whole() {
+        let (mut hits, metrics) = (Hits::default(), Metrics::default());
+        let sent = |rcode, truncated| Sent { rcode, truncated, authentic: false };
+        let all = [
+            sent(RCode::NOERROR, false),
+            sent(RCode::NOERROR, true),
+            sent(RCode::NXDOMAIN, false),
+            sent(RCode::SERVFAIL, false),
+            sent(RCode::REFUSED, false),
+        ];
+        all.into_iter().for_each(|sent| hits.count(sent));
+        hits.add_to(&metrics);
+        let counted = || {
+            let by_rcode = [
+                &metrics.answers_noerror,
+                &metrics.answers_nxdomain,
+                &metrics.answers_servfail,
+                &metrics.answers_other,
+            ];
+            (by_rcode.map(Counter::value), metrics.truncated_answers.value(), metrics.cache_hits.value())
+        };
+        assert_eq!(counted(), ([2, 1, 1, 1], 1, 5));
+        count_sent(sent(RCode::NXDOMAIN, true), &metrics);
+        assert_eq!(counted(), ([2, 2, 1, 1], 2, 5), "what was not in the cache is no hit");
+    }
+}

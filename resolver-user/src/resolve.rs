@@ -25,14 +25,14 @@ use crate::answer::{
     Asked, ChaosQuestion, Failure, Sent, Transport, turn_addresses, write_answer, write_chaos, write_failure,
 };
 use crate::cache::{
-    AnswerCache, CachedAnswer, FAILURE_PAUSE_S_MIN, Failures, InFlight, Joined, Keeping, Leader, Outcome, QuestionKey,
-    QuestionRef, ResponseCache, SetCache, result,
+    AnswerCache, CachedAnswer, FAILURE_PAUSE_S_MIN, Failures, InFlight, Joined, Keeping, Kept, Leader, Outcome,
+    QuestionKey, QuestionRef, ResponseCache, SetCache, result,
 };
 use crate::clock::{Clock, NS_PER_S};
 use crate::config::LoggingConfig;
 use crate::daemon::Fingerprint;
 use crate::filter::Filters;
-use crate::listener::{Answered, ClientQuery, QueryBytes, QueryService, count_sent};
+use crate::listener::{Answered, ClientQuery, Hits, QueryBytes, QueryService, count_sent};
 use crate::local::LocalData;
 use crate::metrics::Metrics;
 use crate::prefetch::Prefetching;
@@ -41,7 +41,7 @@ use crate::saved::Restored;
 use crate::slow_lane::{Run, SlowLane};
 use crate::trust::{Basis, KeySentinel, Trust};
 use crate::upstream::{Source as Server, Upstream, UpstreamError, is_circle};
-use crate::validator::{BudgetItem, FetchFailure, IndeterminateReason, Pace, Step, Validated, Validation, Verdict};
+use crate::validator::{BudgetItem, FetchFailure, IndeterminateReason, Pace, ProvenStatus, Step, Validation, Verdict};
 use crate::wire::{Name, Question, RCode, RecordType, Response, Soa};
 use crate::witness::Counting;
 
@@ -148,6 +148,15 @@ pub struct Ident {
     pub cache_size: usize,
 }
 
+/// What holds for some queries that came together, and what they have done.
+#[derive(Debug)]
+pub struct Present {
+    rules: Guard<Arc<Rules>>,
+    /// The time, in nanoseconds of CLOCK_BOOTTIME.
+    boot_ns: u64,
+    hits: Hits,
+}
+
 /// What is left to do after an answer was sent.
 #[derive(Debug)]
 pub enum Afterwork {
@@ -181,30 +190,39 @@ enum Source {
 
 impl QueryService for Resolver {
     type Afterwork = Afterwork;
+    type Present = Present;
 
-    fn answer_now(&self, query: &ClientQuery<'_>, out: &mut Vec<u8>) -> Answered<Afterwork> {
-        if self.answer_locally(query, out) {
+    fn present(&self) -> Present {
+        Present { rules: self.rules(), boot_ns: self.clock.boot_ns(), hits: Hits::default() }
+    }
+
+    fn is_past(&self, present: Present) {
+        present.hits.add_to(&self.metrics);
+    }
+
+    fn answer_now(&self, query: &ClientQuery<'_>, present: &mut Present, out: &mut Vec<u8>) -> Answered<Afterwork> {
+        if self.answer_locally(query, present, out) {
             return Answered::Now(None);
         }
-        let now_boot_ns = self.clock.boot_ns();
+        let now_boot_ns = present.boot_ns;
         let key = QuestionRef { qname_wire: query.qname_wire, qtype: query.qtype };
         if let Some(answer) = self.cache.answer(key, now_boot_ns)
-            && answer.generation == self.generation()
+            && answer.generation == self.generation_under(&present.rules)
         {
-            self.metrics.cache_hits.add_one();
-            let sent = self.write(query, &answer, now_boot_ns, out);
-            self.log(query, &answer.outcome, sent, Source::Cache, Duration::ZERO);
+            let sent = self.write(query, &answer, present, now_boot_ns, out);
+            present.hits.count(sent);
+            self.log(query, &answer, present, sent, Source::Cache, Duration::ZERO);
             let publication = self.publication(&answer, query.asked.form(), now_boot_ns).map(Afterwork::Publish);
             if publication.is_none() && query.asked.transport == Transport::Udp {
-                self.compare(query, &answer, now_boot_ns, out);
+                self.compare(query, &answer, present, out);
             }
-            return Answered::Now(publication.or_else(|| self.refresh_due(query, answer, now_boot_ns)));
+            return Answered::Now(publication.or_else(|| self.refresh_due(query, answer, present)));
         }
-        if let Some(question) = self.answer_stale(query, now_boot_ns, false, out) {
+        if let Some(question) = self.answer_stale(query, present, false, out) {
             // Whether the client wants recursion or not: it waits for nobody, and what is given away stale is worth finding anew.
             return Answered::Now(Some(Afterwork::Refresh(question)));
         }
-        if self.catch_loop(query, out) {
+        if self.catch_loop(query, present, out) {
             return Answered::Now(None);
         }
         // Choice: a client that does not want recursion gets what is here and nothing else (as Unbound does).
@@ -235,13 +253,14 @@ impl QueryService for Resolver {
             count_sent(write_failure(&query.asked, &Failure::Unavailable, &mut out), &self.metrics);
             return (out, None);
         };
-        let failed = matches!(answer.outcome, Outcome::Failed(..));
-        if failed && self.answer_stale(&query, self.clock.now().boot_ns, true, &mut out).is_some() {
+        let present = self.present();
+        if answer.is_failure() && self.answer_stale(&query, &present, true, &mut out).is_some() {
             return (out, None);
         }
         // Whoever waited for the answer sees it as it was found: with its whole TTL, even if that is one second.
-        let sent = self.write(&query, &answer, answer.found_at_boot_ns, &mut out);
-        self.log(&query, &answer.outcome, sent, source, started.elapsed());
+        let sent = self.write(&query, &answer, &present, answer.found_at_boot_ns(), &mut out);
+        count_sent(sent, &self.metrics);
+        self.log(&query, &answer, &present, sent, source, started.elapsed());
         let publication = self.first_publication(&answer, query.asked.form());
         self.metrics.miss_duration.record(started.elapsed());
         (out, publication.map(Afterwork::Publish))
@@ -251,7 +270,7 @@ impl QueryService for Resolver {
         match work {
             Afterwork::Publish(offer) => self.offer(offer),
             Afterwork::Refresh(question) => self.refresh(question),
-            Afterwork::RefreshAhead(answer) => self.refresh_ahead(answer.question.clone(), &[]),
+            Afterwork::RefreshAhead(answer) => self.refresh_ahead(answer.question().clone(), &[]),
         }
     }
 }
@@ -294,7 +313,12 @@ impl Resolver {
 
     /// Generation of what answers rest on now. What was found under an older one is not used.
     pub fn generation(&self) -> u64 {
-        self.trust.as_ref().map_or_else(|| self.rules().generation, Trust::generation)
+        self.generation_under(&self.rules())
+    }
+
+    /// The same, under these rules.
+    fn generation_under(&self, rules: &Rules) -> u64 {
+        self.trust.as_ref().map_or(rules.generation, Trust::generation)
     }
 
     /// Asks upstream, validates, and says what came of it and for how many seconds that may be kept.
@@ -458,47 +482,51 @@ impl Resolver {
         });
     }
 
-    /// Writes the answer that this client may have.
-    fn write(&self, query: &ClientQuery<'_>, answer: &CachedAnswer, now_boot_ns: u64, out: &mut Vec<u8>) -> Sent {
+    /// Writes the answer that this client may have, as of a time, which is not counted yet.
+    fn write(
+        &self,
+        query: &ClientQuery<'_>,
+        answer: &CachedAnswer,
+        Present { rules, .. }: &Present,
+        now_boot_ns: u64,
+        out: &mut Vec<u8>,
+    ) -> Sent {
         let asked = &query.asked;
-        let failure = match &answer.outcome {
-            // With CD=1 the client judges for itself (RFC 4035 §3.2.2).
-            Outcome::Bogus(..) | Outcome::Failed(_, Some(_))
-                if asked.checking_disabled || self.rules().dnssec_debug =>
-            {
-                None
-            }
-            Outcome::Bogus(reason, _) => Some(Failure::Bogus(reason)),
-            Outcome::Failed(reason, _) => Some(Failure::Indeterminate(reason)),
-            Outcome::Proven(validated) if self.is_false_sentinel(query, validated) => Some(Failure::KeySentinel),
-            Outcome::Proven(_) | Outcome::Unchecked(_) | Outcome::Filtered(..) => None,
-        };
-        let sent = match (failure, answer.rendered(asked.form())) {
-            (None, Some(rendered)) => {
-                let rules = self.rules();
-                let ttl_s = rules.keeping.shown_s(answer.ttl_left_s(now_boot_ns));
-                let sent = write_answer(asked, rendered.as_answer(), ttl_s, out);
-                if rules.round_robin {
-                    let places = self.turns.fetch_add(1, Ordering::Relaxed);
-                    turn_addresses(asked, rendered.as_answer(), sent, places, out);
+        let is_false_sentinel = |status| self.is_false_sentinel(query, status, rules);
+        let failure = match answer.kept() {
+            Kept::Proven(packed) => is_false_sentinel(packed.status()).then_some(Failure::KeySentinel),
+            Kept::Other(other) => match &other.1 {
+                // With CD=1 the client judges for itself (RFC 4035 §3.2.2).
+                Outcome::Bogus(..) | Outcome::Failed(_, Some(_)) if asked.checking_disabled || rules.dnssec_debug => {
+                    None
                 }
-                sent
-            }
-            (Some(failure), _) => write_failure(asked, &failure, out),
-            (None, None) => write_failure(asked, &Failure::Unavailable, out),
+                Outcome::Bogus(reason, _) => Some(Failure::Bogus(reason)),
+                Outcome::Failed(reason, _) => Some(Failure::Indeterminate(reason)),
+                Outcome::Proven(validated) => is_false_sentinel(validated.status()).then_some(Failure::KeySentinel),
+                Outcome::Unchecked(_) | Outcome::Filtered(..) => None,
+            },
         };
-        count_sent(sent, &self.metrics);
+        if let Some(failure) = failure {
+            return write_failure(asked, &failure, out);
+        }
+        let Some(rendered) = answer.rendered(asked.form()) else {
+            return write_failure(asked, &Failure::Unavailable, out);
+        };
+        let ttl_s = rules.keeping.shown_s(answer.ttl_left_s(now_boot_ns));
+        let sent = write_answer(asked, rendered.as_answer(), ttl_s, out);
+        if rules.round_robin {
+            let places = self.turns.fetch_add(1, Ordering::Relaxed);
+            turn_addresses(asked, rendered.as_answer(), sent, places, out);
+        }
         sent
     }
 
     /// Whether a secure answer must be withheld because its name claims about our anchors what is not so (RFC 8509 §3), also one that
     /// says that the name does not exist. With CD=1 the client judges for itself.
-    fn is_false_sentinel(&self, query: &ClientQuery<'_>, validated: &Validated) -> bool {
+    fn is_false_sentinel(&self, query: &ClientQuery<'_>, status: ProvenStatus, rules: &Rules) -> bool {
         let Some(sentinel) = KeySentinel::read(query.qname_wire, query.qtype) else { return false };
         let Some(trust) = &self.trust else { return false };
-        let concerned = self.rules().key_sentinel
-            && !query.asked.checking_disabled
-            && validated.status() == crate::validator::ProvenStatus::Secure;
+        let concerned = rules.key_sentinel && !query.asked.checking_disabled && status == ProvenStatus::Secure;
         let refused = concerned && !sentinel.holds(&trust.basis().anchors);
         if refused {
             self.metrics.sentinel_refusals.add_one();
@@ -544,8 +572,9 @@ async fn search(resolver: Arc<Resolver>, question: Question, leader: Leader<Arc<
     // Nor does anything outlive what it was made of.
     let left_s = u32::try_from(means.until_boot_ns().saturating_sub(found_at_boot_ns) / NS_PER_S).unwrap_or(u32::MAX);
     let ttl_s = ttl_s.min(ANSWER_TTL_S_MAX).min(left_s);
+    let may_be_kept = resolver.rules().keeping.keeps(&outcome);
     let answer = Arc::new(CachedAnswer::new(question, outcome, ttl_s, generation, found_at_boot_ns));
-    resolver.keep(&answer, now_boot_ns);
+    resolver.keep(&answer, may_be_kept, now_boot_ns);
     leader.finish(answer);
 }
 

@@ -1,7 +1,7 @@
 //! Writes what the operator has said about a name: records of no proof, each with a TTL of its own.
 
 use super::message::{opt_len, write_header, write_opt};
-use super::rendered::SectionWriter;
+use super::rendered::{Beside, Rendering, SectionWriter};
 use super::{Asked, Sent};
 use crate::wire::{Name, RCode, Record};
 
@@ -22,9 +22,9 @@ pub fn write_local(
         writer.write_record(&record.owner, record.rtype, &record.rdata);
         count = count.saturating_add(1);
     }
-    let sections = writer.finish(rcode, count, 0);
-    let length = 12 + asked.question.len() + sections.body.len() + opt_len(asked);
-    let truncated = sections.oversized || length > asked.message_len_max();
+    let sections = Rendering { writer, rcode, answer_count: count, authority_count: 0 }.finish(Beside::default());
+    let length = 12 + asked.question.len() + sections.body().len() + opt_len(asked);
+    let truncated = sections.head().oversized || length > asked.message_len_max();
     let sent = Sent { rcode, truncated, authentic: false };
     write_header(asked, sent, [if truncated { 0 } else { count }, 0], out);
     if let Some(flags) = out.get_mut(2).filter(|_| authoritative) {
@@ -33,8 +33,8 @@ pub fn write_local(
     out.extend_from_slice(asked.question);
     if !truncated {
         let body_at = out.len();
-        out.extend_from_slice(&sections.body);
-        for (record, &offset) in records.iter().zip(&sections.ttl_offsets) {
+        out.extend_from_slice(sections.body());
+        for (record, &offset) in records.iter().zip(sections.ttl_offsets()) {
             let at = body_at + usize::from(offset);
             if let Some(field) = out.get_mut(at..at + 4) {
                 field.copy_from_slice(&record.ttl_s.to_be_bytes());

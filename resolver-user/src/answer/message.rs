@@ -49,7 +49,7 @@ pub fn turn_addresses(asked: &Asked<'_>, answer: Answer<'_>, sent: Sent, places:
         Answer::Unchecked(unchecked) => unchecked.sections(),
     };
     let body_at = 12 + asked.question.len();
-    if let (Some(rotation), false, Some(body)) = (sections.rotation, sent.truncated, out.get_mut(body_at..)) {
+    if let (Some(rotation), false, Some(body)) = (sections.head().rotation, sent.truncated, out.get_mut(body_at..)) {
         rotation.turn(body, places);
     }
 }
@@ -71,15 +71,16 @@ fn write_data(
     ttl_s: u32,
     out: &mut Vec<u8>,
 ) -> Sent {
-    let (sections, secure, extended_error) = match answer {
-        Answer::Proven(rendered) => (rendered.sections(), rendered.is_secure(), rendered.extended_error()),
-        Answer::Unchecked(unchecked) => (unchecked.sections(), false, unchecked.extended_error()),
+    let (sections, secure) = match answer {
+        Answer::Proven(rendered) => (rendered.sections(), rendered.is_secure()),
+        Answer::Unchecked(unchecked) => (unchecked.sections(), false),
     };
-    let (secure, extended_error) = (secure && notice.is_none(), notice.or(extended_error));
-    let length = 12 + asked.question.len() + sections.body.len() + opt_len(asked);
+    let (head, secure) = (sections.head(), secure && notice.is_none());
+    let extended_error = notice.or(head.extended_error.as_deref());
+    let length = 12 + asked.question.len() + sections.body().len() + opt_len(asked);
     let room = asked.message_len_max();
-    if sections.oversized || length > room {
-        let sent = Sent { rcode: sections.rcode, truncated: true, authentic: false };
+    if head.oversized || length > room {
+        let sent = Sent { rcode: head.rcode, truncated: true, authentic: false };
         write_header(asked, sent, [0, 0], out);
         out.extend_from_slice(asked.question);
         write_opt(asked, sent.rcode, None, out);
@@ -87,8 +88,8 @@ fn write_data(
     }
     // AD goes only to clients that show they understand it (RFC 6840 §5.8).
     let understands = asked.authentic_data || asked.edns.is_some_and(|edns| edns.dnssec_ok);
-    let sent = Sent { rcode: sections.rcode, truncated: false, authentic: secure && understands };
-    write_header(asked, sent, [sections.answer_count, sections.authority_count], out);
+    let sent = Sent { rcode: head.rcode, truncated: false, authentic: secure && understands };
+    write_header(asked, sent, [head.answer_count, head.authority_count], out);
     out.extend_from_slice(asked.question);
     write_body(sections, ttl_s, out);
     // The reason why an answer is insecure is a courtesy: it is left out where it does not fit.
@@ -155,8 +156,8 @@ pub(super) fn write_header(asked: &Asked<'_>, sent: Sent, [answers, authorities]
 
 fn write_body(sections: &Sections, ttl_s: u32, out: &mut Vec<u8>) {
     let body_at = out.len();
-    out.extend_from_slice(&sections.body);
-    for &offset in &sections.ttl_offsets {
+    out.extend_from_slice(sections.body());
+    for &offset in sections.ttl_offsets() {
         let at = body_at + usize::from(offset);
         if let Some(field) = out.get_mut(at..at + 4) {
             field.copy_from_slice(&ttl_s.to_be_bytes());

@@ -1,5 +1,7 @@
 //! Answers in wire form, ready to be put behind any client's question.
 
+use triomphe::ThinArc;
+
 use super::compress::Compressor;
 use super::rotation::Rotation;
 use super::{ExtendedError, Form, Notice};
@@ -7,132 +9,160 @@ use crate::filter::FilterReason;
 use crate::validator::{ProvenStatus, Validated};
 use crate::wire::{CLASS_IN, Name, RCode, RdataField, RecordType, Response, RrSet, rdata_layout};
 
-/// An answer that validation let through, in one form. The XDP program sends exactly these bytes.
-#[derive(Debug)]
-pub struct RenderedAnswer {
-    sections: Sections,
-    secure: bool,
-    extended_error: Option<Box<ExtendedError>>,
-}
+/// An answer that validation let through, in one form. The XDP program sends exactly these bytes. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct RenderedAnswer(Sections);
 
 impl RenderedAnswer {
     /// Renders a proven answer.
     pub fn new(validated: &Validated, form: Form) -> Self {
-        Self {
-            sections: Sections::render(validated.response(), form),
-            secure: validated.status() == ProvenStatus::Secure,
-            extended_error: validated.insecure_reason().and_then(ExtendedError::of_insecure).map(Box::new),
-        }
+        let secure = validated.status() == ProvenStatus::Secure;
+        let extended_error = validated.insecure_reason().and_then(ExtendedError::of_insecure);
+        Self(Sections::render(validated.response(), form).finish(Beside { secure, extended_error }))
     }
 
     /// RCODE.
     pub fn rcode(&self) -> RCode {
-        self.sections.rcode
+        self.0.head().rcode
     }
 
     /// Whether it is Secure; else it is proven insecure.
     pub fn is_secure(&self) -> bool {
-        self.secure
+        self.0.head().secure
     }
 
     /// ANCOUNT.
     pub fn answer_count(&self) -> u16 {
-        self.sections.answer_count
+        self.0.head().answer_count
     }
 
     /// NSCOUNT.
     pub fn authority_count(&self) -> u16 {
-        self.sections.authority_count
+        self.0.head().authority_count
     }
 
     /// Every record after the question, without an OPT. TTL fields are zero; names are compressed against the question
     /// at offset 12 and against each other.
     pub fn body(&self) -> &[u8] {
-        &self.sections.body
+        self.0.body()
     }
 
     /// Where the TTL fields stand, in bytes from the body's start, ascending.
     pub fn ttl_offsets(&self) -> &[u16] {
-        &self.sections.ttl_offsets
+        self.0.ttl_offsets()
     }
 
     /// The addresses that can change places, if the answer has several.
     pub fn rotation(&self) -> Option<Rotation> {
-        self.sections.rotation
+        self.0.head().rotation
     }
 
     /// Whether an extended error goes with the answer. Such an answer is not published.
     pub fn has_extended_error(&self) -> bool {
-        self.extended_error.is_some()
+        self.0.head().extended_error.is_some()
     }
 
     /// Whether the answer does not fit any message. Such an answer has no body and is sent with TC.
     pub fn is_oversized(&self) -> bool {
-        self.sections.oversized
+        self.0.head().oversized
     }
 
     pub(super) fn sections(&self) -> &Sections {
-        &self.sections
-    }
-
-    pub(super) fn extended_error(&self) -> Option<&ExtendedError> {
-        self.extended_error.as_deref()
+        &self.0
     }
 }
 
 /// An answer that was not validated: `dnssec` is off, or the client set CD and the data are bogus, or something was taken
 /// out of it. Never carries AD.
-#[derive(Debug)]
-pub struct UncheckedAnswer {
-    sections: Sections,
-    extended_error: Option<Box<ExtendedError>>,
-}
+#[derive(Clone, Debug)]
+pub struct UncheckedAnswer(Sections);
 
 impl UncheckedAnswer {
     /// Renders a response as it is.
     pub fn new(response: &Response, form: Form) -> Self {
-        Self { sections: Sections::render(response, form), extended_error: None }
+        Self(Sections::render(response, form).finish(Beside::default()))
     }
 
     /// Renders what filters have left of a response, and says that they did.
     pub fn filtered(response: &Response, reason: FilterReason, form: Form) -> Self {
-        let extended_error = Some(Box::new(Notice::Filtered(reason).extended_error()));
-        Self { sections: Sections::render(response, form), extended_error }
+        let extended_error = Some(Notice::Filtered(reason).extended_error());
+        Self(Sections::render(response, form).finish(Beside { secure: false, extended_error }))
     }
 
     /// RCODE.
     pub fn rcode(&self) -> RCode {
-        self.sections.rcode
+        self.0.head().rcode
     }
 
     /// Length of its records, in bytes.
     pub fn body_len(&self) -> usize {
-        self.sections.body.len()
+        self.0.body().len()
     }
 
     pub(super) fn sections(&self) -> &Sections {
-        &self.sections
-    }
-
-    pub(super) fn extended_error(&self) -> Option<&ExtendedError> {
-        self.extended_error.as_deref()
+        &self.0
     }
 }
 
-/// The sections of an answer as bytes.
+/// The sections of an answer as bytes, in one piece of memory: head, offsets of the TTL fields, body.
+#[derive(Clone, Debug)]
+pub(super) struct Sections(ThinArc<SectionsHead, u16>);
+
+/// What there is to know of an answer beside its bytes.
 #[derive(Debug)]
-pub(super) struct Sections {
+pub(super) struct SectionsHead {
     pub(super) rcode: RCode,
     pub(super) answer_count: u16,
     pub(super) authority_count: u16,
-    pub(super) body: Box<[u8]>,
-    pub(super) ttl_offsets: Box<[u16]>,
+    /// Length of the body, in bytes. What stands before it are offsets.
+    body_len: u16,
     pub(super) rotation: Option<Rotation>,
+    /// Whether they do not fit any message, and so are missing.
     pub(super) oversized: bool,
+    /// Whether the answer is Secure.
+    secure: bool,
+    pub(super) extended_error: Option<Box<ExtendedError>>,
+}
+
+/// With its counts, a short answer takes a cache line.
+const _: () = assert!(size_of::<SectionsHead>() <= 24);
+
+/// What goes with the sections of an answer.
+#[derive(Default)]
+pub(super) struct Beside {
+    secure: bool,
+    extended_error: Option<ExtendedError>,
 }
 
 impl Sections {
-    fn render(response: &Response, form: Form) -> Self {
+    pub(super) fn head(&self) -> &SectionsHead {
+        &self.0.header.header
+    }
+
+    pub(super) fn body(&self) -> &[u8] {
+        let (_, body) = self.parts();
+        bytemuck::cast_slice(body).get(..usize::from(self.head().body_len)).unwrap_or_default()
+    }
+
+    pub(super) fn ttl_offsets(&self) -> &[u16] {
+        self.parts().0
+    }
+
+    /// The offsets; the body in words of two bytes.
+    fn parts(&self) -> (&[u16], &[u16]) {
+        let words = &self.0.slice;
+        words.split_at_checked(words.len().saturating_sub(body_words(self.head().body_len))).unwrap_or_default()
+    }
+}
+
+/// Words of two bytes that hold so many bytes.
+fn body_words(len: u16) -> usize {
+    usize::from(len).div_ceil(2)
+}
+
+impl Sections {
+    /// The records that are wanted in a form.
+    fn render(response: &Response, form: Form) -> Rendering {
         let question = &response.question;
         let mut writer = SectionWriter::new(&question.qname);
         let mut answer_count = 0u16;
@@ -150,7 +180,7 @@ impl Sections {
             let count = writer.write_set(set, wanted, wanted && form == Form::Dnssec);
             authority_count = authority_count.saturating_add(count);
         }
-        writer.finish(response.rcode, answer_count, authority_count)
+        Rendering { writer, rcode: response.rcode, answer_count, authority_count }
     }
 }
 
@@ -242,28 +272,41 @@ impl SectionWriter {
         }
         self.names.message.extend_from_slice(rest);
     }
+}
 
+/// Sections that are written.
+pub(super) struct Rendering {
+    pub(super) writer: SectionWriter,
+    pub(super) rcode: RCode,
+    pub(super) answer_count: u16,
+    pub(super) authority_count: u16,
+}
+
+impl Rendering {
     /// The sections, with the body if it fits a message.
-    pub(super) fn finish(self, rcode: RCode, answer_count: u16, authority_count: u16) -> Sections {
-        match self.names.message.get(self.body_at..) {
-            Some(body) if self.names.message.len() <= MESSAGE_LEN_MAX => Sections {
-                rcode,
-                answer_count,
-                authority_count,
-                body: body.into(),
-                ttl_offsets: self.ttl_offsets.into_boxed_slice(),
-                rotation: self.rotation,
-                oversized: false,
-            },
-            _ => Sections {
-                rcode,
-                answer_count: 0,
-                authority_count: 0,
-                body: Box::default(),
-                ttl_offsets: Box::default(),
-                rotation: None,
-                oversized: true,
-            },
+    pub(super) fn finish(self, Beside { secure, extended_error }: Beside) -> Sections {
+        let Self { writer, rcode, answer_count, authority_count } = self;
+        let SectionWriter { names, body_at, ttl_offsets: mut words, rotation } = writer;
+        let body = names.message.get(body_at..).filter(|_| names.message.len() <= MESSAGE_LEN_MAX);
+        let body = body.and_then(|body| Some((body, u16::try_from(body.len()).ok()?)));
+        let oversized = body.is_none();
+        let (body, body_len) = body.unwrap_or_default();
+        let (pairs, odd) = body.as_chunks();
+        if oversized {
+            words.clear();
         }
+        words.extend(pairs.iter().copied().map(u16::from_ne_bytes));
+        words.extend(odd.first().map(|&last| u16::from_ne_bytes([last, 0])));
+        let head = SectionsHead {
+            rcode,
+            answer_count: if oversized { 0 } else { answer_count },
+            authority_count: if oversized { 0 } else { authority_count },
+            body_len,
+            rotation: rotation.filter(|_| !oversized),
+            oversized,
+            secure,
+            extended_error: extended_error.map(Box::new),
+        };
+        Sections(ThinArc::from_header_and_slice(head, &words))
     }
 }

@@ -4,6 +4,7 @@
 //! addresses change places, not records: nothing moves that anything points at, no length changes, and neither does the sum of
 //! the body, as equal fields stand at equal parity. Signatures hold: the canonical order is another one anyway (RFC 4034 §6.3).
 
+use std::num::NonZeroU8;
 use std::ops::Range;
 
 /// Bytes between a TTL field and the RDATA: the TTL itself, and RDLENGTH.
@@ -20,8 +21,8 @@ pub struct Rotation {
     stride: u16,
     /// Length of each, in bytes.
     len: u8,
-    /// How many: at least 2.
-    count: u8,
+    /// How many: at least 2. So that an answer without a rotation takes no more memory.
+    count: NonZeroU8,
 }
 
 impl Rotation {
@@ -33,12 +34,13 @@ impl Rotation {
         let even_steps = ttl_offsets.windows(2).all(|pair| matches!(pair, [a, b] if b.checked_sub(*a) == Some(stride)));
         let is_sound = stride.is_multiple_of(2) && even_steps && ttl_offsets.len() <= ADDRESSES_MAX;
         let first_at = first.checked_add(u16::try_from(TTL_TO_RDATA).ok()?)?;
-        is_sound.then_some(Self { first_at, stride, len, count: u8::try_from(ttl_offsets.len()).ok()? })
+        let count = u8::try_from(ttl_offsets.len()).ok().and_then(NonZeroU8::new)?;
+        is_sound.then_some(Self { first_at, stride, len, count })
     }
 
     /// Turns the addresses of a body by so many places.
     pub fn turn(&self, body: &mut [u8], places: u32) {
-        let count = usize::from(self.count);
+        let count = usize::from(self.count.get());
         let places = places as usize % count;
         let mut addresses = Vec::with_capacity(count * usize::from(self.len));
         for number in 0..count {

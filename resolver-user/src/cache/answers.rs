@@ -5,10 +5,10 @@ use std::sync::Arc;
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle};
 
-use super::{BySize, CachedAnswer, QuestionKey, QuestionRef};
+use super::{AnswerKey, BySize, CachedAnswer, QuestionRef};
 use crate::metrics::Counter;
 
-type Entries = Cache<QuestionKey, Arc<CachedAnswer>, BySize, DefaultHashBuilder, Evictions>;
+type Entries = Cache<AnswerKey, Arc<CachedAnswer>, BySize, DefaultHashBuilder, Evictions>;
 
 /// The answer cache.
 #[derive(Debug)]
@@ -24,11 +24,11 @@ pub struct AnswerCache {
 #[derive(Clone, Debug, Default)]
 struct Evictions(Arc<Counter>);
 
-impl Lifecycle<QuestionKey, Arc<CachedAnswer>> for Evictions {
+impl Lifecycle<AnswerKey, Arc<CachedAnswer>> for Evictions {
     /// What was evicted last: it is dropped once the cache is unlocked.
-    type RequestState = Option<(QuestionKey, Arc<CachedAnswer>)>;
+    type RequestState = Option<(AnswerKey, Arc<CachedAnswer>)>;
 
-    fn on_evict(&self, state: &mut Self::RequestState, key: QuestionKey, answer: Arc<CachedAnswer>) {
+    fn on_evict(&self, state: &mut Self::RequestState, key: AnswerKey, answer: Arc<CachedAnswer>) {
         self.0.add_one();
         *state = Some((key, answer));
     }
@@ -55,7 +55,7 @@ impl AnswerCache {
     pub fn stale(&self, question: QuestionRef<'_>, now_boot_ns: u64, stale_max_ns: u64) -> Option<Arc<CachedAnswer>> {
         let entry = self.entries.as_ref()?.get(&question)?;
         let is_over = now_boot_ns.saturating_sub(entry.expires_at_boot_ns) > stale_max_ns;
-        (!is_over && entry.outcome.may_be_stale()).then_some(entry)
+        (!is_over && entry.may_be_stale()).then_some(entry)
     }
 
     /// Keeps an answer. One without a whole second left is not kept (RFC 1035 §3.2.1: TTL 0 is for one use).
@@ -64,7 +64,7 @@ impl AnswerCache {
             && answer.ttl_left_s(now_boot_ns) > 0
         {
             self.insertions.add_one();
-            entries.insert(QuestionKey::new(&answer.question), answer);
+            entries.insert(AnswerKey::new(&answer), answer);
         }
     }
 
@@ -144,7 +144,7 @@ mod tests {
     fn large_answers_count_as_several() {
         let cache = AnswerCache::new(100);
         for number in 0..1000 {
-            let mut large = answer(&format!("n{number}."), 60).question.clone();
+            let mut large = answer(&format!("n{number}."), 60).question().clone();
             large.qtype = RecordType::TXT;
             let set = RrSet {
                 owner: large.qname.clone(),
@@ -190,7 +190,7 @@ mod tests {
         for query in 0..20_000 {
             let drawn = random() * sums[NAMES - 1];
             let wanted = &answers[sums.partition_point(|sum| *sum < drawn).min(NAMES - 1)];
-            let hit = cache.answer(QuestionRef::from(&wanted.question), 0).is_some();
+            let hit = cache.answer(QuestionRef::from(wanted.question()), 0).is_some();
             if !hit {
                 cache.insert(Arc::clone(wanted), 0);
             }

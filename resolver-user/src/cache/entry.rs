@@ -1,4 +1,4 @@
-//! What resolution found out about a question, and its two forms in wire format.
+//! What resolution found out about a question, in little memory, and its two forms in wire format.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -7,7 +7,7 @@ use crate::answer::{Answer, Form, RenderedAnswer, UncheckedAnswer};
 use crate::clock::NS_PER_S;
 use crate::filter::FilterReason;
 use crate::prefetch::refresh_from_boot_ns;
-use crate::validator::{BogusReason, IndeterminateReason, Validated};
+use crate::validator::{BogusReason, IndeterminateReason, PackedValidated, Validated};
 use crate::wire::{Question, Response};
 
 /// What was found out.
@@ -44,49 +44,39 @@ impl Outcome {
 /// An outcome with its time and its forms.
 #[derive(Debug)]
 pub struct CachedAnswer {
-    /// The question that was asked first, in its letter case.
-    pub question: Question,
-    /// What was found out.
-    pub outcome: Outcome,
-    /// When it was found out, in nanoseconds of CLOCK_BOOTTIME.
-    pub found_at_boot_ns: u64,
-    /// Generation of what it was judged by; it says nothing under another one.
-    pub generation: u64,
     /// When its time is up, in nanoseconds of CLOCK_BOOTTIME.
     pub expires_at_boot_ns: u64,
+    /// Generation of what it was judged by; it says nothing under another one.
+    pub generation: u64,
+    plain: OnceLock<RenderedForm>,
+    dnssec: OnceLock<RenderedForm>,
+    kept: Kept,
+    /// How long it may be kept in all, in seconds.
+    kept_s: u32,
     /// Whether it is being found anew ahead of time.
     pub refreshing: AtomicBool,
-    plain: FormSlot,
-    dnssec: FormSlot,
+    published: OnceLock<Box<PublishedForms>>,
 }
 
-/// One form of an outcome.
-#[derive(Debug, Default)]
-pub struct FormSlot {
-    rendered: OnceLock<RenderedForm>,
-    /// Whether this form was handed to the publisher; made when it is for the first time.
-    published: OnceLock<Arc<AtomicBool>>,
+/// What was found out, as it is kept.
+#[derive(Debug)]
+pub enum Kept {
+    /// Secure or proven insecure, and nothing more to say: nearly every answer.
+    Proven(PackedValidated),
+    /// All else.
+    Other(Box<(Question, Outcome)>),
 }
 
-impl FormSlot {
-    /// Whether this form was handed to the publisher and may be in the kernel map.
-    pub fn is_published(&self) -> bool {
-        self.published.get().is_some_and(|published| published.load(Ordering::Relaxed))
-    }
-
-    /// What says so, for who hands it over and for the publisher.
-    pub fn published(&self) -> &Arc<AtomicBool> {
-        self.published.get_or_init(Arc::default)
-    }
-}
+/// Whether forms were handed to the publisher: the plain one, that for DO=1. Made when one is for the first time.
+type PublishedForms = [Arc<AtomicBool>; 2];
 
 /// A form in wire format.
 #[derive(Clone, Debug)]
 pub enum RenderedForm {
     /// Of a proven outcome.
-    Proven(Arc<RenderedAnswer>),
+    Proven(RenderedAnswer),
     /// Of data that were not validated, or not successfully.
-    Unchecked(Arc<UncheckedAnswer>),
+    Unchecked(UncheckedAnswer),
 }
 
 impl RenderedForm {
@@ -100,19 +90,64 @@ impl RenderedForm {
 }
 
 impl CachedAnswer {
-    /// An outcome that may be kept for `ttl_s` seconds from `now_boot_ns` on.
+    /// An outcome that may be kept for `ttl_s` seconds from `now_boot_ns` on. The question is as it was asked first, in its letter case.
     pub fn new(question: Question, outcome: Outcome, ttl_s: u32, generation: u64, now_boot_ns: u64) -> Self {
-        let expires_at_boot_ns = now_boot_ns.saturating_add(u64::from(ttl_s).saturating_mul(NS_PER_S));
+        let packed = match &outcome {
+            Outcome::Proven(validated) => PackedValidated::new(validated).filter(|packed| {
+                let kept = packed.question();
+                (kept.qname.wire(), kept.qtype) == (question.qname.wire(), question.qtype)
+            }),
+            _ => None,
+        };
         Self {
-            question,
-            outcome,
-            found_at_boot_ns: now_boot_ns,
+            expires_at_boot_ns: now_boot_ns.saturating_add(ns(ttl_s)),
             generation,
-            expires_at_boot_ns,
+            plain: OnceLock::new(),
+            dnssec: OnceLock::new(),
+            kept: packed.map_or_else(|| Kept::Other(Box::new((question, outcome))), Kept::Proven),
+            kept_s: ttl_s,
             refreshing: AtomicBool::new(false),
-            plain: FormSlot::default(),
-            dnssec: FormSlot::default(),
+            published: OnceLock::new(),
         }
+    }
+
+    /// The question that was asked first, in its letter case.
+    pub fn question(&self) -> &Question {
+        match &self.kept {
+            Kept::Proven(packed) => packed.question(),
+            Kept::Other(other) => &other.0,
+        }
+    }
+
+    /// What was found out, as it is kept.
+    pub fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
+    /// What was found out. Makes a proven outcome anew: not for the way of every query.
+    pub fn outcome(&self) -> Outcome {
+        match &self.kept {
+            Kept::Proven(packed) => Outcome::Proven(Arc::new(packed.unpack())),
+            Kept::Other(other) => other.1.clone(),
+        }
+    }
+
+    /// Whether it may be given after its time (RFC 8767): it holds data that were not found wrong.
+    pub fn may_be_stale(&self) -> bool {
+        match &self.kept {
+            Kept::Proven(_) => true,
+            Kept::Other(other) => other.1.may_be_stale(),
+        }
+    }
+
+    /// Whether it could not be found out.
+    pub fn is_failure(&self) -> bool {
+        matches!(&self.kept, Kept::Other(other) if matches!(other.1, Outcome::Failed(..)))
+    }
+
+    /// When it was found out, in nanoseconds of CLOCK_BOOTTIME.
+    pub fn found_at_boot_ns(&self) -> u64 {
+        self.expires_at_boot_ns.saturating_sub(ns(self.kept_s))
     }
 
     /// Whole seconds left; every TTL of the answer shows this number.
@@ -123,45 +158,50 @@ impl CachedAnswer {
 
     /// From when on it is to be found anew if it is asked for, in nanoseconds of CLOCK_BOOTTIME; `u64::MAX`: never.
     pub fn refresh_from_boot_ns(&self) -> u64 {
-        if self.outcome.may_be_stale() {
-            refresh_from_boot_ns(self.found_at_boot_ns, self.expires_at_boot_ns)
+        if self.may_be_stale() {
+            refresh_from_boot_ns(self.found_at_boot_ns(), self.expires_at_boot_ns)
         } else {
             u64::MAX
         }
     }
 
-    /// The slot of a form.
-    pub fn slot(&self, form: Form) -> &FormSlot {
-        match form {
-            Form::Plain => &self.plain,
-            Form::Dnssec => &self.dnssec,
-        }
+    /// Whether a form was handed to the publisher and may be in the kernel map.
+    pub fn is_published(&self, form: Form) -> bool {
+        self.published.get().is_some_and(|published| one_of(published, form).load(Ordering::Relaxed))
+    }
+
+    /// What says so, for who hands it over and for the publisher.
+    pub fn published(&self, form: Form) -> &Arc<AtomicBool> {
+        one_of(self.published.get_or_init(Box::default), form)
     }
 
     /// The data in a form, rendered on first use; none if there are no data. Whether they may be given to the client is
-    /// for the caller to decide, by [`outcome`](Self::outcome).
+    /// for the caller to decide, by [`kept`](Self::kept).
     pub fn rendered(&self, form: Form) -> Option<&RenderedForm> {
-        let slot = &self.slot(form).rendered;
-        let unchecked = |response| RenderedForm::Unchecked(Arc::new(UncheckedAnswer::new(response, form)));
-        match &self.outcome {
-            Outcome::Proven(validated) => {
-                Some(slot.get_or_init(|| RenderedForm::Proven(Arc::new(RenderedAnswer::new(validated, form)))))
-            }
+        let slot = match form {
+            Form::Plain => &self.plain,
+            Form::Dnssec => &self.dnssec,
+        };
+        let rendered = slot.get();
+        if rendered.is_some() {
+            return rendered;
+        }
+        let made = match self.outcome() {
+            Outcome::Proven(validated) => RenderedForm::Proven(RenderedAnswer::new(&validated, form)),
             Outcome::Bogus(_, response) | Outcome::Unchecked(response) | Outcome::Failed(_, Some(response)) => {
-                Some(slot.get_or_init(|| unchecked(response)))
+                RenderedForm::Unchecked(UncheckedAnswer::new(&response, form))
             }
             Outcome::Filtered(response, reason) => {
-                Some(slot.get_or_init(|| {
-                    RenderedForm::Unchecked(Arc::new(UncheckedAnswer::filtered(response, *reason, form)))
-                }))
+                RenderedForm::Unchecked(UncheckedAnswer::filtered(&response, reason, form))
             }
-            Outcome::Failed(_, None) => None,
-        }
+            Outcome::Failed(_, None) => return None,
+        };
+        Some(slot.get_or_init(|| made))
     }
 
     /// Length of the rendered forms, in bytes; for dumps.
     pub fn rendered_len(&self) -> usize {
-        let length = |slot: &FormSlot| match slot.rendered.get() {
+        let length = |slot: &OnceLock<RenderedForm>| match slot.get() {
             Some(RenderedForm::Proven(rendered)) => rendered.body().len(),
             Some(RenderedForm::Unchecked(unchecked)) => unchecked.body_len(),
             None => 0,
@@ -169,3 +209,17 @@ impl CachedAnswer {
         length(&self.plain).saturating_add(length(&self.dnssec))
     }
 }
+
+fn one_of([plain, dnssec]: &PublishedForms, form: Form) -> &Arc<AtomicBool> {
+    match form {
+        Form::Plain => plain,
+        Form::Dnssec => dnssec,
+    }
+}
+
+fn ns(seconds: u32) -> u64 {
+    u64::from(seconds).saturating_mul(NS_PER_S)
+}
+
+/// Two and a half cache lines with the counts of an `Arc`: every name in the cache takes as much.
+const _: () = assert!(size_of::<CachedAnswer>() <= 160 - 2 * size_of::<usize>());

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use quick_cache::Weighter;
 
 use super::sets::KnownSet;
-use super::{CachedAnswer, Outcome, QuestionKey};
+use super::{AnswerKey, CachedAnswer, Kept, QuestionKey};
 use crate::wire::{Response, RrSet};
 
 /// Most data of an answer that takes one place, in bytes.
@@ -18,15 +18,11 @@ const ORDINARY_LEN: usize = 4096;
 #[derive(Clone, Copy, Debug)]
 pub struct BySize;
 
-impl Weighter<QuestionKey, Arc<CachedAnswer>> for BySize {
-    fn weight(&self, _key: &QuestionKey, answer: &Arc<CachedAnswer>) -> u64 {
-        match &answer.outcome {
-            Outcome::Proven(validated) => places(validated.response()),
-            Outcome::Bogus(_, response)
-            | Outcome::Unchecked(response)
-            | Outcome::Filtered(response, _)
-            | Outcome::Failed(_, Some(response)) => places(response),
-            Outcome::Failed(_, None) => 1,
+impl Weighter<AnswerKey, Arc<CachedAnswer>> for BySize {
+    fn weight(&self, _key: &AnswerKey, answer: &Arc<CachedAnswer>) -> u64 {
+        match answer.kept() {
+            Kept::Proven(packed) => 1 + (packed.size() / ORDINARY_LEN) as u64,
+            Kept::Other(other) => other.1.response().map_or(1, places),
         }
     }
 }

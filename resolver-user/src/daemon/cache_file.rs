@@ -86,13 +86,14 @@ impl Daemon {
         let kept = self.resolver.cache.dump(now.boot_ns);
         let of_today = kept.iter().filter(|answer| answer.generation == generation);
         let mut answers: Vec<SavedAnswer> = of_today
-            .filter_map(|answer| match &answer.outcome {
-                Outcome::Proven(validated) => Some((answer, validated.response())),
-                Outcome::Unchecked(response) => Some((answer, &**response)),
-                Outcome::Bogus(..) | Outcome::Failed(..) | Outcome::Filtered(..) => None,
-            })
-            .filter_map(|(answer, response)| {
-                SavedAnswer::new(response, answer.found_at_boot_ns, answer.expires_at_boot_ns, now)
+            .filter_map(|answer| {
+                let save =
+                    |response| SavedAnswer::new(response, answer.found_at_boot_ns(), answer.expires_at_boot_ns, now);
+                match answer.outcome() {
+                    Outcome::Proven(validated) => save(validated.response()),
+                    Outcome::Unchecked(response) => save(&response),
+                    Outcome::Bogus(..) | Outcome::Failed(..) | Outcome::Filtered(..) => None,
+                }
             })
             .collect();
         answers.extend(self.resolver.restored.rest().into_iter().map(|(_, answer)| answer));

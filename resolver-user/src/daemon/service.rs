@@ -10,7 +10,7 @@ use super::Daemon;
 use super::anchors::anchor_entries;
 use super::verify::verify;
 use crate::answer::Form;
-use crate::cache::{CachedAnswer, Outcome};
+use crate::cache::{CachedAnswer, Kept, Outcome};
 use crate::config;
 use crate::control::report::{
     AnchorEntry, CachedEntry, CaptureFilter, CountsReport, FastPathEntry, FlushReport, LimitedEntry,
@@ -25,7 +25,7 @@ use crate::rate_limit::Limited;
 use crate::trust::{NegativeAnchor, NegativeAnchorError, Trust};
 use crate::upstream::{ServerReport, UPSTREAM_QUERIES_MAX};
 use crate::validator::{ProvenStatus, WorkLimits};
-use crate::wire::Name;
+use crate::wire::{Name, RCode};
 
 /// Names and clients that a live view gets; no terminal has more lines for them.
 const TOP_ROWS: usize = 100;
@@ -68,7 +68,8 @@ impl ControlService for Daemon {
     fn cache_dump(&self) -> Vec<CachedEntry> {
         let now_boot_ns = self.resolver.clock.now().boot_ns;
         let mut entries: Vec<_> = self.resolver.cache.dump(now_boot_ns);
-        entries.sort_by(|a, b| (&a.question.qname, a.question.qtype).cmp(&(&b.question.qname, b.question.qtype)));
+        entries
+            .sort_by(|a, b| (&a.question().qname, a.question().qtype).cmp(&(&b.question().qname, b.question().qtype)));
         entries.iter().map(|entry| cached_entry(entry, now_boot_ns)).collect()
     }
 
@@ -208,22 +209,23 @@ impl Daemon {
 }
 
 fn cached_entry(entry: &CachedAnswer, now_boot_ns: u64) -> CachedEntry {
-    let (status, rcode) = match &entry.outcome {
-        Outcome::Proven(validated) if validated.status() == ProvenStatus::Secure => {
-            ("secure", validated.response().rcode.to_string())
-        }
-        Outcome::Proven(validated) => ("insecure", validated.response().rcode.to_string()),
-        Outcome::Unchecked(response) => ("unchecked", response.rcode.to_string()),
-        Outcome::Filtered(response, _) => ("filtered", response.rcode.to_string()),
-        Outcome::Bogus(..) => ("bogus", "SERVFAIL".to_owned()),
-        Outcome::Failed(..) => ("failed", "SERVFAIL".to_owned()),
+    let of_proven =
+        |status, rcode: RCode| (if status == ProvenStatus::Secure { "secure" } else { "insecure" }, rcode.to_string());
+    let (status, rcode) = match entry.kept() {
+        Kept::Proven(packed) => of_proven(packed.status(), packed.rcode()),
+        Kept::Other(other) => match &other.1 {
+            Outcome::Proven(validated) => of_proven(validated.status(), validated.response().rcode),
+            Outcome::Unchecked(response) => ("unchecked", response.rcode.to_string()),
+            Outcome::Filtered(response, _) => ("filtered", response.rcode.to_string()),
+            Outcome::Bogus(..) => ("bogus", "SERVFAIL".to_owned()),
+            Outcome::Failed(..) => ("failed", "SERVFAIL".to_owned()),
+        },
     };
-    let published = [(Form::Plain, "plain"), (Form::Dnssec, "dnssec")]
-        .into_iter()
-        .filter(|(form, _)| entry.slot(*form).is_published());
+    let published =
+        [(Form::Plain, "plain"), (Form::Dnssec, "dnssec")].into_iter().filter(|(form, _)| entry.is_published(*form));
     CachedEntry {
-        name: entry.question.qname.to_string(),
-        rtype: entry.question.qtype.to_string(),
+        name: entry.question().qname.to_string(),
+        rtype: entry.question().qtype.to_string(),
         status: status.to_owned(),
         rcode,
         ttl_s: entry.ttl_left_s(now_boot_ns),

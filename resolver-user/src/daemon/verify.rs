@@ -52,14 +52,14 @@ fn likeness(resolver: &Resolver, slot: &HeldSlot) -> Option<Likeness> {
         return Some(Likeness::Differs(SlotFault::Differs("status of validation")));
     };
     Some(slot.compare(&Publication {
-        name: answer.question.qname.clone(),
-        qtype: answer.question.qtype,
+        name: answer.question().qname.clone(),
+        qtype: answer.question().qtype,
         form,
         rendered: rendered.clone(),
         expires_at_boot_ns: answer.expires_at_boot_ns,
         refresh_from_boot_ns: u64::MAX,
         rotation: rendered.rotation().filter(|_| resolver.rules().round_robin),
-        published: answer.slot(form).published().clone(),
+        published: answer.published(form).clone(),
         generation: answer.generation,
     }))
 }

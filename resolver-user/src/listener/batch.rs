@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg};
+use nix::sys::socket::{
+    ControlMessage, MsgFlags, MultiHeaders, SockaddrIn, SockaddrIn6, SockaddrLike, recvmmsg, sendmmsg,
+};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{Answered, ClientQuery, QueryBytes, QueryService, Shared, count_sent, refuse, write_refusal};
@@ -31,16 +33,14 @@ const LATE_WAIT: Duration = Duration::from_millis(1);
 
 /// Memory of one batch, allocated once per thread. Whatever the length of a batch, memory that it does not need is not touched.
 pub(super) struct Batch<W> {
-    /// One for each address family: the kernel notes in them how long the last address was, and cuts a longer one.
-    receive_headers_v4: MultiHeaders<SockaddrStorage>,
-    receive_headers_v6: MultiHeaders<SockaddrStorage>,
-    send_headers: MultiHeaders<SockaddrStorage>,
+    v4: Headers<SockaddrIn>,
+    v6: Headers<SockaddrIn6>,
     queries: Box<[[u8; QUERY_LEN_MAX]; BATCH_LEN]>,
     /// Length of each query received, and who sent it.
     received: [(usize, Option<SocketAddr>); BATCH_LEN],
     /// Answers to send: the first `answer_count` of them.
     answers: [Vec<u8>; BATCH_LEN],
-    clients: [Option<SockaddrStorage>; BATCH_LEN],
+    clients: [Option<SocketAddr>; BATCH_LEN],
     answer_count: usize,
     /// What is left to do once they are sent.
     afterwork: Vec<W>,
@@ -50,9 +50,8 @@ impl<W: Send> Batch<W> {
     pub(super) fn new() -> Self {
         let queries = vec![[0; QUERY_LEN_MAX]; BATCH_LEN].into_boxed_slice();
         Self {
-            receive_headers_v4: MultiHeaders::preallocate(BATCH_LEN, None),
-            receive_headers_v6: MultiHeaders::preallocate(BATCH_LEN, None),
-            send_headers: MultiHeaders::preallocate(BATCH_LEN, None),
+            v4: Headers::new(),
+            v6: Headers::new(),
             queries: queries.try_into().unwrap_or_else(|_| Box::new([[0; QUERY_LEN_MAX]; BATCH_LEN])),
             received: [(0, None); BATCH_LEN],
             answers: std::array::from_fn(|_| Vec::new()),
@@ -76,7 +75,7 @@ impl<W: Send> Batch<W> {
         // Two looks at the clock for a batch, not for each query.
         let started = Instant::now();
         let answered_at_once = self.answer(received, socket, shared);
-        self.send(socket, &shared.metrics);
+        self.send(socket, ipv6, &shared.metrics);
         if answered_at_once > 0 {
             shared.metrics.hit_duration.record_several(started.elapsed(), answered_at_once);
         }
@@ -88,18 +87,8 @@ impl<W: Send> Batch<W> {
 
     /// Takes what is waiting, up to a batch; returns how many packets that were.
     pub(super) fn receive(&mut self, socket: &UdpSocket, ipv6: bool) -> usize {
-        let Self { receive_headers_v4, receive_headers_v6, queries, received, .. } = self;
-        let receive_headers = if ipv6 { receive_headers_v6 } else { receive_headers_v4 };
-        let mut slices = queries.each_mut().map(|query| [IoSliceMut::new(query)]);
-        let flags = MsgFlags::MSG_DONTWAIT;
-        // An error: nothing there, or an ICMP error that a client's closed port caused. Neither is of interest.
-        let taken = recvmmsg(socket.as_raw_fd(), receive_headers, slices.iter_mut(), flags, None);
-        let mut count = 0;
-        for (message, slot) in taken.into_iter().flatten().zip(received.iter_mut()) {
-            *slot = (message.bytes, message.address.as_ref().and_then(std_address));
-            count += 1;
-        }
-        count
+        let Self { v4, v6, queries, received, .. } = self;
+        if ipv6 { v6.receive(socket, queries, received) } else { v4.receive(socket, queries, received) }
     }
 
     /// Answers the packets received, or starts the tasks that will. Returns how many queries were answered at once.
@@ -112,6 +101,7 @@ impl<W: Send> Batch<W> {
         shared.metrics.queries_udp.add(received as u64);
         self.answer_count = 0;
         let access_list = shared.access.load();
+        let mut present = shared.service.present();
         let mut answered_at_once = 0;
         for (query, &(length, client)) in self.queries.iter().zip(&self.received).take(received) {
             let (Some(packet), Some(client)) = (query.get(..length), client) else { continue };
@@ -125,7 +115,7 @@ impl<W: Send> Batch<W> {
                     shared.turn_away(standing.access, packet, client, Transport::Udp, answer)
                 }
                 Err(rejection) => refuse(&rejection, shared, answer),
-                Ok(query) => match shared.service.answer_now(&query, answer) {
+                Ok(query) => match shared.service.answer_now(&query, &mut present, answer) {
                     Answered::Now(work) => {
                         self.afterwork.extend(work);
                         answered_at_once += 1;
@@ -135,28 +125,102 @@ impl<W: Send> Batch<W> {
                 },
             };
             if answered && let Some(slot) = self.clients.get_mut(self.answer_count) {
-                *slot = Some(client.into());
+                *slot = Some(client);
                 self.answer_count += 1;
             }
         }
+        shared.service.is_past(present);
         answered_at_once
     }
 
-    /// Sends the answers. The kernel may take some of them only, and more a moment later; what it does not take then is
+    /// Sends the answers.
+    fn send(&mut self, socket: &impl AsFd, ipv6: bool, metrics: &Metrics) {
+        let Self { v4, v6, answers, clients, answer_count, .. } = self;
+        let (Some(answers), Some(clients)) = (answers.get(..*answer_count), clients.get(..*answer_count)) else {
+            return;
+        };
+        if ipv6 { v6.send(socket, answers, clients, metrics) } else { v4.send(socket, answers, clients, metrics) }
+    }
+}
+
+/// What the system calls need for addresses of one family. Of both in one, each would be eight times as long, and the kernel, which
+/// notes how long the last one was, would cut a longer one.
+struct Headers<A> {
+    receive: MultiHeaders<A>,
+    send: MultiHeaders<A>,
+}
+
+/// An address of one family.
+trait FamilyAddress: SockaddrLike + Copy {
+    fn of(address: SocketAddr) -> Option<Self>;
+    fn std(self) -> SocketAddr;
+}
+
+impl FamilyAddress for SockaddrIn {
+    fn of(address: SocketAddr) -> Option<Self> {
+        if let SocketAddr::V4(v4) = address { Some(v4.into()) } else { None }
+    }
+
+    fn std(self) -> SocketAddr {
+        self.into()
+    }
+}
+
+impl FamilyAddress for SockaddrIn6 {
+    fn of(address: SocketAddr) -> Option<Self> {
+        if let SocketAddr::V6(v6) = address { Some(v6.into()) } else { None }
+    }
+
+    fn std(self) -> SocketAddr {
+        self.into()
+    }
+}
+
+impl<A: FamilyAddress> Headers<A> {
+    fn new() -> Self {
+        Self { receive: MultiHeaders::preallocate(BATCH_LEN, None), send: MultiHeaders::preallocate(BATCH_LEN, None) }
+    }
+
+    /// Takes what is waiting; returns how many packets that were.
+    fn receive(
+        &mut self,
+        socket: &UdpSocket,
+        queries: &mut [[u8; QUERY_LEN_MAX]; BATCH_LEN],
+        received: &mut [(usize, Option<SocketAddr>); BATCH_LEN],
+    ) -> usize {
+        let mut slices = queries.each_mut().map(|query| [IoSliceMut::new(query)]);
+        let flags = MsgFlags::MSG_DONTWAIT;
+        // An error: nothing there, or an ICMP error that a client's closed port caused. Neither is of interest.
+        let taken = recvmmsg(socket.as_raw_fd(), &mut self.receive, slices.iter_mut(), flags, None);
+        let mut count = 0;
+        for (message, slot) in taken.into_iter().flatten().zip(received.iter_mut()) {
+            *slot = (message.bytes, message.address.map(A::std));
+            count += 1;
+        }
+        count
+    }
+
+    /// Sends answers. The kernel may take some of them only, and more a moment later; what it does not take then is
     /// dropped and counted: the client asks again.
-    fn send(&mut self, socket: &impl AsFd, metrics: &Metrics) {
-        let Self { send_headers, answers, clients, answer_count, .. } = self;
-        let slices = answers.each_ref().map(|answer| [IoSlice::new(answer)]);
+    fn send(&mut self, socket: &impl AsFd, answers: &[Vec<u8>], clients: &[Option<SocketAddr>], metrics: &Metrics) {
+        let mut slices = [[IoSlice::new(&[])]; BATCH_LEN];
+        let mut addresses = [None; BATCH_LEN];
+        for ((slice, answer), (address, client)) in
+            slices.iter_mut().zip(answers).zip(addresses.iter_mut().zip(clients))
+        {
+            (*slice, *address) = ([IoSlice::new(answer)], client.and_then(A::of));
+        }
         let (mut first, mut may_wait) = (0, true);
         // Bound: each turn sends or skips at least one answer, but for the one that waits.
-        while first < *answer_count {
-            let (Some(slices), Some(clients)) = (slices.get(first..*answer_count), clients.get(first..*answer_count))
+        while first < answers.len() {
+            let (Some(slices), Some(addresses)) =
+                (slices.get(first..answers.len()), addresses.get(first..answers.len()))
             else {
                 return;
             };
             let no_control: &[ControlMessage<'_>] = &[];
             let fd = socket.as_fd().as_raw_fd();
-            let sent = sendmmsg(fd, send_headers, slices.iter(), clients, no_control, MsgFlags::MSG_DONTWAIT);
+            let sent = sendmmsg(fd, &mut self.send, slices.iter(), addresses, no_control, MsgFlags::MSG_DONTWAIT);
             match sent.map(Iterator::count) {
                 Ok(sent @ 1..) => first += sent,
                 Err(Errno::EAGAIN) if may_wait => {
@@ -218,11 +282,6 @@ async fn send_late(socket: &UdpSocket, answer: &[u8], client: SocketAddr) -> boo
     false
 }
 
-fn std_address(address: &SockaddrStorage) -> Option<SocketAddr> {
-    let v4 = address.as_sockaddr_in().map(|&v4| SocketAddr::from(v4));
-    v4.or_else(|| address.as_sockaddr_in6().map(|&v6| SocketAddr::from(v6)))
-}
-
 #[cfg(test)]
 #[expect(clippy::indexing_slicing, reason = "batches have known lengths")]
 mod tests {
@@ -231,7 +290,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_of_both_families_are_known_by_their_whole_address() {
+    fn clients_of_both_families_are_known_and_answered_by_their_whole_address() {
         let mut batch = Batch::<()>::new();
         for ip in ["127.0.0.1:0", "[::1]:0", "127.0.0.1:0", "[::1]:0"] {
             let Ok(client) = UdpSocket::bind(ip) else { continue };
@@ -240,6 +299,10 @@ mod tests {
             assert_eq!(batch.receive(&server, ip.starts_with('[')), 1);
             assert_eq!(batch.received[0], (5, Some(client.local_addr().unwrap())));
             assert_eq!(batch.queries[0][..5], *b"query");
+            (batch.answers[0], batch.clients[0], batch.answer_count) = (b"answer".to_vec(), batch.received[0].1, 1);
+            batch.send(&server, ip.starts_with('['), &Metrics::default());
+            let mut packet = [0; 16];
+            assert_eq!(client.recv_from(&mut packet).unwrap(), (6, server.local_addr().unwrap()));
         }
     }
 
@@ -280,7 +343,7 @@ mod tests {
                 (0..filled + BATCH_LEN).map(|_| client.recv(&mut packet).map(|len| (len, packet[0])).unwrap());
             packets.skip(filled).collect::<Vec<_>>()
         });
-        batch.send(&server, &metrics);
+        batch.send(&server, false, &metrics);
         assert_eq!(metrics.dropped_send_failed.value(), 0);
         assert_eq!(read.join().unwrap(), (0..BATCH_LEN as u8).map(|i| (1, i)).collect::<Vec<_>>());
     }
@@ -289,7 +352,7 @@ mod tests {
     fn answers_that_the_kernel_never_takes_are_counted_and_hold_up_nobody_for_long() {
         let (mut batch, metrics) = (numbered(), Metrics::default());
         let ([server, _client], _) = full_pair();
-        batch.send(&server, &metrics);
+        batch.send(&server, false, &metrics);
         assert_eq!(metrics.dropped_send_failed.value(), BATCH_LEN as u64);
     }
 }

@@ -13,6 +13,7 @@ mod addresses;
 mod batch;
 mod changes;
 mod query;
+mod sent;
 mod share;
 mod tcp;
 mod udp;
@@ -40,6 +41,7 @@ use share::Shares;
 pub use addresses::{Listen, Machine};
 pub use changes::AddressChanges;
 pub use query::{ClientQuery, Judgement, Rejection};
+pub use sent::{Hits, count_sent};
 pub use tcp::{TcpSocket, adopt_tcp, bind_tcp, serve_tcp};
 pub use udp::{UdpSocket, UdpThreads, adopt_udp, bind_udp};
 
@@ -55,9 +57,22 @@ pub const QUERIES_OF_CLIENT_MAX: usize = QUERIES_IN_PROGRESS_MAX / 16;
 pub trait QueryService: Send + Sync + 'static {
     /// What is left to do for an answer once it is on its way to the client.
     type Afterwork: Send;
+    /// What holds for the queries of a batch, looked up once for all of them, and what is counted of them.
+    type Present;
+
+    /// What holds now.
+    fn present(&self) -> Self::Present;
+
+    /// Counts what was answered under it. Before it is sent: who has an answer finds it counted.
+    fn is_past(&self, present: Self::Present);
 
     /// Answers from the cache, into `out`. Takes no longer than a look-up and does not allocate for a plain hit.
-    fn answer_now(&self, query: &ClientQuery<'_>, out: &mut Vec<u8>) -> Answered<Self::Afterwork>;
+    fn answer_now(
+        &self,
+        query: &ClientQuery<'_>,
+        present: &mut Self::Present,
+        out: &mut Vec<u8>,
+    ) -> Answered<Self::Afterwork>;
 
     /// Answers a question of another class than IN into `out`, if it is one about the daemon.
     fn answer_chaos(&self, asked: &Asked<'_>, out: &mut Vec<u8>) -> Option<Sent>;
@@ -248,7 +263,10 @@ impl<S: QueryService> Shared<S> {
             Ok(query) => query,
             Err(rejection) => return answered(refuse(&rejection, self, out)),
         };
-        match self.service.answer_now(&query, out) {
+        let mut present = self.service.present();
+        let answered = self.service.answer_now(&query, &mut present, out);
+        self.service.is_past(present);
+        match answered {
             Answered::Now(work) => Received::Answered(work),
             Answered::Later => Received::Pending(QueryBytes::new(packet, &query)),
         }
@@ -383,19 +401,4 @@ fn write_refusal(asked: &Asked<'_>, failure: &Failure<'_>, metrics: &Metrics, ou
     counter.add_one();
     let sent = write_failure(asked, failure, out);
     count_sent(sent, metrics);
-}
-
-/// Counts an answer by RCODE.
-pub fn count_sent(sent: Sent, metrics: &Metrics) {
-    use crate::wire::RCode;
-    let counter = match sent.rcode {
-        RCode::NOERROR => &metrics.answers_noerror,
-        RCode::NXDOMAIN => &metrics.answers_nxdomain,
-        RCode::SERVFAIL => &metrics.answers_servfail,
-        _ => &metrics.answers_other,
-    };
-    counter.add_one();
-    if sent.truncated {
-        metrics.truncated_answers.add_one();
-    }
 }

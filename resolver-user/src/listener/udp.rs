@@ -252,8 +252,13 @@ mod tests {
 
     impl QueryService for Stumbler {
         type Afterwork = ();
+        type Present = ();
 
-        fn answer_now(&self, query: &ClientQuery<'_>, out: &mut Vec<u8>) -> Answered<()> {
+        fn present(&self) {}
+
+        fn is_past(&self, (): ()) {}
+
+        fn answer_now(&self, query: &ClientQuery<'_>, (): &mut (), out: &mut Vec<u8>) -> Answered<()> {
             assert!(!query.asked.question.ends_with(&[0, 2, 0, 1]), "stumbled, as the test wants");
             write_failure(&query.asked, &Failure::NotCached, out);
             Answered::Now(None)

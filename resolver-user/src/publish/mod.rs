@@ -84,7 +84,7 @@ pub struct Publication {
     /// For DO=0 or DO=1.
     pub form: Form,
     /// The answer.
-    pub rendered: Arc<RenderedAnswer>,
+    pub rendered: RenderedAnswer,
     /// When its TTL ends, in nanoseconds of CLOCK_BOOTTIME.
     pub expires_at_boot_ns: u64,
     /// Generation of what it rests on.

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use super::at_hand::{Means, Use};
 use super::fetching::Reply;
-use super::{Afterwork, Resolver, search};
+use super::{Afterwork, Present, Resolver, search};
 use crate::answer::Form;
 use crate::cache::{CachedAnswer, Joined, Outcome, QuestionKey, QuestionRef, result};
 use crate::listener::ClientQuery;
@@ -28,10 +28,10 @@ impl Resolver {
         &self,
         query: &ClientQuery<'_>,
         answer: Arc<CachedAnswer>,
-        now_boot_ns: u64,
+        present: &Present,
     ) -> Option<Afterwork> {
-        let is_due = now_boot_ns >= answer.refresh_from_boot_ns() && query.asked.recursion_desired;
-        let begins = is_due && self.rules().prefetch_per_s > 0 && !answer.refreshing.swap(true, Ordering::Relaxed);
+        let is_due = present.boot_ns >= answer.refresh_from_boot_ns() && query.asked.recursion_desired;
+        let begins = is_due && present.rules.prefetch_per_s > 0 && !answer.refreshing.swap(true, Ordering::Relaxed);
         begins.then_some(Afterwork::RefreshAhead(answer))
     }
 
@@ -62,7 +62,7 @@ impl Resolver {
             return;
         }
         let published = |form: &Form| {
-            let is_published = |old: &Arc<CachedAnswer>| old.slot(*form).is_published();
+            let is_published = |old: &Arc<CachedAnswer>| old.is_published(*form);
             forms.contains(form) || old.as_ref().is_some_and(is_published)
         };
         let forms: Vec<Form> = FORMS.into_iter().filter(published).collect();
@@ -71,7 +71,7 @@ impl Resolver {
             return try_again_later();
         };
         // In the letter case that it was asked in first.
-        let question = old.map_or(question, |old| old.question.clone());
+        let question = old.map_or(question, |old| old.question().clone());
         self.tracker.spawn(refresh(Arc::clone(self), question, forms, permit));
     }
 
@@ -141,7 +141,7 @@ async fn refresh(resolver: Arc<Resolver>, question: Question, forms: Vec<Form>, 
     };
     let found = result(receiver).await;
     drop(permit);
-    if let Some(found) = found.filter(|found| found.outcome.may_be_stale()) {
+    if let Some(found) = found.filter(|found| found.may_be_stale()) {
         return resolver.republish(Some(&found), &forms);
     }
     resolver.metrics.prefetches_failed.add_one();

@@ -169,10 +169,12 @@ impl Resolver {
     /// A proven answer to this very question: on the way of a search that is where an alias leads.
     fn answer_at_hand(&self, question: &Question, now: Moment) -> Option<AtHand> {
         let answer = self.cache.answer(QuestionRef::from(question), now.boot_ns)?;
-        let Outcome::Proven(validated) = &answer.outcome else { return None };
+        if answer.generation != now.generation {
+            return None;
+        }
+        let Outcome::Proven(validated) = answer.outcome() else { return None };
         let response = validated.response().clone().with_ttl_s(answer.ttl_left_s(now.boot_ns));
-        let at_hand = AtHand { response, expires_at_boot_ns: answer.expires_at_boot_ns };
-        (answer.generation == now.generation).then_some(at_hand)
+        Some(AtHand { response, expires_at_boot_ns: answer.expires_at_boot_ns })
     }
 
     /// What earlier answers have proven not to exist (RFC 8198).

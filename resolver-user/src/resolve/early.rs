@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::at_hand::Use;
-use super::{Resolver, Source, search};
+use super::{Present, Resolver, Source, search};
 use crate::answer::{Failure, write_failure, write_local, write_stale};
 use crate::cache::{CachedAnswer, Joined, Outcome, QuestionKey, QuestionRef};
 use crate::filter::FilterReason;
@@ -21,13 +21,12 @@ const STALE_TTL_S: u32 = 30;
 
 impl Resolver {
     /// Answers what the operator has said something about; false if that is nothing.
-    pub(super) fn answer_locally(&self, query: &ClientQuery<'_>, out: &mut Vec<u8>) -> bool {
-        let rules = self.rules();
-        let Some(answer) = rules.local.answer(query.qname_wire, query.qtype) else { return false };
+    pub(super) fn answer_locally(&self, query: &ClientQuery<'_>, present: &Present, out: &mut Vec<u8>) -> bool {
+        let Some(answer) = present.rules.local.answer(query.qname_wire, query.qtype) else { return false };
         let sent = write_local(&query.asked, answer.rcode, answer.authoritative, &answer.records, out);
         self.metrics.local_answers.add_one();
         count_sent(sent, &self.metrics);
-        self.log_as(query, &"local", sent, Source::Local, Duration::ZERO);
+        self.log_as(query, &"local", present, sent, Source::Local, Duration::ZERO);
         true
     }
 
@@ -62,12 +61,12 @@ impl Resolver {
     }
 
     /// Refuses a query of our own that a server sent back to us; false if it is none.
-    pub(super) fn catch_loop(&self, query: &ClientQuery<'_>, out: &mut Vec<u8>) -> bool {
-        let caught = self.rules().upstream.catches_loop(query.qname_wire, query.qtype);
+    pub(super) fn catch_loop(&self, query: &ClientQuery<'_>, present: &Present, out: &mut Vec<u8>) -> bool {
+        let caught = present.rules.upstream.catches_loop(query.qname_wire, query.qtype);
         if caught {
             let sent = write_failure(&query.asked, &Failure::Loop, out);
             count_sent(sent, &self.metrics);
-            self.log_as(query, &"loop", sent, Source::Local, Duration::ZERO);
+            self.log_as(query, &"loop", present, sent, Source::Local, Duration::ZERO);
         }
         caught
     }
@@ -79,25 +78,25 @@ impl Resolver {
     pub(super) fn answer_stale(
         &self,
         query: &ClientQuery<'_>,
-        now_boot_ns: u64,
+        present: &Present,
         after_failure: bool,
         out: &mut Vec<u8>,
     ) -> Option<Question> {
-        let rules = self.rules();
+        let (rules, now_boot_ns) = (&present.rules, present.boot_ns);
         let key = QuestionRef { qname_wire: query.qname_wire, qtype: query.qtype };
         let answer = self.cache.stale(key, now_boot_ns, rules.keeping.stale_max_ns()?)?;
         // In its last second an answer is proven still, but can show no TTL: that is a miss as ever, unless it fails or has just done so.
         let fails = || after_failure || self.failures.pauses(key, now_boot_ns);
         let is_over = now_boot_ns >= answer.expires_at_boot_ns || fails();
-        if answer.generation != self.generation() || !is_over {
+        if answer.generation != self.generation_under(rules) || !is_over {
             return None;
         }
         let rendered = answer.rendered(query.asked.form())?;
         let sent = write_stale(&query.asked, rendered.as_answer(), rules.keeping.shown_s(STALE_TTL_S), out);
         self.metrics.cache_stale_hits.add_one();
         count_sent(sent, &self.metrics);
-        self.log(query, &answer.outcome, sent, Source::Stale, Duration::ZERO);
-        Some(answer.question.clone())
+        self.log(query, &answer, present, sent, Source::Stale, Duration::ZERO);
+        Some(answer.question().clone())
     }
 
     /// Finds an answer anew, unless somebody is at it already, or has failed a moment ago.
@@ -113,20 +112,21 @@ impl Resolver {
 
     /// Keeps what a search has found. A failure does not take the place of data that may still be given (RFC 8767 §4);
     /// anything else ends them. Data whose time is not over, which was looked for ahead of time, stay if what came is none.
-    pub(super) fn keep(&self, answer: &Arc<CachedAnswer>, now_boot_ns: u64) {
+    /// `may_be_kept`: as the operator says.
+    pub(super) fn keep(&self, answer: &Arc<CachedAnswer>, may_be_kept: bool, now_boot_ns: u64) {
         let rules = self.rules();
-        let key = QuestionRef::from(&answer.question);
+        let key = QuestionRef::from(answer.question());
         let fresh = self.cache.answer(key, now_boot_ns);
-        let fresh = fresh.filter(|fresh| fresh.generation == answer.generation && fresh.outcome.may_be_stale());
-        if fresh.is_some() && !answer.outcome.may_be_stale() {
+        let fresh = fresh.filter(|fresh| fresh.generation == answer.generation && fresh.may_be_stale());
+        if fresh.is_some() && !answer.may_be_stale() {
             return;
         }
         let stale = rules.keeping.stale_max_ns().and_then(|max_ns| self.cache.stale(key, now_boot_ns, max_ns));
         let stays = stale.is_some_and(|stale| stale.generation == answer.generation);
-        if stays && matches!(answer.outcome, Outcome::Failed(..)) {
+        if stays && answer.is_failure() {
             return;
         }
-        if rules.keeping.keeps(&answer.outcome) && answer.ttl_left_s(now_boot_ns) > 0 {
+        if may_be_kept && answer.ttl_left_s(now_boot_ns) > 0 {
             self.cache.insert(Arc::clone(answer), now_boot_ns);
         } else {
             self.cache.remove(key);

@@ -49,7 +49,7 @@ impl Resolver {
             self.metrics.publications_unearned.add_one();
             return None;
         }
-        self.publication(answer, form, answer.found_at_boot_ns)
+        self.publication(answer, form, answer.found_at_boot_ns())
     }
 
     /// What to offer to the publisher of an answer: a proven one, in this form, unless it was offered before.
@@ -57,20 +57,19 @@ impl Resolver {
     pub(super) fn publication(&self, answer: &CachedAnswer, form: Form, now_boot_ns: u64) -> Option<Offer> {
         self.publisher.as_ref()?;
         let rules = self.rules();
-        let question = &answer.question;
-        let slot = answer.slot(form);
-        if slot.is_published() || answer.ttl_left_s(now_boot_ns) == 0 {
+        let question = answer.question();
+        if answer.is_published(form) || answer.ttl_left_s(now_boot_ns) == 0 {
             return None;
         }
-        if !rules.keeping.keeps(&answer.outcome) || KeySentinel::read(question.qname.wire(), question.qtype).is_some() {
+        if KeySentinel::read(question.qname.wire(), question.qtype).is_some() {
             return None;
         }
         let RenderedForm::Proven(rendered) = answer.rendered(form)? else { return None };
-        if rendered.has_extended_error() || rendered.is_oversized() {
+        if rendered.has_extended_error() || rendered.is_oversized() || !rules.keeping.keeps(&answer.outcome()) {
             return None;
         }
         // Of several threads that come here at once, one makes the offer.
-        let published = slot.published();
+        let published = answer.published(form);
         if published.swap(true, Ordering::Relaxed) {
             return None;
         }
@@ -78,7 +77,7 @@ impl Resolver {
             name: question.qname.clone(),
             qtype: question.qtype,
             form,
-            rendered: Arc::clone(rendered),
+            rendered: rendered.clone(),
             expires_at_boot_ns: answer.expires_at_boot_ns,
             generation: answer.generation,
             refresh_from_boot_ns: if rules.prefetch_per_s > 0 { answer.refresh_from_boot_ns() } else { u64::MAX },

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tracing::info;
 
-use super::{Resolver, Source};
+use super::{Present, Resolver, Source};
 use crate::answer::{ChaosName, ExtendedError, Failure, Form, Sent, Transport};
 use crate::cache::{CachedAnswer, Outcome, RenderedForm};
 use crate::config::QueryLog;
@@ -45,30 +45,38 @@ impl Resolver {
     }
 
     /// Has an answer from the cache compared with what XDP would have sent, in dry-run mode.
-    pub(super) fn compare(&self, query: &ClientQuery<'_>, answer: &CachedAnswer, now_boot_ns: u64, sent: &[u8]) {
+    pub(super) fn compare(&self, query: &ClientQuery<'_>, answer: &CachedAnswer, present: &Present, sent: &[u8]) {
         let Some(publisher) = &self.publisher else { return };
         // Where records take turns, each half turns them by itself.
         let turns = |rendered: &RenderedForm| match rendered {
             RenderedForm::Proven(rendered) => rendered.rotation().is_some(),
             RenderedForm::Unchecked(_) => true,
         };
-        if self.rules().round_robin && answer.rendered(query.asked.form()).is_none_or(turns) {
+        if present.rules.round_robin && answer.rendered(query.asked.form()).is_none_or(turns) {
             return;
         }
         publisher.compare(|| Comparison {
-            question: answer.question.clone(),
+            question: answer.question().clone(),
             form: query.asked.form(),
             client: query.client,
             query: query.packet.into(),
             answer: sent.into(),
             expires_at_boot_ns: answer.expires_at_boot_ns,
-            answered_at_boot_ns: now_boot_ns,
+            answered_at_boot_ns: present.boot_ns,
         });
     }
 
     /// Logs an answer, if that is wanted.
-    pub(super) fn log(&self, query: &ClientQuery<'_>, outcome: &Outcome, sent: Sent, source: Source, took: Duration) {
-        self.log_as(query, &InWords(outcome), sent, source, took);
+    pub(super) fn log(
+        &self,
+        query: &ClientQuery<'_>,
+        answer: &CachedAnswer,
+        present: &Present,
+        sent: Sent,
+        source: Source,
+        took: Duration,
+    ) {
+        self.log_as(query, &InWords(answer), present, sent, source, took);
     }
 
     /// The same, of what is no outcome of a search.
@@ -76,13 +84,13 @@ impl Resolver {
         &self,
         query: &ClientQuery<'_>,
         outcome: &dyn fmt::Display,
+        Present { rules, .. }: &Present,
         sent: Sent,
         source: Source,
         took: Duration,
     ) {
         let failed = !matches!(sent.rcode, RCode::NOERROR | RCode::NXDOMAIN);
         self.count(query, failed, source);
-        let rules = self.rules();
         match rules.logging.queries {
             QueryLog::All => {}
             QueryLog::Failed if failed => {}
@@ -192,11 +200,11 @@ impl Resolver {
 }
 
 /// An outcome for the log. It is looked at only if it is logged: it lies where a hit has nothing else to look for.
-struct InWords<'a>(&'a Outcome);
+struct InWords<'a>(&'a CachedAnswer);
 
 impl fmt::Display for InWords<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
+        match self.0.outcome() {
             Outcome::Proven(validated) if validated.status() == ProvenStatus::Secure => f.write_str("secure"),
             Outcome::Proven(_) => f.write_str("insecure"),
             Outcome::Unchecked(_) => f.write_str("unchecked"),

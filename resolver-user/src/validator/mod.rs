@@ -34,6 +34,7 @@ mod judge;
 mod key;
 mod key_set;
 mod locally_served;
+mod packed;
 mod policy;
 mod signature;
 mod status;
@@ -51,6 +52,7 @@ pub use budget::{BudgetItem, WorkBudget, WorkLimits, WorkSpent};
 pub use denial::{DenialCache, DenialFacts, Nsec3Facts, Relation, Role};
 pub use describe::{DsFacts, DsOutcome, KeyFacts, SignatureOutcome, check_signature, describe_denial};
 pub use key_set::{EntryKey, KeySet, KeySetError, Presence, flagged_revoked, proven_revoked};
+pub use packed::PackedValidated;
 pub use policy::Policy;
 pub use status::{
     BogusReason, FetchFailure, IndeterminateReason, InsecureReason, ProvenStatus, Step, Validated, Verdict,

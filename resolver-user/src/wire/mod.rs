@@ -8,6 +8,7 @@
 mod domains;
 mod message;
 mod name;
+mod packed;
 mod private_zones;
 mod rdata;
 mod record;
@@ -20,6 +21,7 @@ mod writer;
 pub use domains::{DomainMap, DomainPattern, Found};
 pub use message::{Edns, EdnsOption, Flags, Header, Message};
 pub use name::{Name, NameError};
+pub use packed::PackedResponse;
 pub use private_zones::PRIVATE_REVERSE_ZONES;
 pub use rdata::{RdataField, rdata_layout};
 pub use record::{Record, Rrsig, Soa};

@@ -28,7 +28,8 @@ use self::keys::{SigningKey, Terms};
 use self::world::{Run, World};
 use self::zone::{Denies, MINIMUM_S, NSEC3, OPT_OUT, TTL_S, Zone, unsigned_set};
 use super::{
-    BogusReason, BudgetItem, FetchFailure, IndeterminateReason, InsecureReason, ProvenStatus, Validated, Verdict,
+    BogusReason, BudgetItem, FetchFailure, IndeterminateReason, InsecureReason, PackedValidated, ProvenStatus,
+    Validated, Verdict,
 };
 use crate::clock::{NS_PER_S, Now};
 use crate::wire::{Name, Question, RCode, RecordType, Response, RrSet};
@@ -69,7 +70,12 @@ impl Run {
 
     fn proven(&self) -> &Validated {
         match &self.verdict {
-            Verdict::Proven(validated) => validated,
+            Verdict::Proven(validated) => {
+                // The cache keeps it packed, unless it has more to say.
+                let kept = PackedValidated::new(validated).map(|packed| packed.unpack());
+                assert_eq!(kept.as_ref(), validated.insecure_reason().is_none().then_some(&**validated));
+                validated
+            }
             other => panic!("not proven: {other:?}; asked {:?}", self.asked),
         }
     }

@@ -190,7 +190,7 @@ pub(super) const HEAD: &str = "case                  run beside  median ms    p9
 /// Questions of others, per second.
 const OTHERS_PER_S: u16 = 500;
 /// Length of a run.
-const SECONDS: u32 = 5;
+const SECONDS: u32 = 8;
 /// After so many void runs in a row no more are taken.
 const VOID_IN_A_ROW: usize = 3;
 

@@ -25,8 +25,6 @@ const KNOWN_PATIENCE: Duration = Duration::from_secs(2);
 const TTL_S_MAX: u32 = 200;
 /// Most wrong answers after a kill that are told.
 const WRONG_TOLD: usize = 10;
-/// One answer in so many may be over when the next daemon comes: some of the known ones live for seconds only.
-const DROPPED_ONE_IN: u64 = 5;
 /// In its last second an answer is not given any more, and on a busy machine another one may pass.
 const LAST_SECONDS: Duration = Duration::from_secs(3);
 /// The second client asks again after so long.
@@ -49,8 +47,10 @@ pub struct Window {
     pub answered: u64,
     /// Answers that the new daemon took over.
     pub adopted: u64,
-    /// Entries that it did not take over: those whose time was over.
+    /// Entries whose time was over when it came: some of the known answers live for seconds only.
     pub dropped: u64,
+    /// Entries that it found not to be in order.
+    pub unsound: u64,
     /// Known answers that came, while somebody counted.
     pub known: u64,
     /// Known names whose answer did not come, or was another.
@@ -70,8 +70,10 @@ impl Window {
             Some("no known answer came".to_owned())
         } else if self.answered == 0 {
             Some("XDP answered nothing while there was no daemon".to_owned())
-        } else if self.adopted <= self.dropped * DROPPED_ONE_IN {
-            Some(format!("{} answers were taken over, {} were not", self.adopted, self.dropped))
+        } else if self.unsound > 0 {
+            Some(format!("{} entries were not in order", self.unsound))
+        } else if self.adopted <= self.dropped {
+            Some(format!("{} answers were taken over, {} were over", self.adopted, self.dropped))
         } else if self.misses == 0 || self.slowest_miss_ms > OPEN_MS_MAX {
             Some(format!("a question was open for {} ms", self.slowest_miss_ms))
         } else {
@@ -205,6 +207,7 @@ fn kill_and_start(
         answered,
         adopted: publisher.adopted,
         dropped: publisher.adopted_dropped,
+        unsound: publisher.adopted_unsound,
         known,
         wrong,
         misses,
@@ -328,7 +331,7 @@ mod tests {
     fn each_thing_that_a_client_misses_is_a_complaint() {
         let good = || Window {
             answered: 5,
-            adopted: 16,
+            adopted: 4,
             dropped: 3,
             known: 4,
             misses: 1,
@@ -338,7 +341,8 @@ mod tests {
         assert_eq!(good().complaint(), None);
         for bad in [
             Window { answered: 0, ..good() },
-            Window { adopted: 15, ..good() },
+            Window { adopted: 3, ..good() },
+            Window { unsound: 1, ..good() },
             Window { adopted: 0, dropped: 0, ..good() },
             Window { known: 0, ..good() },
             Window { misses: 0, ..good() },

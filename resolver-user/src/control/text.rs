@@ -142,6 +142,7 @@ fn fast_path_status(status: &FastPathStatus) -> String {
         ("refused_outdated", publisher.refused_outdated),
         ("adopted", publisher.adopted),
         ("adopted_dropped", publisher.adopted_dropped),
+        ("adopted_unsound", publisher.adopted_unsound),
         ("evicted_bucket_full", publisher.evicted_bucket),
         ("evicted_length_full", publisher.evicted_length),
         ("evicted_for_other_length", publisher.evicted_block),

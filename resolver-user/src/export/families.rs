@@ -212,6 +212,7 @@ fn fast_path(status: &FastPathStatus) -> Vec<Family> {
         evicted,
         one(Kind::Gauge, "resolver_xdp_adopted_answers", XDP_ADOPTED, publisher.adopted),
         one(Kind::Gauge, "resolver_xdp_disinherited_answers", XDP_DISINHERITED, publisher.adopted_dropped),
+        one(Kind::Gauge, "resolver_xdp_unsound_answers", XDP_UNSOUND, publisher.adopted_unsound),
         one(Kind::Gauge, "resolver_xdp_retiring_slots", XDP_RETIRING, publisher.retiring),
         delay("resolver_xdp_publication_delay_mean_seconds", XDP_DELAY_MEAN, publisher.delay_mean_us),
         delay("resolver_xdp_publication_delay_max_seconds", XDP_DELAY_MAX, publisher.delay_max_us),
@@ -332,6 +333,7 @@ const XDP_DURATION: &str = "Time that XDP took to answer, of one in 64 frames.";
 const XDP_EVICTIONS: &str = "Published answers that had to go before their time, by what was full.";
 const XDP_ADOPTED: &str = "Answers taken over at the start from the daemon before.";
 const XDP_DISINHERITED: &str = "Answers of the daemon before that were withdrawn at the start.";
+const XDP_UNSOUND: &str = "Entries of the daemon before that were not in order, and were cleared at the start.";
 const XDP_RETIRING: &str = "Slots of the kernel map that wait for running programs to end.";
 const XDP_DELAY_MEAN: &str = "Mean time from a client's answer to its publication.";
 const XDP_DELAY_MAX: &str = "Longest time from a client's answer to its publication.";

@@ -72,9 +72,12 @@ pub struct PublisherStatus {
     /// Answers taken over from the daemon before.
     #[serde(default)]
     pub adopted: u64,
-    /// Entries of the daemon before that were not taken over: expired, resting on something else, or not in order.
+    /// Entries of the daemon before that were not taken over: expired, or resting on something else.
     #[serde(default)]
     pub adopted_dropped: u64,
+    /// Entries of the daemon before that were not in order: somebody else has written to the maps.
+    #[serde(default)]
+    pub adopted_unsound: u64,
     /// Slots that wait for running programs to end, now.
     pub retiring: u64,
     /// Mean time from the client's answer to its publication, in microseconds.

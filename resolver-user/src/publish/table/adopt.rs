@@ -23,8 +23,10 @@ const REFRESH_NS_MIN: u64 = 2 * NS_PER_S;
 pub struct Adopted {
     /// Answers taken over.
     pub kept: u64,
-    /// Entries cleared: expired ones, and whatever was not in order.
+    /// Entries cleared whose time was over, or which rest on something else.
     pub dropped: u64,
+    /// Entries cleared that were not in order. However a daemon ended, it leaves none: the order of its stores sees to that.
+    pub unsound: u64,
 }
 
 /// An answer in order.
@@ -43,17 +45,18 @@ impl AnswerTable {
             if self.buckets.words()[at].load(Ordering::Acquire) == 0 {
                 continue;
             }
-            let sound = self.sound(at, hash_key, now_boot_ns);
-            match sound.filter(|sound| self.pool.occupy(sound.place, sound.lines)) {
-                Some(sound) => {
+            let count = match self.sound(at, hash_key, now_boot_ns) {
+                // Without a whole second left it would not be published either.
+                Some(sound) if sound.expires_at_boot_ns < now_boot_ns + NS_PER_S => &mut adopted.dropped,
+                Some(sound) if self.pool.occupy(sound.place, sound.lines) => {
                     self.enlist(at, &sound, now_boot_ns);
                     adopted.kept += 1;
+                    continue;
                 }
-                None => {
-                    store(&self.buckets.words()[at], 0, Ordering::Relaxed);
-                    adopted.dropped += 1;
-                }
-            }
+                _ => &mut adopted.unsound,
+            };
+            *count += 1;
+            store(&self.buckets.words()[at], 0, Ordering::Relaxed);
         }
         self.pool.settle();
         adopted
@@ -65,7 +68,7 @@ impl AnswerTable {
         used.inspect(|word| store(word, 0, Ordering::Relaxed)).count() as u64
     }
 
-    /// The answer of an entry, if all is in order with it; those before it in its bucket have been looked at.
+    /// The answer of an entry, if all is in order with it, its time over or not; those before it in its bucket have been looked at.
     fn sound(&self, at: usize, hash_key: &[u64; HASH_KEY_WORDS], now_boot_ns: u64) -> Option<Sound> {
         let entry = self.entry(at);
         let place = entry.place;
@@ -89,9 +92,7 @@ impl AnswerTable {
         let is_first =
             (bucket..at).all(|other| self.entry(other).place.is_none() || self.entry(other).tag != entry.tag);
         let last_ns = now_boot_ns.saturating_add(u64::from(FAST_TTL_S_MAX) * NS_PER_S);
-        // Without a whole second left it would not be published either.
-        let is_alive = (now_boot_ns + NS_PER_S..=last_ns).contains(&head.expires_at_boot_ns);
-        (is_here && is_first && is_alive).then_some(Sound {
+        (is_here && is_first && head.expires_at_boot_ns <= last_ns).then_some(Sound {
             place,
             lines: usize::from(head.slot_lines),
             expires_at_boot_ns: head.expires_at_boot_ns,

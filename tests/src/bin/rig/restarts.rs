@@ -75,14 +75,14 @@ fn sum(windows: &[Window]) -> String {
 /// A line of the table.
 fn row(number: usize, window: &Window) -> String {
     let of = if window.starting { "starting" } else { "ready" };
-    let Window { down_ms, answered, known, wrong, adopted, dropped, misses, slowest_miss_ms, .. } = window;
+    let Window { down_ms, answered, known, wrong, adopted, dropped, unsound, misses, slowest_miss_ms, .. } = window;
     let wrong = wrong.len();
     format!(
-        "{number:>4}  {of:<8} {down_ms:>7} {answered:>9} {known:>8} {wrong:>6} {adopted:>6} {dropped:>5} {misses:>9} \
+        "{number:>4}  {of:<8} {down_ms:>7} {answered:>9} {known:>8} {wrong:>6} {adopted:>6} {dropped:>5} {unsound:>7} {misses:>9} \
          {slowest_miss_ms:>8}"
     )
 }
 
-/// Over the lines. `XDP`: answers it gave while no daemon was ready; `kept`, `over`: answers that were taken over, and that were
-/// not; `open`: longest time that a new name's question was open after the daemon was ready.
-const HEAD: &str = "kill  of       down ms       XDP    known  wrong   kept  over new names  open ms";
+/// Over the lines. `XDP`: answers it gave while no daemon was ready; `kept`, `over`, `unsound`: entries that were taken over, whose
+/// time was over, and that were not in order; `open`: longest time that a new name's question was open after the daemon was ready.
+const HEAD: &str = "kill  of       down ms       XDP    known  wrong   kept  over unsound new names  open ms";

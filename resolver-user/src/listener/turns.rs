@@ -1,9 +1,8 @@
 //! Queries whose answers have to be found begin in turns of their clients, and no faster than the runtime gets on with them.
 //!
-//! In: a query and its client. Out: the tasks that find answers, a few at a time; before the next few, all else that is ready has its
-//! turn. So what this machine has no time for yet waits here, where the next one is that of the client who has waited longest for a turn, and not
-//! with the runtime, which knows no clients. A client that asks for more than can be found delays its own queries, and those
-//! of others by the few that are being worked on.
+//! In: a query and its client. Out: the tasks that find answers, a few at a time; before the next few, all else that is ready runs. So what
+//! this machine has no time for yet waits here, where clients have turns, and not with the runtime, which is first come, first
+//! served. A client that asks for more than can be found thus delays its own queries, and those of others by the few that have begun.
 //! Refuses to bound what waits: each query has come with a permit of those that [`Shared`] has.
 
 use std::collections::{HashMap, VecDeque};
@@ -18,8 +17,8 @@ use super::batch::send_late;
 use super::share::client_number;
 use super::{QueryBytes, QueryService, Shared};
 
-/// Queries that begin at once, for each thread of the runtime. Choice: beginning one takes a tenth to a quarter of what a look
-/// at what else is ready does not exceed, and a hundredth of a millisecond or two.
+/// Queries that begin at once, for each thread of the runtime. Choice: few, since others wait for them (about 20 us each), but not one,
+/// since before the next ones the runtime looks for what is ready, which is a system call.
 const AT_ONCE_PER_THREAD: usize = 4;
 
 /// A query by UDP whose answer has to be found.
@@ -68,9 +67,9 @@ impl<J> Turns<J> {
         !std::mem::replace(&mut waiting.is_served, true)
     }
 
-    /// The first job of the client whose turn it is, which then has the last turn. None: nothing waits, and nobody takes jobs out
-    /// any more.
-    fn next(&self) -> Option<J> {
+    /// The first job of the client whose turn it is, which then has the last turn, and whether it is the last of all. After that one, and
+    /// if there is none, nobody takes jobs out any more.
+    fn next(&self) -> Option<(J, bool)> {
         let mut guard = self.lock();
         let waiting = &mut *guard;
         while let Some(client) = waiting.clients.pop_front() {
@@ -81,8 +80,9 @@ impl<J> Turns<J> {
             } else {
                 waiting.clients.push_back(client);
             }
-            if job.is_some() {
-                return job;
+            if let Some(job) = job {
+                waiting.is_served = !waiting.clients.is_empty();
+                return Some((job, !waiting.is_served));
             }
         }
         waiting.is_served = false;
@@ -121,8 +121,13 @@ async fn serve<S: QueryService>(shared: Arc<Shared<S>>) {
     let at_once = AT_ONCE_PER_THREAD.saturating_mul(Handle::current().metrics().num_workers());
     loop {
         for _ in 0..at_once {
-            let Some(late) = shared.turns.next() else { return };
-            shared.tracker.spawn(late.answer(Arc::clone(&shared)));
+            let Some((late, is_last)) = shared.turns.next() else { return };
+            let answer = late.answer(Arc::clone(&shared));
+            if is_last {
+                // Where there is only one there is one task.
+                return answer.await;
+            }
+            shared.tracker.spawn(answer);
         }
         yield_now().await;
     }
@@ -153,12 +158,13 @@ mod tests {
         for number in 0..100 {
             assert_eq!(turns.join(client(1), (1, number)), number == 0, "one is told to see to it");
         }
-        assert_eq!((0..3).map(|_| turns.next().unwrap()).collect::<Vec<_>>(), [(1, 0), (1, 1), (1, 2)]);
+        let next = || turns.next().map(|(job, _)| job).unwrap();
+        assert_eq!((0..3).map(|_| next()).collect::<Vec<_>>(), [(1, 0), (1, 1), (1, 2)]);
         for number in 0..2 {
             assert!(!turns.join(client(2), (2, number)));
             assert!(!turns.join(client(3), (3, number)));
         }
-        let begun: Vec<_> = (0..7).map(|_| turns.next().unwrap()).collect();
+        let begun: Vec<_> = (0..7).map(|_| next()).collect();
         assert_eq!(begun, [(1, 3), (2, 0), (3, 0), (1, 4), (2, 1), (3, 1), (1, 5)]);
     }
 
@@ -168,7 +174,9 @@ mod tests {
         for _ in 0..3 {
             assert!(turns.join(client(1), 1));
             assert!(!turns.join("2001:db8::1".parse().unwrap(), 2));
-            assert_eq!([turns.next(), turns.next(), turns.next()], [Some(1), Some(2), None]);
+            assert_eq!([turns.next(), turns.next()], [Some((1, false)), Some((2, true))]);
+            assert!(turns.join(client(1), 3), "after the last one");
+            assert_eq!([turns.next(), turns.next()], [Some((3, true)), None]);
             let waiting = turns.lock();
             assert!(waiting.clients.is_empty() && waiting.jobs.is_empty());
         }

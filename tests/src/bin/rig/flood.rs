@@ -9,6 +9,11 @@
 //!   all that a packet sets off there runs in the time of who sent it: driver, XDP, stack, waking the daemon. So this is what a hit
 //!   costs beside a flood against what it costs alone, and the flood's own share of the CPU is left out. It is told beside it.
 //!
+//! By the clock, a packet of a flood takes 10 to 13 us. Samples of the CPU (`perf record -e cpu-clock`, Linux 6.18 on KVM) say where: four
+//! fifths of that wake the daemon, whose CPU sleeps until the next packet comes and is woken by an interrupt that leaves the virtual
+//! machine; one fifth is the stack, from the packet buffer to the socket. XDP has no part in either. Where packets come in bursts, as on
+//! the flood's own thread, one waking serves several, and a packet takes 5 to 7 us with its sending.
+//!
 //! Refuses to count a run in which XDP did not answer a hit.
 
 use std::path::Path;

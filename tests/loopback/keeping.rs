@@ -22,6 +22,8 @@ use super::RESOLVER;
 
 /// Longest time that anything here may take, on a machine that is busy with other things.
 const LONG: Duration = Duration::from_secs(120);
+/// Names of a flood of each sort.
+const FLOOD: usize = 1100;
 
 /// A server that answers every name with one address for so long, but fails while it is told to.
 fn upstream(ttl_s: u32) -> (Upstream, Arc<AtomicBool>) {
@@ -354,4 +356,31 @@ fn a_file_that_cannot_be_used_is_told_of_and_does_no_harm() {
     let log = restarts.start(&[]);
     log.wait_for_log("it is no regular file");
     assert!(Path::new(&restarts.file()).is_dir());
+}
+
+/// Names that nobody asks for twice, of each sort that leaves something behind: addresses, aliases, denials.
+#[test]
+fn a_flood_of_names_leaves_no_more_behind_than_the_cache_size_allows() {
+    let tree = SignedTree::default();
+    let anchor = tree.anchor_option();
+    let upstream = Upstream::replying(move |asked| tree.reply(asked));
+    let options = [&upstream.option(), &anchor, "--dnssec", "--trust-anchor-signaling=no", "--cache-size=100"];
+    let daemon = RESOLVER.start(&options);
+    for number in 0..FLOOD {
+        for (kind, qtype) in [("x", RecordType::A), ("x", RecordType::TXT), ("z-", RecordType::A)] {
+            ask(daemon.address, &TestQuery::new(&format!("{kind}{number}.example."), qtype));
+        }
+    }
+    let status = daemon.status();
+    // Caches have parts of at least 32 places, all of one size.
+    let bound = |entries_max: u64| entries_max..=entries_max + entries_max / 32 + 1;
+    assert!(status.cache_entries <= *bound(100).end(), "{}", status.cache_entries);
+    let expected = [("sets", 50), ("zones", 500), ("denials", 1000)];
+    for (kept, (name, entries_max)) in status.kept_beside.iter().zip(expected) {
+        assert_eq!(kept.name, name);
+        assert!(bound(entries_max).contains(&kept.entries_max), "{kept:?}");
+        assert!((1..=kept.entries_max).contains(&kept.entries), "{kept:?}");
+    }
+    assert_eq!(status.kept_beside.len(), expected.len());
+    assert!(daemon.counter("cache_misses") > 3 * 1000, "more than any of them has room for");
 }

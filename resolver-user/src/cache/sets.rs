@@ -126,6 +126,11 @@ impl SetCache {
         self.entries.as_ref().map_or(0, Cache::len)
     }
 
+    /// Most sets that are kept, of ordinary size.
+    pub fn capacity(&self) -> usize {
+        self.entries.as_ref().map_or(0, |entries| usize::try_from(entries.capacity()).unwrap_or(usize::MAX))
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -107,6 +107,9 @@ pub struct StatusReport {
     pub cache_entries: u64,
     /// Most answers that the cache may hold.
     pub cache_entries_max: u64,
+    /// What is kept beside answers.
+    #[serde(default)]
+    pub kept_beside: Vec<KeptReport>,
     /// Names that the operator has given records for.
     #[serde(default)]
     pub local_names: u64,
@@ -119,6 +122,17 @@ pub struct StatusReport {
     pub counters: Vec<(String, u64)>,
     /// XDP; none if it is off.
     pub fast_path: Option<FastPathStatus>,
+}
+
+/// What is kept of one kind beside answers. How much may be follows from `cache-size`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KeptReport {
+    /// The kind.
+    pub name: String,
+    /// How many are kept.
+    pub entries: u64,
+    /// Most that may be.
+    pub entries_max: u64,
 }
 
 /// What validations have cost in work of one kind.

@@ -1,6 +1,7 @@
 //! Reports as text for people.
 
 use std::fmt::Write;
+use std::iter::once;
 
 use super::ClientError;
 use super::report::{
@@ -51,7 +52,7 @@ pub fn print_status(status: &StatusReport) -> String {
         vec!["uptime".into(), format!("{} s", status.uptime_s)],
         vec!["dnssec".into(), dnssec(status)],
         vec!["listening".into(), status.listening.join(" ")],
-        vec!["cache".into(), format!("{} of {} answers", status.cache_entries, status.cache_entries_max)],
+        vec!["cache".into(), kept(status)],
         vec!["local".into(), format!("{} names, {} domains", status.local_names, status.local_domains)],
         vec!["searches".into(), status.searches.to_string()],
     ];
@@ -67,6 +68,14 @@ pub fn print_status(status: &StatusReport) -> String {
         Some(fast_path) => text.push_str(&fast_path_status(fast_path)),
     }
     text
+}
+
+/// What is kept, of how much that may be.
+fn kept(status: &StatusReport) -> String {
+    let answers = format!("{} of {} answers", status.cache_entries, status.cache_entries_max);
+    let beside = status.kept_beside.iter();
+    let beside = beside.map(|kept| format!(", {} of {} {}", kept.entries, kept.entries_max, kept.name));
+    once(answers).chain(beside).collect()
 }
 
 /// A server and how it behaved.

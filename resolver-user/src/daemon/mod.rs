@@ -377,7 +377,8 @@ pub fn trust(config: &Config, timing: Timing, now: Now) -> Result<Option<Trust>,
 fn configured(config: &Config) -> Configured {
     let DnssecConfig { negative_anchors, policy, .. } = &config.dnssec;
     let (anchors, private) = (config.dnssec.ds_anchors(), config.upstream.private_domains());
-    Configured { anchors, negative: negative_anchors.clone(), private, policy: *policy }
+    let (negative, answers_max) = (negative_anchors.clone(), config.cache.size);
+    Configured { anchors, negative, private, policy: *policy, answers_max }
 }
 
 /// Ends negative anchors when their time is over, and begins to check signature times when the clock is set.

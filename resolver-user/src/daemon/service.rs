@@ -13,7 +13,7 @@ use crate::answer::Form;
 use crate::cache::{CachedAnswer, Kept, Outcome};
 use crate::config;
 use crate::control::report::{
-    AnchorEntry, CachedEntry, CaptureFilter, CountsReport, FastPathEntry, FlushReport, LimitedEntry,
+    AnchorEntry, CachedEntry, CaptureFilter, CountsReport, FastPathEntry, FlushReport, KeptReport, LimitedEntry,
     NegativeAnchorEntry, RecursionStatus, ServerStatus, Serving, ServingReport, StatusReport, TopReport, VerifyReport,
     WorkReport,
 };
@@ -53,6 +53,7 @@ impl ControlService for Daemon {
             server_options: upstream.options(),
             cache_entries: self.resolver.cache.len() as u64,
             cache_entries_max: self.config.load().cache.size as u64,
+            kept_beside: self.kept_beside(),
             local_names: self.resolver.rules().local.name_count() as u64,
             local_domains: self.resolver.rules().local.domain_count() as u64,
             searches: self.resolver.searches.len() as u64,
@@ -162,6 +163,22 @@ impl Daemon {
         let negative: Vec<Name> =
             trust.negative_anchors(self.resolver.clock.now()).into_iter().map(|anchor| anchor.name).collect();
         config::dnssec_options(trust.basis().anchors.all(), &negative, &trust.basis().policy)
+    }
+
+    /// What is kept beside answers, of how much that may be.
+    fn kept_beside(&self) -> Vec<KeptReport> {
+        let (sets, trust) = (&self.resolver.sets, self.resolver.trust.as_ref());
+        let report = |name: &str, entries: usize, entries_max: usize| KeptReport {
+            name: name.to_owned(),
+            entries: entries as u64,
+            entries_max: entries_max as u64,
+        };
+        let of_zones = trust.map(|trust| {
+            let zones = Arc::clone(&trust.basis().zones);
+            let denials = report("denials", zones.denials.len(), zones.denials.capacity());
+            [report("sets", sets.len(), sets.capacity()), report("zones", zones.len(), zones.capacity()), denials]
+        });
+        of_zones.into_iter().flatten().collect()
     }
 
     /// What validations have cost, each kind beside its limit.

@@ -15,6 +15,7 @@ use nix::sys::socket::{
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::turns::LateQuery;
 use super::{Answered, ClientQuery, QueryBytes, QueryService, Shared, count_sent, refuse, write_refusal};
 use crate::access::Access;
 use crate::answer::{Failure, Transport, write_failure};
@@ -237,7 +238,7 @@ impl<A: FamilyAddress> Headers<A> {
     }
 }
 
-/// Starts the task that answers a miss. If there are too many, writes a refusal into `answer` and returns false.
+/// Has a miss wait for its turn to be answered by a task. If there are too many, writes a refusal into `answer` and returns false.
 fn answer_later<S: QueryService>(
     packet: &[u8],
     query: &ClientQuery<'_>,
@@ -254,24 +255,18 @@ fn answer_later<S: QueryService>(
         write_refusal(&query.asked, &Failure::Overload, &shared.metrics, answer);
         return false;
     };
-    let (query, client) = (QueryBytes::new(packet, query), query.client);
-    let (socket, shared) = (Arc::clone(socket), Arc::clone(shared));
-    let task_shared = Arc::clone(&shared);
-    shared.tracker.spawn(async move {
-        let (answer, work) = Arc::clone(&task_shared.service).answer_later(query).await;
-        if !send_late(&socket, &answer, client).await {
-            task_shared.metrics.dropped_send_failed.add_one();
-        }
-        if let Some(work) = work {
-            task_shared.service.after_sending(work);
-        }
-        drop((permit, share));
-    });
+    let late = LateQuery {
+        query: QueryBytes::new(packet, query),
+        client: query.client,
+        socket: Arc::clone(socket),
+        permits: [permit, share],
+    };
+    late.join(shared);
     true
 }
 
 /// Sends an answer that had to be found; false if the kernel did not take it.
-async fn send_late(socket: &UdpSocket, answer: &[u8], client: SocketAddr) -> bool {
+pub(super) async fn send_late(socket: &UdpSocket, answer: &[u8], client: SocketAddr) -> bool {
     for _ in 0..LATE_TRIES {
         match socket.send_to(answer, client) {
             // The socket is in nobody's poll, since that would cost something with each packet.

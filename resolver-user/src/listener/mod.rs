@@ -1,7 +1,8 @@
 //! Takes queries from clients and gives them their answers, by UDP and TCP.
 //!
 //! In: packets and connections. Each query is checked once, in [`ClientQuery::read`]; what is malformed or not served is
-//! refused here, as is whoever may not ask, the rest goes to a [`QueryService`], which answers at once from the cache or later from a task.
+//! refused here, as is whoever may not ask, the rest goes to a [`QueryService`], which answers at once from the cache or later from a task;
+//! what is to be answered later begins in turns of the clients.
 //! Refuses: any knowledge of names, zones, caches or servers. Everything is bounded: queries in progress, connections,
 //! queries of one connection; over a bound, UDP queries are refused and connections wait.
 //! Of EDNS options, keepalive (TCP only) and cookies are known, all others ignored: client subnet and padding too.
@@ -16,6 +17,7 @@ mod query;
 mod sent;
 mod share;
 mod tcp;
+mod turns;
 mod udp;
 
 use std::future::Future;
@@ -37,6 +39,7 @@ use crate::cookies::CookieDoor;
 use crate::metrics::Metrics;
 use crate::rate_limit::{RateLimiter, Verdict};
 use share::Shares;
+use turns::{LateQuery, Turns};
 
 pub use addresses::{Listen, Machine};
 pub use changes::AddressChanges;
@@ -153,6 +156,8 @@ pub struct Shared<S> {
     pub in_progress: Arc<Semaphore>,
     /// Bounds those of one client.
     pub in_progress_of_client: Shares,
+    /// Where queries by UDP wait whose answers have to be found.
+    pub turns: Turns<LateQuery>,
     /// Bounds the connections of one client.
     pub connections_of_client: Shares,
     /// Bounds the memory of large answers that wait for their connections to take them, in bytes.
@@ -183,6 +188,7 @@ impl<S> Shared<S> {
             limiter,
             in_progress: Arc::new(Semaphore::new(QUERIES_IN_PROGRESS_MAX)),
             in_progress_of_client: Shares::new(QUERIES_OF_CLIENT_MAX),
+            turns: Turns::default(),
             connections_of_client: Shares::new(tcp::CONNECTIONS_OF_CLIENT_MAX),
             answers_waiting: Arc::new(Semaphore::new(tcp::ANSWERS_WAITING_LEN_MAX)),
             connections: Arc::new(Semaphore::new(tcp::CONNECTIONS_MAX)),

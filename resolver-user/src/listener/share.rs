@@ -33,12 +33,16 @@ impl Shares {
 
     /// The same, for a task to wait for.
     pub fn place(&self, client: IpAddr) -> Option<&Arc<Semaphore>> {
-        let prefix = match client {
-            IpAddr::V4(v4) => u128::from(v4.to_bits()),
-            IpAddr::V6(v6) => v6.to_bits() >> 64 << 64,
-        };
-        let hash = usize::try_from(self.key.hash_one(prefix) & 0xffff).unwrap_or(0);
+        let hash = usize::try_from(self.key.hash_one(client_number(client)) & 0xffff).unwrap_or(0);
         self.places.get(hash % PLACES)
+    }
+}
+
+/// What a client is told apart from others by: its IPv4 address, or its network of 64 bits of IPv6.
+pub(super) fn client_number(client: IpAddr) -> u128 {
+    match client {
+        IpAddr::V4(v4) => u128::from(v4.to_bits()),
+        IpAddr::V6(v6) => v6.to_bits() >> 64 << 64,
     }
 }
 

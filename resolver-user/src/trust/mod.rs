@@ -12,6 +12,7 @@ mod sentinel;
 mod state_file;
 mod timestamp;
 
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -27,10 +28,11 @@ pub use sentinel::{KeySentinel, key_tag_query};
 pub use state_file::{StateError, date};
 pub use timestamp::{Timestamp, TimestampError};
 
-/// Zones whose keys, or whose lack of them, are remembered.
-const ZONES_MAX: usize = 10_000;
-/// Denial records that are kept to answer from: about 10 MiB.
-const DENIALS_MAX: usize = 20_000;
+/// Names whose keys, or whose lack of them, are remembered: one for each answer that may be kept, but so many at least and at most.
+const ZONES: RangeInclusive<usize> = 500..=10_000;
+/// Denial records that are kept to answer from: two for each answer that may be kept, but so many at least and at most. These are about
+/// 10 MiB.
+const DENIALS: RangeInclusive<usize> = 1000..=20_000;
 /// Most negative anchors that may be added while running. Choice: each is looked at for every name that is judged.
 pub const TIMED_ANCHORS_MAX: usize = 1000;
 /// Longest time for which one may be added, in seconds. Choice: a week, as BIND has it; RFC 7646 §2 wants them short.
@@ -83,6 +85,8 @@ pub struct Configured {
     pub policy: Policy,
     /// Domains with servers of their own; see [`TrustAnchors::with_private`].
     pub private: DomainMap<bool>,
+    /// Answers that may be kept, which bounds what is remembered of zones.
+    pub answers_max: usize,
 }
 
 /// A negative anchor that ends by itself.
@@ -281,7 +285,7 @@ impl Trust {
 }
 
 fn basis(changing: &Changing, generation: u64) -> Basis {
-    let Configured { anchors, negative, private, policy } = &changing.configured;
+    let Configured { anchors, negative, private, policy, answers_max } = &changing.configured;
     let timed = changing.timed.iter().map(|anchor| anchor.name.clone());
     let negative = negative.iter().cloned().chain(timed).collect();
     let policy = Policy { times_checked: policy.times_checked && !changing.awaits_clock, ..*policy };
@@ -290,8 +294,9 @@ fn basis(changing: &Changing, generation: u64) -> Basis {
         None => anchors.clone(),
     };
     let anchors = Arc::new(TrustAnchors::under(&policy, anchors, negative).with_private(private.clone()));
-    let zones = Arc::new(ZoneCache::new(ZONES_MAX, DENIALS_MAX));
-    Basis { anchors, zones, policy, generation }
+    let within = |wanted: usize, bounds: &RangeInclusive<usize>| wanted.clamp(*bounds.start(), *bounds.end());
+    let (names, denials) = (within(*answers_max, &ZONES), within(answers_max.saturating_mul(2), &DENIALS));
+    Basis { anchors, zones: Arc::new(ZoneCache::new(names, denials)), policy, generation }
 }
 
 #[cfg(test)]
@@ -310,7 +315,8 @@ mod tests {
 
     fn configured(negative: &[&str]) -> Configured {
         let negative = negative.iter().map(|text| name(text)).collect();
-        Configured { anchors: vec![], negative, private: DomainMap::default(), policy: Policy::DEFAULT }
+        let (private, policy) = (DomainMap::default(), Policy::DEFAULT);
+        Configured { anchors: vec![], negative, private, policy, answers_max: 0 }
     }
 
     fn trust(negative: &[&str]) -> Trust {
@@ -333,6 +339,18 @@ mod tests {
         assert_eq!(trust.generation(), 1);
         assert_eq!(trust.look_at_clock(later(60)).0, [TrustChange::NegativeAnchorEnded(name("broken.org"))]);
         assert_eq!((trust.generation(), trust.negative_anchors(NOW).len()), (2, 1));
+    }
+
+    #[test]
+    fn what_is_remembered_of_zones_follows_the_number_of_answers_within_bounds() {
+        for (answers_max, names, denials) in
+            [(0, 500, 1000), (800, 800, 1600), (10_000, 10_000, 20_000), (10_000_000, 10_000, 20_000)]
+        {
+            let basis = Trust::new(Configured { answers_max, ..configured(&[]) }, None, NOW).basis();
+            assert_eq!(basis.zones.denials.capacity(), denials);
+            // The cache has parts of at least 32 places, all of one size.
+            assert!((names..=names + names / 32).contains(&basis.zones.capacity()), "{}", basis.zones.capacity());
+        }
     }
 
     #[test]

@@ -161,7 +161,8 @@ mod tests {
             let at = |seconds: u64| Now { unix_s: 0, boot_ns: seconds * NS_PER_S };
             let configured = |tags: &[u16]| {
                 let anchors = anchors(tags).all().to_vec();
-                Configured { anchors, negative: vec![], private: DomainMap::default(), policy: Policy::DEFAULT }
+                let (private, policy) = (DomainMap::default(), Policy::DEFAULT);
+                Configured { anchors, negative: vec![], private, policy, answers_max: 0 }
             };
             let trust = Trust::new(configured(&[1]), None, at(0));
             let told = |seconds| trust.signal(&Name::root(), at(seconds)).map(|question| question.to_string());

@@ -84,6 +84,11 @@ impl ZoneCache {
         self.facts.len()
     }
 
+    /// Most names that are kept.
+    pub fn capacity(&self) -> usize {
+        usize::try_from(self.facts.capacity()).unwrap_or(usize::MAX)
+    }
+
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
         self.facts.is_empty()

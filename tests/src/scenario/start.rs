@@ -156,7 +156,8 @@ pub fn trust(
     };
     let sha1_taken_on_trust = settings.fake_sha1 || settings.is_deckards && has_keys_of_the_past(script);
     let policy = Policy { sha1_allowed: true, sha1_taken_on_trust, limits, ..config.dnssec.policy };
-    let configured = Configured { anchors, negative, policy, private: config.upstream.private_domains() };
+    let private = config.upstream.private_domains();
+    let configured = Configured { anchors, negative, policy, private, answers_max: config.cache.size };
     Ok(Some(Trust::new(configured, None, clock.now())))
 }
 

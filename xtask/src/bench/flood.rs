@@ -6,18 +6,19 @@
 
 use std::{fmt::Write as _, net::Ipv4Addr};
 
-use clap::Args;
+use clap::{Args, builder::PossibleValuesParser};
 
 use super::{
     Common,
     beside::{self, Case, Rates},
     cold::Mode,
     fastpath::LOAD_TOOL,
-    kernel_rig,
+    kernel_rig::{self, Told},
     misses::{Rig, ZONE, tools},
     report::{Figure, Machine, Measured},
 };
 use crate::{
+    build,
     command::Failure,
     lab::{self, facts::Facts},
     setup,
@@ -31,7 +32,19 @@ pub struct Options {
     /// Random names per second beside misses of others
     #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=50_000))]
     names_per_s: u32,
+    /// Only these: hits and memory, or misses by one way to answers
+    #[arg(value_name = "CASE", value_parser = PossibleValuesParser::new([HITS, CASES[0].name, CASES[1].name]))]
+    cases: Vec<String>,
 }
+
+impl Options {
+    fn wants(&self, case: &str) -> bool {
+        self.cases.is_empty() || self.cases.iter().any(|wanted| wanted == case)
+    }
+}
+
+/// The case of hits beside all floods, and of the daemon's memory after them.
+const HITS: &str = "hits";
 
 /// Each way to answers.
 const CASES: [Case; 2] = [
@@ -46,12 +59,19 @@ const CASES: [Case; 2] = [
 pub fn run(options: &Options) -> Result<(), Failure> {
     setup::require_root("cargo xtask bench flood")?;
     let then = options.common.output.earlier()?;
-    kernel_rig::build()?;
+    if options.wants(HITS) {
+        kernel_rig::build()?;
+    } else {
+        build::run()?;
+    }
     let mut machine = Machine::of_veth(LOAD_TOOL)?;
     machine.tools.push(tools());
-    let (mut told, ended) = kernel_rig::run(RIG, [options.common.runs.to_string()], |_| ());
-    println!("\n{}", kernel_rig::HEAD);
-    told.measured.iter().for_each(|case| println!("{}", kernel_rig::row(case, RIG)));
+    let (mut told, mut ended) = (Told::default(), Ok(()));
+    if options.wants(HITS) {
+        (told, ended) = kernel_rig::run(RIG, [options.common.runs.to_string()], |_| ());
+        println!("\n{}", kernel_rig::HEAD);
+        told.measured.iter().for_each(|case| println!("{}", kernel_rig::row(case, RIG)));
+    }
     let misses = measure_misses(options)?;
     let results: Vec<Figure> = misses.iter().filter_map(|case| case.figure(RIG)).collect();
     beside::tell(&results);
@@ -64,13 +84,17 @@ pub fn run(options: &Options) -> Result<(), Failure> {
 
 /// Misses of others, without and with random names from an address of its own.
 fn measure_misses(options: &Options) -> Result<Vec<Measured>, Failure> {
+    let wanted: Vec<&Case> = CASES.iter().filter(|case| options.wants(case.name)).collect();
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
     let lab = lab::Guard::up(lab::Switch::On)?;
     let rig = Rig::new(&lab.facts)?;
     let source = add_source(&lab.facts)?;
     let rates = Rates { attack_per_s: options.names_per_s, source: Some(source) };
     println!("\n{}", beside::HEAD);
     let mut measured = Vec::new();
-    for case in &CASES {
+    for case in wanted {
         measured.extend(beside::measure(&rig, case, rates, options.common.runs)?);
     }
     lab.down()?;

@@ -255,6 +255,7 @@ mod tests {
                 server_options: Vec::new(),
                 cache_entries: 0,
                 cache_entries_max: 0,
+                kept_beside: Vec::new(),
                 local_names: 0,
                 local_domains: 0,
                 searches: 0,

@@ -46,6 +46,11 @@ impl DenialCache {
         self.state().records
     }
 
+    /// Most records that are kept.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// Whether nothing is kept.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -192,8 +192,13 @@ mod tests {
 
     impl QueryService for Noting {
         type Afterwork = ();
+        type Present = ();
 
-        fn answer_now(&self, _query: &ClientQuery<'_>, _out: &mut Vec<u8>) -> Answered<()> {
+        fn present(&self) {}
+
+        fn is_past(&self, (): ()) {}
+
+        fn answer_now(&self, _: &ClientQuery<'_>, (): &mut (), _: &mut Vec<u8>) -> Answered<()> {
             Answered::Later
         }
 

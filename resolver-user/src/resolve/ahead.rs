@@ -97,6 +97,8 @@ impl Resolver {
         if self.rules().filters.ignores(&response) {
             return None;
         }
+        // Each is taken once, so what validating them needs is bounded by the file.
+        means.is_first_fetch();
         // It is for a server to say it anew, not for another one to say it better.
         let reply = Reply { response: Arc::new(response), source: None };
         let (outcome, ttl_s) = Box::pin(self.judge(question, basis, reply, means)).await;

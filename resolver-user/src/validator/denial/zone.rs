@@ -113,14 +113,15 @@ impl ZoneDenials {
             return None;
         }
         let Question { qname, qtype } = question;
-        // Bound: one turn per label of the name below the zone.
-        let (set, proof) = (zone.label_count()..qname.label_count()).rev().find_map(|labels| {
+        // Bound: one turn per label of the name below the zone. Where a wildcard is, its parent is, too, so that none further up can answer
+        // (RFC 4592 §3.3.1): one proof is looked for, whatever a zone has put on the way.
+        let (set, next_closer) = (zone.label_count()..qname.label_count()).rev().find_map(|labels| {
             let wildcard = qname.ancestor(labels)?.wildcard()?;
             let at = |rtype| self.wildcards.get(&(wildcard.clone(), rtype)).filter(|kept| self.ttl_s(kept, now) > 0);
             let set = at(*qtype).or_else(|| at(RecordType::CNAME))?;
-            let next_closer = qname.ancestor(labels.saturating_add(1))?;
-            Some((set, self.absence(zone, &next_closer, now)?))
+            Some((set, qname.ancestor(labels.saturating_add(1))?))
         })?;
+        let proof = self.absence(zone, &next_closer, now)?;
         let mut answer = self.aged(set, now);
         answer.owner = qname.clone();
         let (answer, authority) = (vec![answer], vec![self.aged(proof, now)]);

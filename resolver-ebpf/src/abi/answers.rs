@@ -1,7 +1,7 @@
 //! The published answers: an index of buckets and one pool of memory that holds the answers' bytes.
 //!
-//! A key (folded name, type, DO) hashes to one [`Bucket`] of eight entries, a cache line. An entry that carries the key's
-//! tag leads to a *slot*: a run of 64-byte lines inside an [`AnswerBlock`]. What a slot holds never changes while an entry
+//! A key (folded name, type, DO) hashes to one [`Bucket`] of eight entries, a cache line. Where that is full, the key's entry
+//! stands in the [`partner`] of the bucket, the other line of a pair. An entry that carries the key's tag leads to a *slot*: a run of 64-byte lines inside an [`AnswerBlock`]. What a slot holds never changes while an entry
 //! leads to it, so the kernel half reads without locks:
 //!
 //! * publish = write a free slot, then its entry by one 8-byte store;
@@ -89,6 +89,13 @@ pub struct BucketEntry {
     pub place: Place,
     /// Low 32 bits of the key's hash.
     pub tag: u32,
+}
+
+/// The bucket that takes what finds no room in `bucket`. It lies beside it, so that looking there costs no other page, and most
+/// often no wait: processors fetch lines in pairs.
+#[inline(always)]
+pub const fn partner(bucket: u32) -> u32 {
+    bucket ^ 1
 }
 
 /// One cache line of the index.

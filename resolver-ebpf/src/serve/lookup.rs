@@ -7,8 +7,8 @@ use core::mem::offset_of;
 
 use super::admit::Query;
 use super::family::Family;
-use super::{Frame, SharedWord, Slot, Store};
-use crate::abi::{AnswerHead, BucketEntry, FLAG_DO, FLAG_SECURE, OPT_LEN, Outcome, Place, Settings, TTL_FIELDS_MAX};
+use super::{Bucket, Frame, SharedWord, Slot, Store};
+use crate::abi::{AnswerHead, BucketEntry, FLAG_DO, FLAG_SECURE, OPT_LEN, Outcome, Place, Settings, TTL_FIELDS_MAX, partner};
 use crate::wire::bytes::low_u32;
 use crate::wire::name::{NAME_WORDS_MAX, fold_word, tag};
 
@@ -130,11 +130,17 @@ impl<'s> Found<'s> {
     }
 }
 
-/// The place that the index holds for a key.
+/// The place that the index holds for a key: in its own bucket, which most are in, or in the partner.
 #[inline(always)]
 fn find_place<S: Store>(store: &S, settings: &Settings, key_hash: u64) -> Option<Place> {
-    let bucket = store.bucket(low_u32(key_hash >> (settings.bucket_shift & 63)))?;
+    let home = low_u32(key_hash >> (settings.bucket_shift & 63));
     let wanted = tag(key_hash);
+    in_bucket(store.bucket(home)?, wanted).or_else(|| in_bucket(store.bucket(partner(home))?, wanted))
+}
+
+/// The place that a bucket holds for a tag.
+#[inline(always)]
+fn in_bucket(bucket: &Bucket, wanted: u32) -> Option<Place> {
     for entry in bucket {
         let entry: BucketEntry = bytemuck::must_cast(entry.load());
         if entry.tag == wanted && !entry.place.is_none() {

@@ -8,7 +8,10 @@ use core::mem::offset_of;
 use super::admit::Query;
 use super::family::Family;
 use super::{Bucket, Frame, SharedWord, Slot, Store};
-use crate::abi::{AnswerHead, BucketEntry, FLAG_DO, FLAG_SECURE, OPT_LEN, Outcome, Place, Settings, TTL_FIELDS_MAX, partner};
+use crate::abi::{
+    AnswerHead, BUCKET_ENTRIES, BucketEntry, FLAG_DO, FLAG_SECURE, OPT_LEN, Outcome, Place, Settings, TTL_FIELDS_MAX,
+    entry_in_turn, partner,
+};
 use crate::wire::bytes::low_u32;
 use crate::wire::name::{NAME_WORDS_MAX, fold_word, tag};
 
@@ -135,14 +138,20 @@ impl<'s> Found<'s> {
 fn find_place<S: Store>(store: &S, settings: &Settings, key_hash: u64) -> Option<Place> {
     let home = low_u32(key_hash >> (settings.bucket_shift & 63));
     let wanted = tag(key_hash);
-    in_bucket(store.bucket(home)?, wanted).or_else(|| in_bucket(store.bucket(partner(home))?, wanted))
+    for bucket in [home, partner(home)] {
+        let place = in_bucket(store.bucket(bucket)?, wanted);
+        if place.is_some() {
+            return place;
+        }
+    }
+    None
 }
 
 /// The place that a bucket holds for a tag.
 #[inline(always)]
 fn in_bucket(bucket: &Bucket, wanted: u32) -> Option<Place> {
-    for entry in bucket {
-        let entry: BucketEntry = bytemuck::must_cast(entry.load());
+    for turn in 0..BUCKET_ENTRIES {
+        let entry: BucketEntry = bytemuck::must_cast(bucket.get(entry_in_turn(wanted, turn))?.load());
         if entry.tag == wanted && !entry.place.is_none() {
             return Some(entry.place);
         }

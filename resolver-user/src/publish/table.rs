@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use resolver_ebpf::abi::{
-    AnswerHead, BLOCK_LINES, BODY_AT, BUCKET_ENTRIES, BucketEntry, FLAG_DO, LINE_LEN, Place, SLOT_WORDS_MAX, partner,
+    AnswerHead, BLOCK_LINES, BODY_AT, BUCKET_ENTRIES, BucketEntry, FLAG_DO, LINE_LEN, Place, SLOT_WORDS_MAX,
+    entry_in_turn, partner,
 };
 
 use super::memory::MappedArray;
@@ -338,9 +339,11 @@ impl AnswerTable {
     /// The entries that a key may have, by their positions among all words of the buckets: those of its own bucket, then those of
     /// the partner, as the kernel half looks at them.
     pub fn entries_of(&self, key_hash: u64) -> impl Iterator<Item = usize> + use<> {
-        let home = (key_hash >> self.bucket_shift) as u32;
-        let first_of = |bucket: u32| bucket as usize * BUCKET_ENTRIES;
-        [home, partner(home)].into_iter().map(first_of).flat_map(|first| first..first + BUCKET_ENTRIES)
+        let (home, tag) = ((key_hash >> self.bucket_shift) as u32, key_hash as u32);
+        let in_turn = move |turn| entry_in_turn(tag, turn);
+        let entries_of =
+            move |bucket| (0..BUCKET_ENTRIES).map(move |turn| bucket as usize * BUCKET_ENTRIES + in_turn(turn));
+        [home, partner(home)].into_iter().flat_map(entries_of)
     }
 
     /// Finds the entry to replace: the one of the same key, or a free one; none if both buckets are full.

@@ -89,8 +89,7 @@ impl AnswerTable {
         let is_here = hash as u32 == entry.tag && self.entries_of(hash).any(|other| other == at);
         // The kernel half looks at the first entry of a tag alone, in whichever of the two buckets it begins.
         let pair = at - at % (2 * BUCKET_ENTRIES);
-        let is_first =
-            (pair..at).all(|other| self.entry(other).place.is_none() || self.entry(other).tag != entry.tag);
+        let is_first = (pair..at).all(|other| self.entry(other).place.is_none() || self.entry(other).tag != entry.tag);
         let last_ns = now_boot_ns.saturating_add(u64::from(FAST_TTL_S_MAX) * NS_PER_S);
         (is_here && is_first && head.expires_at_boot_ns <= last_ns).then_some(Sound {
             place,

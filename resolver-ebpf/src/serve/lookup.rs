@@ -9,8 +9,8 @@ use super::admit::Query;
 use super::family::Family;
 use super::{Bucket, Frame, SharedWord, Slot, Store};
 use crate::abi::{
-    AnswerHead, BUCKET_ENTRIES, BucketEntry, FLAG_DO, FLAG_SECURE, OPT_LEN, Outcome, Place, Settings, TTL_FIELDS_MAX,
-    entry_in_turn, partner,
+    AnswerHead, BUCKET_ENTRIES, BucketEntry, FLAG_DO, FLAG_SECURE, LINE_LEN, OPT_LEN, Outcome, Place, Settings,
+    TTL_FIELDS_MAX, entry_in_turn, partner,
 };
 use crate::wire::bytes::low_u32;
 use crate::wire::name::{NAME_WORDS_MAX, fold_word, tag};
@@ -25,6 +25,7 @@ pub(super) fn look_up<'s, I: Family, F: Frame, S: Store>(
 ) -> Result<Found<'s>, Outcome> {
     let place = find_place(store, settings, query.key_hash).ok_or(Outcome::PassMiss)?;
     let found = Found { slot: store.slot(place).ok_or(Outcome::PassMiss)? };
+    found.fetch_second_line();
     let kind = found.kind();
     let is_alike = usize::from(kind.name_len) == query.name_len
         && kind.qtype == query.qtype
@@ -44,6 +45,15 @@ pub(super) struct Found<'s> {
 }
 
 impl<'s> Found<'s> {
+    /// Loads from the slot's second line, where a short answer has its name, while the first one is still awaited, which says
+    /// where the name is.
+    #[inline(always)]
+    fn fetch_second_line(&self) {
+        if let Some(word) = self.slot.get(LINE_LEN / 8) {
+            word.load();
+        }
+    }
+
     /// The head with the fields of one of its words; the others are zero.
     #[inline(always)]
     fn head<const WORD: usize>(&self) -> AnswerHead {

@@ -12,7 +12,7 @@ use clap::builder::PossibleValuesParser;
 
 use crate::{
     command::{Failure, Tool, make_folder},
-    paths,
+    paths, setup,
 };
 
 /// Words of the verb.
@@ -37,6 +37,7 @@ pub const TARGETS: [&str; 8] = ["message", "name", "canonical", "nsec3", "valida
 /// # Errors
 /// A program does not compile, or found something. The programs after it are not run.
 pub fn run(options: &Options) -> Result<(), Failure> {
+    setup::for_cargo()?;
     for target in TARGETS.into_iter().filter(|target| [ALL, target].contains(&&*options.target)) {
         let program = Program::build(target)?;
         if options.keep { program.keep()? } else { program.run(options.seconds)? }

@@ -64,6 +64,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     let named: Vec<Tier> = options.tier.into_iter().chain(options.scenarios.iter().map(|_| Tier::Scenarios)).collect();
     let mut tiers = if named.is_empty() { vec![Tier::Plain, Tier::Lab, Tier::Scenarios] } else { named };
     tiers.dedup();
+    setup::for_cargo()?;
     let mut tally = Tally::default();
     let mut broken = Vec::new();
     for tier in tiers {

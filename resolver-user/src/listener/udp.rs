@@ -9,6 +9,7 @@ use std::io;
 use std::iter::once;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -219,11 +220,84 @@ impl Door {
     }
 }
 
-/// Answers what a socket holds, up to some batches.
+/// Answers what a socket holds, up to some batches. A query over which we stumble takes its batch with it, but not the thread
+/// that all others are answered by.
 fn turn<S: QueryService>(served: &Served, batch: &mut Batch<S::Afterwork>, shared: &Arc<Shared<S>>) {
-    for _ in 0..BATCHES_PER_TURN {
-        if !batch.serve(&served.socket, served.ipv6, shared) {
-            return;
+    let answer = || (0..BATCHES_PER_TURN).all(|_| batch.serve(&served.socket, served.ipv6, shared));
+    if catch_unwind(AssertUnwindSafe(answer)).is_err() {
+        error!("a query by UDP was more than we could take (a bug); those of its batch got no answer");
+        *batch = Batch::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket as Client;
+    use std::time::Duration;
+
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::access::AccessList;
+    use crate::answer::{Asked, Failure, Sent, write_failure};
+    use crate::clock::SystemClock;
+    use crate::config::Config;
+    use crate::cookies::CookieDoor;
+    use crate::listener::{Answered, ClientQuery, QueryBytes};
+    use crate::metrics::Metrics;
+    use crate::rate_limit::RateLimiter;
+
+    /// Refuses everything, and panics over type 2.
+    struct Stumbler;
+
+    impl QueryService for Stumbler {
+        type Afterwork = ();
+
+        fn answer_now(&self, query: &ClientQuery<'_>, out: &mut Vec<u8>) -> Answered<()> {
+            assert!(!query.asked.question.ends_with(&[0, 2, 0, 1]), "stumbled, as the test wants");
+            write_failure(&query.asked, &Failure::NotCached, out);
+            Answered::Now(None)
+        }
+
+        fn answer_chaos(&self, _: &Asked<'_>, _: &mut Vec<u8>) -> Option<Sent> {
+            None
+        }
+
+        async fn answer_later(self: Arc<Self>, _: QueryBytes) -> (Vec<u8>, Option<()>) {
+            (Vec::new(), None)
+        }
+
+        fn after_sending(self: &Arc<Self>, (): ()) {}
+    }
+
+    #[tokio::test]
+    async fn a_query_that_makes_a_thread_panic_does_not_end_it() {
+        let clock = || Arc::new(SystemClock);
+        let shared = Arc::new(Shared::new(
+            Arc::new(Stumbler),
+            Arc::new(Metrics::default()),
+            AccessList::new(&Config::default(), &[]),
+            Arc::new(RateLimiter::new(None, clock())),
+            CookieDoor::new(None, clock()),
+            TaskTracker::new(),
+            CancellationToken::new(),
+        ));
+        let threads = UdpThreads::start(1, &shared).unwrap();
+        let socket = bind_udp("127.0.0.1:0".parse().unwrap()).unwrap();
+        let server = socket.socket.local_addr().unwrap();
+        let _closed = threads.serve(0, socket, CancellationToken::new());
+        let client = Client::bind("127.0.0.1:0").unwrap();
+        client.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        let (mut query, mut reply) = (*b"\x12\x34\0\0\0\x01\0\0\0\0\0\0\x01x\0\0\x01\0\x01", [0; 64]);
+        for (id, qtype) in [(1, 1), (2, 2), (3, 1), (4, 2), (5, 1)] {
+            (query[0], query[16]) = (id, qtype);
+            let tries = if qtype == 1 { 50 } else { 1 };
+            // One that shares a batch with the one before is lost with it; its client asks again.
+            let mut is_answered = || {
+                client.send_to(&query, server).unwrap();
+                client.recv(&mut reply).is_ok() && reply[0] == id
+            };
+            assert_eq!((0..tries).any(|_| is_answered()), qtype == 1, "query {id}");
         }
     }
 }

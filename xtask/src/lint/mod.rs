@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     command::{Failure, Tool, read},
-    paths,
+    paths, setup,
 };
 use rules::Finding;
 use source::Source;
@@ -23,6 +23,7 @@ pub fn run() -> Result<(), Failure> {
     Tool::cargo().args(["fmt", "--all", "--check"]).run()?;
     Tool::cargo().args(["fmt", "--manifest-path", "tests/fuzz/Cargo.toml", "--", "--check"]).run()?;
     scan()?;
+    setup::for_cargo()?;
     let clippy = ["clippy", "--workspace", "--all-targets", "--quiet"];
     Tool::cargo().args(clippy).args(["--", "-D", "warnings"]).run()?;
     let lab = ["clippy", "--package", "resolver-tests", "--features", "lab", "--all-targets", "--quiet"];

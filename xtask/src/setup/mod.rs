@@ -55,16 +55,24 @@ pub fn run(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Makes sure of what plain cargo needs for the daemon and the tests, before anything is compiled.
+///
+/// # Errors
+/// Something is missing and could not be repaired.
+pub fn for_cargo() -> Result<(), Failure> {
+    let mut remedies = Vec::new();
+    packages::ensure_build(&Rights::found(), &mut remedies)?;
+    if remedies.is_empty() { Ok(()) } else { Err(Failure::Incomplete { remedies }) }
+}
+
 /// Makes sure of what `cargo xtask build` needs.
 ///
 /// # Errors
 /// Something is missing and could not be repaired.
 pub fn for_build() -> Result<BpfToolchain, Failure> {
     let mut remedies = Vec::new();
-    match for_build_with(&Rights::found(), &mut remedies)? {
-        Some(toolchain) => Ok(toolchain),
-        None => Err(Failure::Incomplete { remedies }),
-    }
+    let toolchain = for_build_with(&Rights::found(), &mut remedies)?;
+    toolchain.filter(|_| remedies.is_empty()).ok_or(Failure::Incomplete { remedies })
 }
 
 /// Makes sure of what the lab needs.
@@ -113,8 +121,9 @@ pub fn for_dist() -> Result<PathBuf, Failure> {
 /// Version of cargo-deb.
 const CARGO_DEB_VERSION: &str = "3.8.0";
 
-/// The BPF half's needs. `None` when what is missing has been added to `remedies`.
+/// The needs of both halves. `None` when what is missing has been added to `remedies`.
 fn for_build_with(rights: &Rights, remedies: &mut Vec<String>) -> Result<Option<BpfToolchain>, Failure> {
+    packages::ensure_build(rights, remedies)?;
     let Some(compiler) = compiler::ensure(rights, remedies)? else {
         return Ok(None);
     };

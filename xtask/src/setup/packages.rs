@@ -20,6 +20,11 @@ struct Need {
     services: &'static [&'static str],
 }
 
+/// Installs what cargo calls and does not bring.
+pub fn ensure_build(rights: &Rights, remedies: &mut Vec<String>) -> Result<(), Failure> {
+    ensure_all(BUILD, rights, remedies)
+}
+
 /// Installs the packages of the programs that are missing.
 pub fn ensure(rights: &Rights, remedies: &mut Vec<String>) -> Result<(), Failure> {
     ensure_all(NEEDS, rights, remedies)
@@ -128,10 +133,14 @@ const fn server(program: &'static str, package: &'static str, services: &'static
     Need { program, package, services }
 }
 
+/// What the daemon's crates are built with, besides the C compiler that this very program was linked with.
+const BUILD: &[Need] = &[
+    // The allocator.
+    need("make", "make"),
+];
+
 /// Everything that is called by the lab, the tests, the demo and the benchmarks; programs of one package stand together.
 const NEEDS: &[Need] = &[
-    // The allocator is built with it.
-    need("make", "make"),
     // Namespaces, interfaces, maps.
     need("ip", "iproute2"),
     need("sysctl", "procps"),

@@ -90,12 +90,7 @@ impl Writer {
             retiring: 0,
             crowded: Arc::default(),
             rotation_s: config.rotation_s,
-            counts: PublisherStatus {
-                adopted: adopted.kept,
-                adopted_dropped: adopted.dropped,
-                adopted_unsound: adopted.unsound,
-                ..Default::default()
-            },
+            counts: first_counts(adopted),
             delay: Delay::default(),
             serving: config.serving,
             watched: Watched::default(),
@@ -150,6 +145,11 @@ fn adopt(
     let Adopted { kept, dropped, unsound } = adopted;
     tracing::info!(kept, dropped, unsound, "answers that XDP had from an earlier daemon");
     Ok(adopted)
+}
+
+/// What there is to tell before anything is published.
+fn first_counts(Adopted { kept, dropped, unsound }: Adopted) -> PublisherStatus {
+    PublisherStatus { adopted: kept, adopted_dropped: dropped, adopted_unsound: unsound, ..PublisherStatus::default() }
 }
 
 /// Buckets and blocks for so many answers of ordinary size.

@@ -1,12 +1,14 @@
 //! The fast path on the host: every vector, every kind of room, and frames that were damaged at random.
 
-use resolver_ebpf::abi::{COOKIE_VERDICTS, COOKIES_OFF, CookieVerdict, Outcome};
+use resolver_ebpf::abi::{BUCKET_ENTRIES, BucketEntry, COOKIE_VERDICTS, COOKIES_OFF, CookieVerdict, Outcome};
 use resolver_ebpf::host::message::{ClientOpt, ClientQuery};
-use resolver_ebpf::host::records::{self, NOW_BOOT_NS, wire_name};
+use resolver_ebpf::host::records::{self, NOW_BOOT_NS, Record, wire_name};
 use resolver_ebpf::host::tags::HIDES_TAGS;
 use resolver_ebpf::host::vectors::{self, Vector};
-use resolver_ebpf::host::{OwnedStore, PlainFrame};
+use resolver_ebpf::host::{OwnedStore, PlainFrame, StoreFull};
 use resolver_ebpf::serve::serve;
+use resolver_ebpf::slot::answer_key_hash;
+use resolver_ebpf::wire::name::tag;
 
 /// Room that is enough for everything.
 const ROOM: usize = 1300;
@@ -42,6 +44,36 @@ fn every_vector_comes_out_as_told() {
     for vector in vectors::vectors() {
         check(&mut store, &vector, 0, ROOM);
     }
+}
+
+#[test]
+fn two_full_buckets_answer_for_each_of_theirs_and_the_vectors_reach_into_a_partner() {
+    let mut store = OwnedStore::new(1, 2, NOW_BOOT_NS);
+    records::set_listeners(&mut store.settings);
+    let (mut published, mut refused) = (Vec::new(), 0);
+    for number in 0..40 {
+        let name = wire_name(&format!("n{number}.example"));
+        let record = Record::new(&name, 1).with(1, &[10, 0, 0, number]);
+        match store.publish(&record.answer()) {
+            Ok(_) => published.push(name),
+            Err(full) => {
+                assert_eq!(full, StoreFull::Bucket);
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!((published.len(), refused), (2 * BUCKET_ENTRIES, 40 - 2 * BUCKET_ENTRIES));
+    for name in &published {
+        let mut frame = PlainFrame::new(&ClientQuery::new(name, 1).frame(), 0, ROOM).unwrap();
+        assert!(serve(&mut frame, &store.view()).is_answer(), "{name:?}");
+    }
+    let store = records::store();
+    let is_away = |record: &Record| {
+        let hash = answer_key_hash(&record.name, record.qtype, record.dnssec_ok, &store.settings.hash_key);
+        let home = &store.view().buckets[(hash >> store.settings.bucket_shift) as usize];
+        home.iter().all(|entry| bytemuck::must_cast::<u64, BucketEntry>(entry.load()).tag != tag(hash))
+    };
+    assert!(records::records().iter().any(is_away));
 }
 
 #[test]

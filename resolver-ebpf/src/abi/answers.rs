@@ -1,8 +1,9 @@
 //! The published answers: an index of buckets and one pool of memory that holds the answers' bytes.
 //!
-//! A key (folded name, type, DO) hashes to one [`Bucket`] of eight entries, a cache line. An entry that carries the key's
-//! tag leads to a *slot*: a run of 64-byte lines inside an [`AnswerBlock`]. What a slot holds never changes while an entry
-//! leads to it, so the kernel half reads without locks:
+//! A key (folded name, type, DO) hashes to one [`Bucket`] of eight entries, a cache line. Where that is full, the key's entry
+//! stands in the [`partner`] of the bucket, the other line of a pair. An entry that carries the key's tag leads to a *slot*: a
+//! run of 64-byte lines inside an [`AnswerBlock`]. What a slot holds never changes while an entry leads to it, so the kernel
+//! half reads without locks:
 //!
 //! * publish = write a free slot, then its entry by one 8-byte store;
 //! * retire = clear the entry, wait until every running program has ended, then free the slot.
@@ -91,11 +92,25 @@ pub struct BucketEntry {
     pub tag: u32,
 }
 
+/// The bucket that takes what finds no room in `bucket`. It lies beside it, so that looking there costs no other page, and most
+/// often no wait: processors fetch lines in pairs.
+#[inline(always)]
+pub const fn partner(bucket: u32) -> u32 {
+    bucket ^ 1
+}
+
+/// Which entry of a bucket is looked at in a turn (below [`BUCKET_ENTRIES`]) for a key with this tag, and so taken if it is free.
+/// Each key begins at an entry of its own, so that most are met at once, whatever else is in the bucket.
+#[inline(always)]
+pub const fn entry_in_turn(tag: u32, turn: usize) -> usize {
+    (tag as usize).wrapping_add(turn) % BUCKET_ENTRIES
+}
+
 /// One cache line of the index.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C, align(64))]
 pub struct Bucket {
-    /// In no order; free entries may stand between used ones.
+    /// Each as near as there was room to the entry where [`entry_in_turn`] begins for its tag; free ones may stand between.
     pub entries: [BucketEntry; BUCKET_ENTRIES],
 }
 
@@ -167,3 +182,4 @@ const _: () = assert!(size_of::<AnswerHead>() == 32 && align_of::<AnswerHead>() 
 const _: () = assert!(size_of::<AnswerLine>() == LINE_LEN);
 const _: () = assert!(size_of::<AnswerBlock>() == BLOCK_LINES * LINE_LEN);
 const _: () = assert!(BLOCK_LINES == 1 << PLACE_LINE_BITS);
+const _: () = assert!(BUCKET_ENTRIES.is_power_of_two());

@@ -201,7 +201,8 @@ const AGES: &[(&str, i64)] = &[
 /// When they do not fit, which is a mistake in the table.
 #[expect(clippy::expect_used, reason = "a table that does not fit is a mistake in the table")]
 pub fn store() -> OwnedStore {
-    let mut store = OwnedStore::new(8, 2, NOW_BOOT_NS);
+    // So few buckets that some overflow into their partners.
+    let mut store = OwnedStore::new(6, 2, NOW_BOOT_NS);
     set_listeners(&mut store.settings);
     super::clients::add_lists(&mut store);
     super::tags::add_links(&mut store);

@@ -5,7 +5,7 @@ use std::vec::Vec;
 use crate::abi::{
     ABI_VERSION, BLOCK_LINES, BUCKET_ENTRIES, BucketEntry, COOKIE_VERDICTS, ClientRule, ClientV4, ClientV6,
     CookieVerdict, FAST_TTL_S_MAX, GENERATION_BITS, LIMIT_LEVELS, LIMIT_WORDS, LINE_LEN, Link, LinkRule, MODE_SERVE,
-    Place, SLOT_REACH_WORDS, SLOT_START_MAX, SLOT_WORDS_MAX, Settings,
+    Place, SLOT_REACH_WORDS, SLOT_START_MAX, SLOT_WORDS_MAX, Settings, entry_in_turn, partner,
 };
 use crate::limit::{Limits, Use, Verdict};
 use crate::serve::{Bucket, SharedWord, Slot, Store};
@@ -123,7 +123,7 @@ impl Store for PlainStore<'_> {
 pub enum StoreFull {
     /// It cannot be published at all.
     Slot(SlotError),
-    /// Its bucket has no free entry.
+    /// Its bucket and the partner of that have no free entry.
     Bucket,
     /// No block has room for it.
     Answers,
@@ -247,8 +247,12 @@ impl OwnedStore {
             to.store(from);
         }
         let hash = answer_key_hash(answer.name, answer.qtype, answer.dnssec_ok, &self.settings.hash_key);
-        let bucket = self.buckets.get((hash >> self.settings.bucket_shift) as usize).ok_or(StoreFull::Bucket)?;
-        let entry = bucket.iter().find(|entry| entry.load() == 0).ok_or(StoreFull::Bucket)?;
+        let home = (hash >> self.settings.bucket_shift) as u32;
+        let buckets = [home, partner(home)].into_iter().filter_map(|bucket| self.buckets.get(bucket as usize));
+        let in_turn = |turn| entry_in_turn(tag(hash), turn);
+        let mut entries =
+            buckets.flat_map(|bucket| (0..BUCKET_ENTRIES).filter_map(move |turn| bucket.get(in_turn(turn))));
+        let entry = entries.find(|entry| entry.load() == 0).ok_or(StoreFull::Bucket)?;
         entry.store(bytemuck::must_cast(BucketEntry { place, tag: tag(hash) }));
         self.free_line += lines;
         Ok(place)

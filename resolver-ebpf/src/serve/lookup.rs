@@ -7,8 +7,11 @@ use core::mem::offset_of;
 
 use super::admit::Query;
 use super::family::Family;
-use super::{Frame, SharedWord, Slot, Store};
-use crate::abi::{AnswerHead, BucketEntry, FLAG_DO, FLAG_SECURE, OPT_LEN, Outcome, Place, Settings, TTL_FIELDS_MAX};
+use super::{Bucket, Frame, SharedWord, Slot, Store};
+use crate::abi::{
+    AnswerHead, BUCKET_ENTRIES, BucketEntry, FLAG_DO, FLAG_SECURE, LINE_LEN, OPT_LEN, Outcome, Place, Settings,
+    TTL_FIELDS_MAX, entry_in_turn, partner,
+};
 use crate::wire::bytes::low_u32;
 use crate::wire::name::{NAME_WORDS_MAX, fold_word, tag};
 
@@ -22,6 +25,7 @@ pub(super) fn look_up<'s, I: Family, F: Frame, S: Store>(
 ) -> Result<Found<'s>, Outcome> {
     let place = find_place(store, settings, query.key_hash).ok_or(Outcome::PassMiss)?;
     let found = Found { slot: store.slot(place).ok_or(Outcome::PassMiss)? };
+    found.fetch_second_line();
     let kind = found.kind();
     let is_alike = usize::from(kind.name_len) == query.name_len
         && kind.qtype == query.qtype
@@ -41,6 +45,15 @@ pub(super) struct Found<'s> {
 }
 
 impl<'s> Found<'s> {
+    /// Loads from the slot's second line, where a short answer has its name, while the first one is still awaited, which says
+    /// where the name is.
+    #[inline(always)]
+    fn fetch_second_line(&self) {
+        if let Some(word) = self.slot.get(LINE_LEN / 8) {
+            word.load();
+        }
+    }
+
     /// The head with the fields of one of its words; the others are zero.
     #[inline(always)]
     fn head<const WORD: usize>(&self) -> AnswerHead {
@@ -130,13 +143,25 @@ impl<'s> Found<'s> {
     }
 }
 
-/// The place that the index holds for a key.
+/// The place that the index holds for a key: in its own bucket, which most are in, or in the partner.
 #[inline(always)]
 fn find_place<S: Store>(store: &S, settings: &Settings, key_hash: u64) -> Option<Place> {
-    let bucket = store.bucket(low_u32(key_hash >> (settings.bucket_shift & 63)))?;
+    let home = low_u32(key_hash >> (settings.bucket_shift & 63));
     let wanted = tag(key_hash);
-    for entry in bucket {
-        let entry: BucketEntry = bytemuck::must_cast(entry.load());
+    for bucket in [home, partner(home)] {
+        let place = in_bucket(store.bucket(bucket)?, wanted);
+        if place.is_some() {
+            return place;
+        }
+    }
+    None
+}
+
+/// The place that a bucket holds for a tag.
+#[inline(always)]
+fn in_bucket(bucket: &Bucket, wanted: u32) -> Option<Place> {
+    for turn in 0..BUCKET_ENTRIES {
+        let entry: BucketEntry = bytemuck::must_cast(bucket.get(entry_in_turn(wanted, turn))?.load());
         if entry.tag == wanted && !entry.place.is_none() {
             return Some(entry.place);
         }

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use resolver_ebpf::abi::{
     AnswerHead, BLOCK_LINES, BODY_AT, BUCKET_ENTRIES, BucketEntry, FLAG_DO, LINE_LEN, Place, SLOT_WORDS_MAX,
+    entry_in_turn, partner,
 };
 
 use super::memory::MappedArray;
@@ -67,9 +68,9 @@ pub struct Entry<'a> {
 /// Why an answer was not published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Another key with the same tag is published in the same bucket; the kernel half would look at only one of them.
+    /// Another key with the same tag is published in the same pair of buckets; the kernel half would look at only one of them.
     TagTaken,
-    /// All entries of its bucket are those of answers that are asked for all the time.
+    /// All entries of its bucket and of the partner are those of answers that are asked for all the time.
     BucketFull,
     /// No slot is free; room is being made for the next try.
     NoRoom,
@@ -177,12 +178,11 @@ impl AnswerTable {
     /// Why it is not published; nothing has changed then, except that room may be under way.
     pub fn publish(&mut self, entry: &Entry<'_>, now_boot_ns: u64) -> Result<(), Refusal> {
         let tag = entry.key_hash as u32;
-        let bucket = (entry.key_hash >> self.bucket_shift) as usize * BUCKET_ENTRIES;
         let now_s = (now_boot_ns / NS_PER_S) as u32;
-        let found = self.find(bucket, tag, entry.slot)?;
+        let found = self.find(entry.key_hash, entry.slot)?;
         let (entry_at, evicts) = match found {
             Some(entry_at) => (entry_at, false),
-            None => (self.least_wanted(bucket, now_s).ok_or(Refusal::BucketFull)?, true),
+            None => (self.least_wanted(entry.key_hash, now_s).ok_or(Refusal::BucketFull)?, true),
         };
         let Some(place) = self.pool.take(entry.lines) else {
             self.make_room(entry.lines, now_boot_ns);
@@ -331,16 +331,25 @@ impl AnswerTable {
 
     /// When the answer published for a key ends, in nanoseconds of CLOCK_BOOTTIME; none if there is none.
     pub fn expires_at_boot_ns(&self, key_hash: u64) -> Option<u64> {
-        let bucket = (key_hash >> self.bucket_shift) as usize * BUCKET_ENTRIES;
-        let entries = (bucket..bucket + BUCKET_ENTRIES).map(|at| self.entry(at));
+        let entries = self.entries_of(key_hash).map(|at| self.entry(at));
         let mut tagged = entries.filter(|entry| !entry.place.is_none() && entry.tag == key_hash as u32);
         Some(self.records.get(&tagged.next()?.place)?.expires_at_boot_ns)
     }
 
-    /// Finds the entry to replace: the one of the same key, or a free one; none if the bucket is full.
-    fn find(&self, bucket: usize, tag: u32, wanted: &SlotWords) -> Result<Option<usize>, Refusal> {
-        let mut free = None;
-        for at in bucket..bucket + BUCKET_ENTRIES {
+    /// The entries that a key may have, by their positions among all words of the buckets: those of its own bucket, then those of
+    /// the partner, as the kernel half looks at them.
+    pub fn entries_of(&self, key_hash: u64) -> impl Iterator<Item = usize> + use<> {
+        let (home, tag) = ((key_hash >> self.bucket_shift) as u32, key_hash as u32);
+        let in_turn = move |turn| entry_in_turn(tag, turn);
+        let entries_of =
+            move |bucket| (0..BUCKET_ENTRIES).map(move |turn| bucket as usize * BUCKET_ENTRIES + in_turn(turn));
+        [home, partner(home)].into_iter().flat_map(entries_of)
+    }
+
+    /// Finds the entry to replace: the one of the same key, or a free one; none if both buckets are full.
+    fn find(&self, key_hash: u64, wanted: &SlotWords) -> Result<Option<usize>, Refusal> {
+        let (tag, mut free) = (key_hash as u32, None);
+        for at in self.entries_of(key_hash) {
             let entry = self.entry(at);
             if entry.place.is_none() {
                 free = free.or(Some(at));
@@ -351,10 +360,10 @@ impl AnswerTable {
         Ok(free)
     }
 
-    /// The entry of a full bucket that is wanted least; none if all are in use all the time.
-    fn least_wanted(&self, bucket: usize, now_s: u32) -> Option<usize> {
+    /// The entry of two full buckets that is wanted least; none if all are in use all the time.
+    fn least_wanted(&self, key_hash: u64, now_s: u32) -> Option<usize> {
         let standing = |at: usize| self.standing(self.entry(at).place, now_s);
-        let at = (bucket..bucket + BUCKET_ENTRIES).min_by_key(|&at| standing(at))?;
+        let at = self.entries_of(key_hash).min_by_key(|&at| standing(at))?;
         let Standing { earned, wanted_at_s } = standing(at);
         (!earned || now_s.saturating_sub(wanted_at_s) >= BUSY_S).then_some(at)
     }

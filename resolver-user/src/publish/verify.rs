@@ -142,8 +142,7 @@ impl AnswerTable {
             Some(_) if digest(&words) != written => Some(SlotFault::Changed),
             Some(view) => {
                 let hash = answer_key_hash(view.name, view.head.qtype, slot::is_for_do(&view.head), hash_key);
-                let is_in_place =
-                    hash as u32 == entry.tag && (hash >> self.bucket_shift()) as usize == entry_at / BUCKET_ENTRIES;
+                let is_in_place = hash as u32 == entry.tag && self.entries_of(hash).any(|at| at == entry_at);
                 (!is_in_place).then_some(SlotFault::Misplaced)
             }
         };

@@ -68,7 +68,7 @@ impl AnswerTable {
         used.inspect(|word| store(word, 0, Ordering::Relaxed)).count() as u64
     }
 
-    /// The answer of an entry, if all is in order with it, its time over or not; those before it in its bucket have been looked at.
+    /// The answer of an entry, if all is in order with it, its time over or not; those before it in its pair of buckets have been looked at.
     fn sound(&self, at: usize, hash_key: &[u64; HASH_KEY_WORDS], now_boot_ns: u64) -> Option<Sound> {
         let entry = self.entry(at);
         let place = entry.place;
@@ -86,11 +86,10 @@ impl AnswerTable {
             return None;
         }
         let hash = answer_key_hash(answer.name, answer.qtype, answer.dnssec_ok, hash_key);
-        let bucket = at - at % BUCKET_ENTRIES;
-        let is_here = hash as u32 == entry.tag && (hash >> self.bucket_shift) as usize * BUCKET_ENTRIES == bucket;
-        // The kernel half looks at the first entry of a tag alone.
-        let is_first =
-            (bucket..at).all(|other| self.entry(other).place.is_none() || self.entry(other).tag != entry.tag);
+        let is_here = hash as u32 == entry.tag && self.entries_of(hash).any(|other| other == at);
+        // The kernel half looks at the first entry of a tag alone, in whichever of the two buckets it begins.
+        let pair = at - at % (2 * BUCKET_ENTRIES);
+        let is_first = (pair..at).all(|other| self.entry(other).place.is_none() || self.entry(other).tag != entry.tag);
         let last_ns = now_boot_ns.saturating_add(u64::from(FAST_TTL_S_MAX) * NS_PER_S);
         (is_here && is_first && head.expires_at_boot_ns <= last_ns).then_some(Sound {
             place,

@@ -90,8 +90,7 @@ impl Offer {
 
     /// What the kernel half would find.
     fn found_in(&self, table: &AnswerTable) -> Option<SlotWords> {
-        let bucket = (self.key_hash >> table.bucket_shift) as usize * BUCKET_ENTRIES;
-        let entries = (bucket..bucket + BUCKET_ENTRIES).map(|at| table.entry(at));
+        let entries = table.entries_of(self.key_hash).map(|at| table.entry(at));
         let mut tagged = entries.filter(|entry| !entry.place.is_none() && entry.tag == self.key_hash as u32);
         let place = tagged.next()?.place;
         table.has_key_of(place, &self.words).then(|| table.read_slot(place))
@@ -222,8 +221,7 @@ fn a_default_cache_full_of_ordinary_answers_keeps_the_memory_bound() {
 
 /// What the kernel half does when it answers: the second goes into the slot's head.
 fn answered(table: &AnswerTable, offer: &Offer, now_s: u32) {
-    let bucket = (offer.key_hash >> table.bucket_shift) as usize * BUCKET_ENTRIES;
-    let entries = (bucket..bucket + BUCKET_ENTRIES).map(|at| table.entry(at));
+    let entries = table.entries_of(offer.key_hash).map(|at| table.entry(at));
     let mut tagged = entries.filter(|entry| !entry.place.is_none() && entry.tag == offer.key_hash as u32);
     let word = &table.slot_words(tagged.next().unwrap().place)[LAST_USED_WORD];
     word.store(word.load(Ordering::Relaxed) & !u64::from(u32::MAX) | u64::from(now_s), Ordering::Relaxed);

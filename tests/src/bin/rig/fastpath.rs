@@ -148,7 +148,8 @@ fn measure(case: &Case, runs: usize) -> Measured {
 
 /// Publishes and asks what a case says.
 fn load(case: &Case) -> Load {
-    let bucket_bits = (case.names.next_power_of_two().trailing_zeros()).saturating_sub(1).max(4);
+    // As many as the daemon takes for so many answers.
+    let bucket_bits = (case.names / 4).next_power_of_two().trailing_zeros().max(4);
     // A slot of these records, whose names are short where they are many, takes at most so many lines.
     let lines = if case.dnssec_ok { 4 } else { 2 };
     let mut store = OwnedStore::new(bucket_bits, case.names * lines / 990 + 1, NOW_BOOT_NS);

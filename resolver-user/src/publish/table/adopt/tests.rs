@@ -46,8 +46,7 @@ fn empty() -> AnswerTable {
 
 /// The entry with an offer's tag in its bucket.
 fn entry_of(offer: &Offer, table: &AnswerTable) -> Option<BucketEntry> {
-    let bucket = (offer.key_hash >> table.bucket_shift) as usize * BUCKET_ENTRIES;
-    let mut entries = (bucket..bucket + BUCKET_ENTRIES).map(|at| table.entry(at));
+    let mut entries = table.entries_of(offer.key_hash).map(|at| table.entry(at));
     entries.find(|entry| !entry.place.is_none() && entry.tag == offer.key_hash as u32)
 }
 
@@ -136,6 +135,22 @@ fn what_was_adopted_can_be_verified_and_a_change_since_is_seen() {
     table.slot_words(place)[BODY_AT / 8].fetch_xor(1, Ordering::Relaxed);
     let changed = faults(&table).into_iter().flatten().collect::<Vec<_>>();
     assert_eq!(changed, [SlotFault::Changed]);
+}
+
+#[test]
+fn what_stands_in_a_partner_is_adopted_and_in_its_place() {
+    let answers = memory(BLOCKS as usize * size_of::<AnswerBlock>());
+    let mut before = AnswerTable::new(memory(2 * size_of::<Bucket>()), answers, BLOCKS);
+    let mut offers: Vec<Offer> = (0..40).map(|number| Offer::new(number, 40, 400)).collect();
+    for offer in &offers {
+        offer.publish(&mut before).unwrap();
+    }
+    offers.retain(Offer::is_published);
+    let mut table = Image::of(&before).table();
+    assert_eq!(table.adopt(&KEY, NOW).kept, 2 * BUCKET_ENTRIES as u64);
+    assert!(offers.iter().all(|offer| found(offer, &table).map(unused) == Some(offer.words)));
+    let faults: Vec<_> = table.held(0, &KEY).slots.into_iter().map(|slot| slot.fault).collect();
+    assert_eq!(faults, vec![None; 2 * BUCKET_ENTRIES]);
 }
 
 /// Does something to a table in use, and adopts what a daemon leaves that dies after each store of it.

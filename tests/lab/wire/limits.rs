@@ -32,8 +32,14 @@ fn start(facts: &Facts, lines: &str, query: &TestQuery) -> (LabDaemon, [Asker; 2
 #[test]
 fn answers_of_xdp_and_of_the_daemon_are_charged_to_one_budget() {
     let facts = lab::facts();
-    let query = lab::query(lab::address(&facts), false);
-    let (daemon, clients) = start(&facts, "rate-limit-slip=0", &query);
+    // Two prefixes may share a place among those that are told, by their hashes under the daemon's key: one in 128 daemons.
+    assert!((0..3).any(|_| both_are_charged_and_told(&facts)));
+}
+
+/// Has two clients ask for more than they get. Whether both are told of.
+fn both_are_charged_and_told(facts: &Facts) -> bool {
+    let query = lab::query(lab::address(facts), false);
+    let (daemon, clients) = start(facts, "rate-limit-slip=0", &query);
     for (client, family) in clients.iter().zip(["four", "six"]) {
         let (started, answered_by_xdp) = (Instant::now(), daemon.counter("answered_"));
         let mut answered = 0;
@@ -67,10 +73,13 @@ fn answers_of_xdp_and_of_the_daemon_are_charged_to_one_budget() {
         assert!(daemon.user_counter("dropped_rate") - dropped_by_daemon >= 30u64.saturating_sub(earned));
         assert!(daemon.counter("pass_miss") - passed <= earned, "the daemon is spared what is over the limit");
     }
-    daemon.wait_until("a line in the log", |daemon| daemon.log().matches("over rate-limit prefix=").count() == 2);
     let told = daemon.command(&["fastpath", "limits"]);
-    let at = facts.client.interfaces[0].ipv4;
-    assert!(told.contains(&format!("{at}/32")) && told.contains("/64"), "{told}");
+    let of_clients = [format!("{}/32", facts.client.interfaces[0].ipv4), "/64".to_owned()];
+    let count = of_clients.iter().filter(|prefix| told.contains(*prefix)).count();
+    assert!(count > 0, "{told}");
+    let lines = |daemon: &LabDaemon| daemon.log().matches("over rate-limit prefix=").count();
+    daemon.wait_until("a line in the log", |daemon| lines(daemon) == count);
+    count == of_clients.len()
 }
 
 #[test]

@@ -27,7 +27,9 @@ impl PackedResponse {
             packed.count(section.len());
             section.iter().for_each(|set| packed.set(set, &response.question.qname));
         }
-        Self { question: response.question.clone(), bytes: packed.0.into() }
+        let packed = Self { question: response.question.clone(), bytes: packed.0.into() };
+        debug_assert_eq!(packed.unpack(), *response, "what is packed comes back");
+        packed
     }
 
     /// The question.

@@ -330,8 +330,8 @@ const PACE_PER_S: f64 = 100_000.0;
 const NAMES: usize = 10_000;
 /// Two entries a bucket.
 const BUCKET_BITS: u32 = 13;
-/// Room for the answers and for what waits for grace periods.
-const BLOCKS: u32 = 256;
+/// Room for the answers and for what waits for grace periods when they are written as fast as can be: without room, others would go.
+const BLOCKS: u32 = 1024;
 /// Answers that the writer publishes between two looks at what has become free.
 const WRITES_PER_TURN: usize = 64;
 /// Frames of a run.

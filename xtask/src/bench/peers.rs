@@ -5,7 +5,7 @@
 
 use clap::Args;
 
-use super::{Common, fastpath::LOAD_TOOL, kernel_rig, report::Machine};
+use super::{Output, fastpath::LOAD_TOOL, kernel_rig, report::Machine};
 use crate::{
     command::{Failure, Tool},
     setup,
@@ -15,9 +15,12 @@ use crate::{
 #[derive(Args)]
 pub struct Options {
     #[command(flatten)]
-    common: Common,
+    output: Output,
+    /// Counted runs of each case, and as many of its baseline; 0: only memory is measured
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    runs: u16,
     /// Measure memory with so many names in the cache. A million takes a peer four minutes to fetch
-    #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "10000,100000")]
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "10000,100000", value_parser = clap::value_parser!(u32).range(1..))]
     names: Vec<u32>,
     /// Names of peers, or how they begin: unbound, bind, knot-resolver, dnsmasq, ours-user, ours-xdp; all without any
     #[arg(value_name = "PEER")]
@@ -31,18 +34,18 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<(), Failure> {
     setup::require_root("cargo xtask bench peers")?;
     setup::peers_are_there()?;
-    let then = options.common.output.earlier()?;
+    let then = options.output.earlier()?;
     kernel_rig::build()?;
     let mut machine = Machine::of_veth(LOAD_TOOL)?;
     machine.tools.extend(versions());
     let names: Vec<String> = options.names.iter().map(u32::to_string).collect();
-    let words = [options.common.runs.to_string(), names.join(",")];
+    let words = [options.runs.to_string(), names.join(",")];
     let (told, ended) = kernel_rig::run(RIG, words.iter().chain(&options.peers), |_| ());
     println!("\n{}", kernel_rig::HEAD);
     told.measured.iter().for_each(|case| println!("{}", kernel_rig::row(case, RIG)));
     let report = told.report(RIG, machine);
-    println!("\n{} runs each; {}; {}", options.common.runs, report.machine.cpu, report.machine.tools.join(", "));
-    options.common.output.finish(&report, then.as_ref())?;
+    println!("\n{} runs each; {}; {}", options.runs, report.machine.cpu, report.machine.tools.join(", "));
+    options.output.finish(&report, then.as_ref())?;
     ended?;
     super::given_up(&told.measured)
 }

@@ -196,6 +196,17 @@ impl<S> Shared<S> {
     }
 }
 
+#[cfg(test)]
+impl<S> Shared<S> {
+    /// What listeners of a test's service share: everybody may ask, as often as they like.
+    fn of_test(service: S) -> Arc<Self> {
+        let clock = || Arc::new(crate::clock::SystemClock);
+        let (limiter, cookies) = (Arc::new(RateLimiter::new(None, clock())), CookieDoor::new(None, clock()));
+        let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
+        Arc::new(Self::new(Arc::new(service), Arc::default(), AccessList::default(), limiter, cookies, tracker, stop))
+    }
+}
+
 /// Why a listener cannot start.
 #[derive(Debug, Error)]
 pub enum ListenError {

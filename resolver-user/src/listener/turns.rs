@@ -137,16 +137,9 @@ async fn serve<S: QueryService>(shared: Arc<Shared<S>>) {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use tokio_util::sync::CancellationToken;
-    use tokio_util::task::TaskTracker;
-
     use super::*;
-    use crate::access::AccessList;
     use crate::answer::{Asked, Sent, Transport};
-    use crate::clock::{Clock, SystemClock};
-    use crate::cookies::CookieDoor;
     use crate::listener::{Answered, ClientQuery, QUERIES_IN_PROGRESS_MAX};
-    use crate::rate_limit::RateLimiter;
 
     fn client(last: u8) -> IpAddr {
         [192, 0, 2, last].into()
@@ -232,17 +225,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_query_begins_before_those_that_another_client_has_too_many_of_and_all_are_answered() {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let limiter = Arc::new(RateLimiter::new(None, Arc::clone(&clock)));
-        let (door, tracker) = (CookieDoor::new(None, clock), TaskTracker::new());
-        let noting = Arc::new(Noting::default());
-        let (access, stop) = (AccessList::default(), CancellationToken::new());
-        let shared = Shared::new(Arc::clone(&noting), Arc::default(), access, limiter, door, tracker.clone(), stop);
-        let (shared, socket) = (Arc::new(shared), Arc::new(UdpSocket::bind("127.0.0.1:0").unwrap()));
+        let (shared, socket) = (Shared::of_test(Noting::default()), Arc::new(UdpSocket::bind("127.0.0.1:0").unwrap()));
         join(&shared, &socket, 1, 200);
         join(&shared, &socket, 2, 1);
-        tracker.close();
-        tracker.wait().await;
+        shared.tracker.close();
+        shared.tracker.wait().await;
+        let noting = &shared.service;
         let begun = noting.begun.lock().unwrap().clone();
         assert_eq!(begun.len(), 201);
         assert_eq!(begun.iter().position(|&last| last == 2), Some(1), "it came as the last of all");

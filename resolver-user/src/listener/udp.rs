@@ -235,17 +235,9 @@ mod tests {
     use std::net::UdpSocket as Client;
     use std::time::Duration;
 
-    use tokio_util::task::TaskTracker;
-
     use super::*;
-    use crate::access::AccessList;
     use crate::answer::{Asked, Failure, Sent, write_failure};
-    use crate::clock::SystemClock;
-    use crate::config::Config;
-    use crate::cookies::CookieDoor;
     use crate::listener::{Answered, ClientQuery, QueryBytes};
-    use crate::metrics::Metrics;
-    use crate::rate_limit::RateLimiter;
 
     /// Refuses everything, and panics over type 2.
     struct Stumbler;
@@ -277,16 +269,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_query_that_makes_a_thread_panic_does_not_end_it() {
-        let clock = || Arc::new(SystemClock);
-        let shared = Arc::new(Shared::new(
-            Arc::new(Stumbler),
-            Arc::new(Metrics::default()),
-            AccessList::new(&Config::default(), &[]),
-            Arc::new(RateLimiter::new(None, clock())),
-            CookieDoor::new(None, clock()),
-            TaskTracker::new(),
-            CancellationToken::new(),
-        ));
+        let shared = Shared::of_test(Stumbler);
         let threads = UdpThreads::start(1, &shared).unwrap();
         let socket = bind_udp("127.0.0.1:0".parse().unwrap()).unwrap();
         let server = socket.socket.local_addr().unwrap();

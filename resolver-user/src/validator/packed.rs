@@ -16,10 +16,10 @@ pub struct PackedValidated {
 }
 
 impl PackedValidated {
-    /// Packs a verdict; none if it has a reason to be insecure.
+    /// Packs a verdict; none if it has a reason to be insecure, or its response cannot be packed.
     pub fn new(validated: &Validated) -> Option<Self> {
         let Validated { response, status, insecure_reason: None, ttl_s, proof_ttl_s } = validated else { return None };
-        let response = PackedResponse::new(response);
+        let response = PackedResponse::new(response)?;
         Some(Self { response, ttl_s: *ttl_s, proof_ttl_s: *proof_ttl_s, status: *status })
     }
 

@@ -140,10 +140,16 @@ pub fn rrsig(
     Some(format!("{rtype} {algorithm} {labels} {original_ttl_s} {expiration} {inception} {tag} {signer} {signature}"))
 }
 
+/// Length of a private key of P-256, in bytes.
+const P256_SCALAR_LEN: usize = 32;
+
 /// Signs octets with a private key file of the tools.
 fn sign(message: &[u8], public: &PublicKey, private_file: &str) -> Option<Vec<u8>> {
-    let scalar = private_file.lines().find_map(|line| line.strip_prefix("PrivateKey: "))?;
-    let scalar = BASE64.decode(scalar.trim().as_bytes()).ok()?;
+    let number = private_file.lines().find_map(|line| line.strip_prefix("PrivateKey: "))?;
+    let number = BASE64.decode(number.trim().as_bytes()).ok()?;
+    // The tools leave out zeros in front, which one key in 256 has.
+    let mut scalar = [0; P256_SCALAR_LEN];
+    scalar.get_mut(P256_SCALAR_LEN.checked_sub(number.len())?..)?.copy_from_slice(&number);
     let random = SystemRandom::new();
     let point = [&[4], &public.material[..]].concat();
     let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
@@ -291,6 +297,14 @@ mod tests {
         let salt = salt("aabbccdd").unwrap();
         assert_eq!(nsec3_hash("example.", &salt, 12), "0p9mhaveqvm6t7vbl5lop2u3t2rp3tom");
         assert_eq!(nsec3_hash("*.w.example.", &salt, 12), "r53bq7cc2uvmubfu5ocmm6pers9tk9en");
+    }
+
+    #[test]
+    fn a_private_key_that_begins_with_a_zero_signs() {
+        let text = "256 3 13 UVhMHK6Fe1rxJC0mngR2enI8giVRO/VXDwqcctLvNLZNQ684JpuMqgwjzHYyKVDf7m2DB6gV78PGIb+paFgGdQ==";
+        let file = "Algorithm: 13 (ECDSAP256SHA256)\nPrivateKey: HqC1UMbsTWssq+otfDpuO4NOBwKbU0bOEruXu1jbSw==\n";
+        let signature = sign(b"octets", &PublicKey::read(text).unwrap(), file);
+        assert_eq!(signature.map(|signature| signature.len()), Some(64));
     }
 
     #[test]

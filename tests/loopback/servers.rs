@@ -167,10 +167,12 @@ fn the_fastest_of_all_is_found_and_then_asked_alone() {
     for number in 0..51 {
         assert_eq!(last_of(&daemon, &format!("n{number}.")), 2);
     }
-    assert_eq!((slow.seen().len(), fast.seen().len()), (1, 51), "asked together once");
-    // And again after each fifty, but for a question that the fast one answers before the other is sent it.
+    // A question that the fast one answers before the other is sent it is not seen there.
+    let together = slow.seen().len();
+    assert!(together <= 1 && fast.seen().len() == 51, "asked together once: {together}");
+    // And again after each fifty.
     let mut later = 51..2000;
-    while slow.seen().len() == 1 {
+    while slow.seen().len() == together {
         let number = later.next().expect("asked together again");
         assert_eq!(last_of(&daemon, &format!("n{number}.")), 2);
     }
